@@ -1,0 +1,4 @@
+//! The `giveaway` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! The audit: from records to the list of those that a model gives away.
+#![forbid(unsafe_code)]
+
+pub mod error;
+
+pub use error::{Error, Result};

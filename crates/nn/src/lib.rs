@@ -1,0 +1,1 @@
+//! Many small neural networks, trained side by side. Nothing here knows of audits.
