@@ -1,0 +1,290 @@
+//! What to train and how: the descriptions of a network and of its training.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// A network of dense layers that classifies by softmax.
+///
+/// Every hidden layer is followed by the activation and then by dropout. Without
+/// hidden layers it is softmax (multinomial logistic) regression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Features of a record.
+    pub inputs: usize,
+    /// Units of each hidden layer, from the input side.
+    #[serde(default)]
+    pub hidden: Vec<usize>,
+    /// Classes, at least 2.
+    pub classes: usize,
+    /// What follows each hidden layer.
+    #[serde(default)]
+    pub activation: Activation,
+    /// The probability with which dropout zeroes a hidden unit while training, in
+    /// `[0, 1)`; the others are scaled by 1 / (1 − dropout).
+    #[serde(default)]
+    pub dropout: f32,
+}
+
+/// The function that follows a hidden layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(x, 0).
+    #[default]
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the rows; 0 leaves the network as it was initialised.
+    pub epochs: usize,
+    /// Rows of a step; the last step of an epoch takes what is left over.
+    pub batch_size: usize,
+    /// The learning rate of the first epoch.
+    pub learning_rate: f32,
+    /// The rule that turns gradients into steps.
+    #[serde(default)]
+    pub optimiser: Optimiser,
+    /// L2 regularisation, as PyTorch's `weight_decay` of `Adam` and `SGD`: this multiple
+    /// of every weight and bias is added to its gradient.
+    #[serde(default)]
+    pub l2: f32,
+    /// The share ε of the target that is spread evenly over all classes, in `[0, 1]`:
+    /// the target is (1 − ε)·one-hot + ε/classes.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// How the learning rate changes from epoch to epoch.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Whether to stop when the validation loss stops falling.
+    #[serde(default)]
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// The rule that turns gradients into steps. The default is Adam with PyTorch's defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Optimiser {
+    /// Adam (Kingma and Ba 2015) with bias correction.
+    ///
+    /// Gradients below 2⁻⁵⁵ and moments below 2⁻¹⁰⁰ in magnitude count as zero, lest
+    /// they become subnormal numbers; against an epsilon of 1e-8 neither is felt.
+    Adam {
+        /// The decay of the mean of the gradients, in `[0, 1)`.
+        #[serde(default = "default_beta1")]
+        beta1: f32,
+        /// The decay of the mean of the squared gradients, in `[0, 1)`.
+        #[serde(default = "default_beta2")]
+        beta2: f32,
+        /// Added to the root of the mean square; positive.
+        #[serde(default = "default_epsilon")]
+        epsilon: f32,
+    },
+    /// Stochastic gradient descent.
+    Sgd {
+        /// The decay of the velocity, in `[0, 1)`; 0 is plain descent.
+        #[serde(default)]
+        momentum: f32,
+        /// Nesterov's look-ahead; needs momentum.
+        #[serde(default)]
+        nesterov: bool,
+    },
+}
+
+const fn default_beta1() -> f32 {
+    0.9
+}
+
+const fn default_beta2() -> f32 {
+    0.999
+}
+
+const fn default_epsilon() -> f32 {
+    1e-8
+}
+
+impl Default for Optimiser {
+    fn default() -> Self {
+        Self::adam()
+    }
+}
+
+impl Optimiser {
+    /// Adam with PyTorch's defaults: β₁ 0.9, β₂ 0.999, ε 1e-8.
+    #[must_use]
+    pub const fn adam() -> Self {
+        Self::Adam {
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            epsilon: default_epsilon(),
+        }
+    }
+
+    /// SGD with PyTorch's defaults: no momentum.
+    #[must_use]
+    pub const fn sgd() -> Self {
+        Self::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        }
+    }
+}
+
+/// The learning rate of each epoch, as a multiple of the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Always the same.
+    #[default]
+    Constant,
+    /// Half a cosine wave from the first epoch towards 0 after the last: PyTorch's
+    /// `CosineAnnealingLR` with `T_max` = epochs.
+    Cosine,
+    /// Multiplied by `factor` after every `every` epochs: PyTorch's `StepLR`.
+    Step {
+        /// Epochs between two changes, at least 1.
+        every: usize,
+        /// What the rate is multiplied by; positive.
+        factor: f32,
+    },
+}
+
+impl Schedule {
+    /// What the learning rate is multiplied by in `epoch` (from 0) of `epochs`.
+    #[must_use]
+    pub fn multiplier(self, epoch: usize, epochs: usize) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine => {
+                let angle = std::f64::consts::PI * epoch as f64 / epochs as f64;
+                0.5 * (1.0 + angle.cos())
+            }
+            Self::Step { every, factor } => f64::from(factor).powf((epoch / every) as f64),
+        }
+    }
+}
+
+/// Stops training when the mean validation loss has not fallen below its lowest value
+/// for `patience` epochs; the weights of the epoch with the lowest are kept.
+///
+/// The loss is the cross-entropy without label smoothing and without dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a new lowest loss after which training stops, at least 1.
+    pub patience: usize,
+}
+
+impl Network {
+    /// The width of every layer, the inputs first and the classes last.
+    pub(crate) fn widths(&self) -> Vec<usize> {
+        std::iter::once(self.inputs)
+            .chain(self.hidden.iter().copied())
+            .chain(std::iter::once(self.classes))
+            .collect()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Network(message));
+        if self.inputs == 0 {
+            return refuse("inputs is 0; a network needs at least one feature".into());
+        }
+        if self.classes < 2 {
+            return refuse(format!(
+                "classes is {}; a classifier needs at least 2",
+                self.classes
+            ));
+        }
+        if let Some(layer) = self.hidden.iter().position(|&units| units == 0) {
+            return refuse(format!(
+                "hidden layer {} has 0 units; give it at least 1 or leave it out",
+                layer + 1
+            ));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return refuse(format!(
+                "dropout is {}; it must be at least 0 and less than 1",
+                self.dropout
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Training {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Training(message));
+        let positive = |x: f32| x.is_finite() && x > 0.0;
+        if self.batch_size == 0 {
+            return refuse("batch_size is 0; it must be at least 1".into());
+        }
+        if !positive(self.learning_rate) {
+            return refuse(format!(
+                "learning_rate is {}; it must be positive and finite",
+                self.learning_rate
+            ));
+        }
+        if !(self.l2.is_finite() && self.l2 >= 0.0) {
+            return refuse(format!(
+                "l2 is {}; it must be at least 0 and finite",
+                self.l2
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            return refuse(format!(
+                "label_smoothing is {}; it must lie between 0 and 1",
+                self.label_smoothing
+            ));
+        }
+        match self.optimiser {
+            Optimiser::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+                    if !(0.0..1.0).contains(&beta) {
+                        return refuse(format!(
+                            "{name} is {beta}; it must be at least 0 and less than 1"
+                        ));
+                    }
+                }
+                if !positive(epsilon) {
+                    return refuse(format!(
+                        "epsilon is {epsilon}; it must be positive and finite"
+                    ));
+                }
+            }
+            Optimiser::Sgd { momentum, nesterov } => {
+                if !(0.0..1.0).contains(&momentum) {
+                    return refuse(format!(
+                        "momentum is {momentum}; it must be at least 0 and less than 1"
+                    ));
+                }
+                if nesterov && momentum == 0.0 {
+                    return refuse("nesterov needs a momentum above 0".into());
+                }
+            }
+        }
+        if let Schedule::Step { every, factor } = self.schedule {
+            if every == 0 {
+                return refuse("schedule step: every is 0; it must be at least 1".into());
+            }
+            if !positive(factor) {
+                return refuse(format!(
+                    "schedule step: factor is {factor}; it must be positive and finite"
+                ));
+            }
+        }
+        if self.early_stopping.is_some_and(|stop| stop.patience == 0) {
+            return refuse("early_stopping: patience is 0; it must be at least 1".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Matrices laid out so that no product ever has to pack an operand.
+
+/// Floats of a cache line.
+pub(crate) const LINE: usize = 16;
+
+/// Columns of a panel.
+pub(crate) const PANEL: usize = 2 * LINE;
+
+/// A cache line of numbers.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [f32; LINE]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0.0; LINE]);
+}
+
+/// A matrix in panels of [`PANEL`] columns: element (i, j) stands at
+/// `(j / PANEL · rows + i) · PANEL + j % PANEL`. The columns that pad the last panel
+/// hold zeros, and every kernel keeps them so.
+///
+/// A matrix of one row is therefore an ordinary padded vector.
+#[derive(Clone, Debug)]
+pub(crate) struct Matrix {
+    rows: usize,
+    columns: usize,
+    lines: Vec<Line>,
+}
+
+impl Matrix {
+    pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
+        let lines = vec![Line::ZERO; columns.div_ceil(PANEL) * rows * (PANEL / LINE)];
+        Self {
+            rows,
+            columns,
+            lines,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Floats from one panel to the next.
+    pub(crate) fn panel_stride(&self) -> usize {
+        self.rows * PANEL
+    }
+
+    /// Where element (row, column) stands, in floats from the start.
+    pub(crate) fn offset(&self, row: usize, column: usize) -> usize {
+        column / PANEL * self.panel_stride() + row * PANEL + column % PANEL
+    }
+
+    pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
+        assert!(row < self.rows && column < self.columns);
+        let offset = self.offset(row, column);
+        self.lines[offset / LINE].0[offset % LINE]
+    }
+
+    pub(crate) fn set(&mut self, row: usize, column: usize, value: f32) {
+        assert!(row < self.rows && column < self.columns);
+        let offset = self.offset(row, column);
+        self.lines[offset / LINE].0[offset % LINE] = value;
+    }
+
+    /// The lines of the first `rows` rows, one slice for each panel.
+    pub(crate) fn panels_mut(&mut self, rows: usize) -> impl Iterator<Item = &mut [Line]> {
+        let per_row = PANEL / LINE;
+        self.lines
+            .chunks_exact_mut((self.rows * per_row).max(1))
+            .map(move |panel| &mut panel[..rows * per_row])
+    }
+
+    /// As [`Self::panels_mut`], to read.
+    pub(crate) fn panels(&self, rows: usize) -> impl Iterator<Item = &[Line]> {
+        let per_row = PANEL / LINE;
+        self.lines
+            .chunks_exact((self.rows * per_row).max(1))
+            .map(move |panel| &panel[..rows * per_row])
+    }
+
+    /// Copies another matrix of the same shape.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        assert_eq!((self.rows, self.columns), (other.rows, other.columns));
+        self.lines.copy_from_slice(&other.lines);
+    }
+
+    /// Whether every element is finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        // x·0 is 0 for finite x and NaN otherwise; sums of that vectorise
+        let sum = self.lines.iter().fold([0.0f32; LINE], |mut sum, line| {
+            for (sum, value) in sum.iter_mut().zip(line.0) {
+                *sum += value * 0.0;
+            }
+            sum
+        });
+        sum.iter().all(|x| *x == 0.0)
+    }
+
+    pub(super) fn pointer(&self) -> *const f32 {
+        self.lines.as_ptr().cast()
+    }
+
+    pub(super) fn pointer_mut(&mut self) -> *mut f32 {
+        self.lines.as_mut_ptr().cast()
+    }
+}

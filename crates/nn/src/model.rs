@@ -1,0 +1,278 @@
+//! One network while it is trained or asked: its parameters and the buffers of a step.
+
+use giveaway_stats::random::Stream;
+use ndarray::{Array1, Array2};
+
+use crate::config::{Activation, Network};
+use crate::examples::Examples;
+use crate::kernel::{Finish, Kernel, Loss, Matrix, Parameters, Step};
+use crate::trained::Dense;
+
+/// Parameters of a dense layer, with the optimiser's memory of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    /// inputs × outputs
+    pub(crate) weights: Parameters,
+    /// 1 × outputs
+    pub(crate) biases: Parameters,
+}
+
+impl Layer {
+    fn zeros(inputs: usize, outputs: usize) -> Self {
+        Self {
+            weights: Parameters::zeros(inputs, outputs),
+            biases: Parameters::zeros(1, outputs),
+        }
+    }
+
+    /// Draws weights and biases from U(−1/√inputs, 1/√inputs), as PyTorch's `Linear` does.
+    pub(crate) fn random(inputs: usize, outputs: usize, stream: &mut Stream) -> Self {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let mut draw = || ((2.0 * stream.uniform() - 1.0) * bound) as f32;
+        let mut layer = Self::zeros(inputs, outputs);
+        for output in 0..outputs {
+            for input in 0..inputs {
+                layer.weights.value.set(input, output, draw());
+            }
+        }
+        for output in 0..outputs {
+            layer.biases.value.set(0, output, draw());
+        }
+        layer
+    }
+
+    pub(crate) fn from_dense(dense: &Dense) -> Self {
+        let (outputs, inputs) = dense.weight.dim();
+        let mut layer = Self::zeros(inputs, outputs);
+        for ((output, input), &weight) in dense.weight.indexed_iter() {
+            layer.weights.value.set(input, output, weight);
+        }
+        for (output, &bias) in dense.bias.iter().enumerate() {
+            layer.biases.value.set(0, output, bias);
+        }
+        layer
+    }
+
+    pub(crate) fn to_dense(&self) -> Dense {
+        let value = &self.weights.value;
+        let (inputs, outputs) = (value.rows(), value.columns());
+        Dense {
+            weight: Array2::from_shape_fn((outputs, inputs), |(output, input)| {
+                value.get(input, output)
+            }),
+            bias: Array1::from_shape_fn(outputs, |output| self.biases.value.get(0, output)),
+        }
+    }
+}
+
+/// Zeroes hidden units at random.
+#[derive(Debug)]
+struct Dropout {
+    /// A unit is zeroed when 32 random bits are below this.
+    threshold: u32,
+    /// What the other units are multiplied by.
+    scale: f32,
+    stream: Stream,
+    /// For each hidden layer: 0 or `scale` for each row and unit of the batch.
+    masks: Vec<Matrix>,
+}
+
+impl Dropout {
+    fn new(network: &Network, batch: usize, seed: u64) -> Option<Self> {
+        (network.dropout > 0.0 && !network.hidden.is_empty()).then(|| Self {
+            threshold: (f64::from(network.dropout) * 2f64.powi(32)) as u32,
+            scale: 1.0 / (1.0 - network.dropout),
+            stream: Stream::new(seed, "dropout", 0),
+            masks: network
+                .hidden
+                .iter()
+                .map(|&units| Matrix::zeros(batch, units))
+                .collect(),
+        })
+    }
+
+    /// Draws a new mask for the first `rows` rows of hidden layer `layer` and applies it.
+    fn drop_units(&mut self, layer: usize, rows: usize, outputs: &mut Matrix) {
+        let (threshold, scale) = (self.threshold, self.scale);
+        for panel in self.masks[layer].panels_mut(rows) {
+            for line in panel {
+                for pair in line.0.chunks_exact_mut(2) {
+                    let bits = self.stream.next_u64();
+                    for (value, bits) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
+                        *value = if bits < threshold { 0.0 } else { scale };
+                    }
+                }
+            }
+        }
+        self.apply(layer, rows, outputs);
+    }
+
+    /// Multiplies by the mask of hidden layer `layer`.
+    fn apply(&self, layer: usize, rows: usize, values: &mut Matrix) {
+        for (values, mask) in values.panels_mut(rows).zip(self.masks[layer].panels(rows)) {
+            for (values, mask) in values.iter_mut().zip(mask) {
+                for (value, mask) in values.0.iter_mut().zip(mask.0) {
+                    *value *= mask;
+                }
+            }
+        }
+    }
+}
+
+/// A network and all the memory that its training or use needs, taken once.
+#[derive(Debug)]
+pub(crate) struct Model {
+    kernel: Kernel,
+    activation: Activation,
+    pub(crate) layers: Vec<Layer>,
+    dropout: Option<Dropout>,
+    /// The inputs, then the outputs of every layer, for each row of a batch.
+    outputs: Vec<Matrix>,
+    /// The loss's gradient with respect to the output (before its activation) of every layer.
+    deltas: Vec<Matrix>,
+    /// The transposed weights of every layer but the first.
+    transposed: Vec<Matrix>,
+    labels: Vec<u32>,
+}
+
+impl Model {
+    /// A model with these layers, for batches of up to `batch` rows.
+    ///
+    /// `dropout_seed` is the seed of the dropout masks; without one there is no dropout.
+    pub(crate) fn new(
+        kernel: Kernel,
+        network: &Network,
+        layers: Vec<Layer>,
+        batch: usize,
+        dropout_seed: Option<u64>,
+    ) -> Self {
+        let widths = network.widths();
+        let matrices = |widths: &[usize]| -> Vec<_> {
+            widths.iter().map(|&w| Matrix::zeros(batch, w)).collect()
+        };
+        Self {
+            kernel,
+            activation: network.activation,
+            layers,
+            dropout: dropout_seed.and_then(|seed| Dropout::new(network, batch, seed)),
+            outputs: matrices(&widths),
+            deltas: matrices(&widths[1..]),
+            transposed: widths[1..]
+                .windows(2)
+                .map(|pair| Matrix::zeros(pair[1], pair[0]))
+                .collect(),
+            labels: Vec::with_capacity(batch),
+        }
+    }
+
+    /// Takes one step on a batch; the sum of the losses of its rows before the step.
+    ///
+    /// # Panics
+    /// If there are more rows than the model's batch, or a row is beyond the examples.
+    pub(crate) fn learn(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        smoothing: f32,
+        step: &Step,
+    ) -> Loss {
+        self.forward(examples, rows, true);
+        let loss = self.loss(examples, rows, smoothing);
+        self.backward(rows.len());
+        for (layer, (inputs, deltas)) in self
+            .layers
+            .iter_mut()
+            .zip(self.outputs.iter().zip(&self.deltas))
+        {
+            self.kernel
+                .step_biases(rows.len(), deltas, &mut layer.biases, step);
+            self.kernel
+                .step_weights(rows.len(), inputs, deltas, &mut layer.weights, step);
+        }
+        loss
+    }
+
+    /// The sum of the losses of a batch, without label smoothing or dropout.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn validate(&mut self, examples: &Examples, rows: &[u32]) -> Loss {
+        self.forward(examples, rows, false);
+        self.loss(examples, rows, 0.0)
+    }
+
+    /// The logits of a batch, in the first rows of the result.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn logits(&mut self, examples: &Examples, rows: &[u32]) -> &Matrix {
+        self.forward(examples, rows, false);
+        &self.outputs[self.layers.len()]
+    }
+
+    fn forward(&mut self, examples: &Examples, rows: &[u32], learning: bool) {
+        let kernel = self.kernel;
+        kernel.gather(
+            examples.lines(),
+            examples.lines_per_row(),
+            rows,
+            &mut self.outputs[0],
+        );
+        let last = self.layers.len() - 1;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (inputs, outputs) = self.outputs.split_at_mut(i + 1);
+            let (inputs, outputs) = (&inputs[i], &mut outputs[0]);
+            let bias = &layer.biases.value;
+            let finish = if i == last {
+                Finish::Bias(bias)
+            } else {
+                match self.activation {
+                    Activation::Relu => Finish::BiasRelu(bias),
+                    Activation::Tanh => Finish::BiasTanh(bias),
+                }
+            };
+            kernel.multiply(rows.len(), inputs, &layer.weights.value, finish, outputs);
+            if let Some(dropout) = self.dropout.as_mut().filter(|_| learning && i < last) {
+                dropout.drop_units(i, rows.len(), outputs);
+            }
+        }
+    }
+
+    fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32) -> Loss {
+        self.labels.clear();
+        let labels = examples.labels();
+        self.labels
+            .extend(rows.iter().map(|&row| labels[row as usize]));
+        let last = self.layers.len() - 1;
+        self.kernel.softmax(
+            &self.outputs[last + 1],
+            &self.labels,
+            smoothing,
+            &mut self.deltas[last],
+        )
+    }
+
+    /// The deltas of all layers from those of the last.
+    fn backward(&mut self, rows: usize) {
+        for i in (1..self.layers.len()).rev() {
+            let transposed = &mut self.transposed[i - 1];
+            self.kernel
+                .transpose(&self.layers[i].weights.value, transposed);
+            let (before, after) = self.deltas.split_at_mut(i);
+            let outputs = &self.outputs[i];
+            let finish = match self.activation {
+                // dropped units have output 0, and so no slope either
+                Activation::Relu => Finish::ReluDerivative(outputs),
+                Activation::Tanh => Finish::TanhDerivative {
+                    outputs,
+                    scale: self.dropout.as_ref().map_or(1.0, |d| 1.0 / d.scale),
+                },
+            };
+            self.kernel
+                .multiply(rows, &after[0], transposed, finish, &mut before[i - 1]);
+            if let Some(dropout) = &self.dropout {
+                dropout.apply(i - 1, rows, &mut before[i - 1]);
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Training one network.
+
+use giveaway_stats::random::Stream;
+
+use crate::Error;
+use crate::config::{Network, Optimiser, Training};
+use crate::examples::Examples;
+use crate::kernel::{Kernel, Matrix, Step, kernel};
+use crate::model::{Layer, Model};
+use crate::trained::{Dense, EpochLoss, Trained};
+
+/// Trains a network on the records `rows` of `examples`, on this thread.
+///
+/// A row may occur more than once; each occurrence counts (bootstrap). Each epoch takes
+/// the rows in a new random order, in batches; the last may be smaller and counts fully.
+/// Weights start as PyTorch's `Linear` does, uniform in ±1/√inputs. The mean loss over
+/// the `validation` rows, if there are any, is computed after every epoch, and stops the
+/// training where [`EarlyStopping`](crate::EarlyStopping) is asked for.
+///
+/// The result depends on the arguments and on [`kernel`] alone.
+///
+/// # Errors
+/// If the network or the training makes no sense or does not fit the examples, there are
+/// no rows, a row is beyond the examples, early stopping has no validation rows, or the
+/// training diverges.
+pub fn train(
+    network: &Network,
+    training: &Training,
+    examples: &Examples,
+    rows: &[u32],
+    validation: &[u32],
+    seed: u64,
+) -> Result<Trained, Error> {
+    Trainer::new(network, training)?.train(examples, rows, validation, seed)
+}
+
+/// Trains networks of one description, with choices that [`train`] leaves at their defaults.
+#[derive(Clone, Debug)]
+pub struct Trainer<'a> {
+    network: &'a Network,
+    training: &'a Training,
+    kernel: Kernel,
+    initial: Option<&'a [Dense]>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A trainer for this network.
+    ///
+    /// # Errors
+    /// If the network or the training makes no sense.
+    pub fn new(network: &'a Network, training: &'a Training) -> Result<Self, Error> {
+        network.check()?;
+        training.check()?;
+        Ok(Self {
+            network,
+            training,
+            kernel: kernel(),
+            initial: None,
+        })
+    }
+
+    /// Uses this kernel rather than the fastest.
+    #[must_use]
+    pub fn kernel(mut self, kernel: Kernel) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// Starts from these weights rather than from random ones.
+    ///
+    /// # Errors
+    /// If they do not fit the network or are not finite.
+    pub fn initial(mut self, layers: &'a [Dense]) -> Result<Self, Error> {
+        let widths = self.network.widths();
+        let refuse = |message: String| Err(Error::Weights(message));
+        if layers.len() + 1 != widths.len() {
+            return refuse(format!(
+                "{} layers for a network of {}",
+                layers.len(),
+                widths.len() - 1
+            ));
+        }
+        for (i, (layer, width)) in layers.iter().zip(widths.windows(2)).enumerate() {
+            let (outputs, inputs) = layer.weight.dim();
+            if (inputs, outputs, layer.bias.len()) != (width[0], width[1], width[1]) {
+                return refuse(format!(
+                    "layer {} has weight {outputs} × {inputs} and {} biases; \
+                     the network needs {} × {} and {}",
+                    i + 1,
+                    layer.bias.len(),
+                    width[1],
+                    width[0],
+                    width[1]
+                ));
+            }
+            if !layer
+                .weight
+                .iter()
+                .chain(&layer.bias)
+                .all(|x| x.is_finite())
+            {
+                return refuse(format!("layer {} has a weight that is not finite", i + 1));
+            }
+        }
+        self.initial = Some(layers);
+        Ok(self)
+    }
+
+    /// Trains one network; see [`train`].
+    ///
+    /// # Errors
+    /// As [`train`].
+    pub fn train(
+        &self,
+        examples: &Examples,
+        rows: &[u32],
+        validation: &[u32],
+        seed: u64,
+    ) -> Result<Trained, Error> {
+        let training = self.training;
+        self.check(examples, rows, validation)?;
+        let layers = match self.initial {
+            Some(layers) => layers.iter().map(Layer::from_dense).collect(),
+            None => self.random_layers(seed),
+        };
+        let batch = training.batch_size.min(rows.len().max(validation.len()));
+        let mut model = Model::new(self.kernel, self.network, layers, batch, Some(seed));
+        let mut order = rows.to_vec();
+        let mut best = Best::new(training.early_stopping.is_some(), &model);
+        let mut history = Vec::with_capacity(training.epochs);
+        let mut steps = 0;
+        for epoch in 0..training.epochs {
+            order.copy_from_slice(rows);
+            Stream::new(seed, "order", epoch as u64).shuffle(&mut order);
+            let multiplier = training.schedule.multiplier(epoch, training.epochs);
+            let rate = f64::from(training.learning_rate) * multiplier;
+            let diverged = |what| Error::Diverged {
+                epoch: epoch + 1,
+                epochs: training.epochs,
+                what,
+                learning_rate: rate as f32,
+            };
+            let mut sum = 0.0;
+            for rows in order.chunks(batch.min(training.batch_size)) {
+                steps += 1;
+                let step = step(training, rate, steps);
+                let loss = model.learn(examples, rows, training.label_smoothing, &step);
+                sum += loss.sum;
+            }
+            if !sum.is_finite() {
+                return Err(diverged("the loss"));
+            }
+            if !model
+                .layers
+                .iter()
+                .all(|layer| layer.weights.value.is_finite() && layer.biases.value.is_finite())
+            {
+                return Err(diverged("a weight"));
+            }
+            let mut loss = EpochLoss {
+                training: sum / rows.len() as f64,
+                validation: None,
+            };
+            if !validation.is_empty() {
+                let sum: f64 = validation
+                    .chunks(batch)
+                    .map(|rows| model.validate(examples, rows).sum)
+                    .sum();
+                if !sum.is_finite() {
+                    return Err(diverged("the validation loss"));
+                }
+                loss.validation = Some(sum / validation.len() as f64);
+            }
+            history.push(loss);
+            if let (Some(stopping), Some(validation)) = (training.early_stopping, loss.validation) {
+                best.consider(epoch + 1, validation, &model);
+                if epoch + 1 - best.epoch >= stopping.patience {
+                    break;
+                }
+            }
+        }
+        let best_epoch = best.restore(&mut model).unwrap_or(history.len());
+        let layers = model.layers.iter().map(Layer::to_dense).collect();
+        Ok(Trained::new(
+            self.network,
+            self.kernel,
+            layers,
+            history,
+            best_epoch,
+        ))
+    }
+
+    fn random_layers(&self, seed: u64) -> Vec<Layer> {
+        self.network
+            .widths()
+            .windows(2)
+            .enumerate()
+            .map(|(i, width)| {
+                Layer::random(
+                    width[0],
+                    width[1],
+                    &mut Stream::new(seed, "weights", i as u64),
+                )
+            })
+            .collect()
+    }
+
+    fn check(&self, examples: &Examples, rows: &[u32], validation: &[u32]) -> Result<(), Error> {
+        let network = self.network;
+        if network.inputs != examples.features() {
+            return Err(Error::Network(format!(
+                "the network has {} inputs, but the examples have {} features",
+                network.inputs,
+                examples.features()
+            )));
+        }
+        if network.classes != examples.classes() {
+            return Err(Error::Network(format!(
+                "the network has {} classes, but the examples have {}",
+                network.classes,
+                examples.classes()
+            )));
+        }
+        if rows.is_empty() {
+            return Err(Error::Rows("there are no rows to train on".into()));
+        }
+        for (name, rows) in [("training", rows), ("validation", validation)] {
+            if let Some(row) = rows.iter().find(|&&row| row as usize >= examples.rows()) {
+                return Err(Error::Rows(format!(
+                    "{name} row {row} is beyond the {} examples (counted from 0)",
+                    examples.rows()
+                )));
+            }
+        }
+        if self.training.early_stopping.is_some() && validation.is_empty() {
+            return Err(Error::Rows(
+                "early stopping needs validation rows, and there are none".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The optimiser's step number `number` (from 1) at this learning rate.
+fn step(training: &Training, learning_rate: f64, number: i32) -> Step {
+    let l2 = training.l2;
+    match training.optimiser {
+        Optimiser::Adam {
+            beta1,
+            beta2,
+            epsilon,
+        } => {
+            let correction1 = 1.0 - f64::from(beta1).powi(number);
+            let correction2 = (1.0 - f64::from(beta2).powi(number)).sqrt();
+            Step::Adam {
+                beta1,
+                beta2,
+                rate: (learning_rate * correction2 / correction1) as f32,
+                epsilon: (f64::from(epsilon) * correction2) as f32,
+                l2,
+            }
+        }
+        Optimiser::Sgd { momentum, nesterov } => Step::Sgd {
+            momentum,
+            nesterov,
+            rate: learning_rate as f32,
+            l2,
+        },
+    }
+}
+
+/// The weights of the epoch with the lowest validation loss so far.
+struct Best {
+    loss: f64,
+    /// Counted from 1; 0 before the first.
+    epoch: usize,
+    /// Weights and biases of each layer; empty unless wanted.
+    values: Vec<[Matrix; 2]>,
+}
+
+impl Best {
+    fn new(wanted: bool, model: &Model) -> Self {
+        let values = |layer: &Layer| [layer.weights.value.clone(), layer.biases.value.clone()];
+        Self {
+            loss: f64::INFINITY,
+            epoch: 0,
+            values: if wanted {
+                model.layers.iter().map(values).collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn consider(&mut self, epoch: usize, loss: f64, model: &Model) {
+        if loss < self.loss {
+            self.loss = loss;
+            self.epoch = epoch;
+            for ([weights, biases], layer) in self.values.iter_mut().zip(&model.layers) {
+                weights.copy_from(&layer.weights.value);
+                biases.copy_from(&layer.biases.value);
+            }
+        }
+    }
+
+    /// Puts the best weights back; their epoch, if there is one.
+    fn restore(&self, model: &mut Model) -> Option<usize> {
+        if self.epoch == 0 {
+            return None;
+        }
+        for ([weights, biases], layer) in self.values.iter().zip(&mut model.layers) {
+            layer.weights.value.copy_from(weights);
+            layer.biases.value.copy_from(biases);
+        }
+        Some(self.epoch)
+    }
+}

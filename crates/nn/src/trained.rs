@@ -1,0 +1,136 @@
+//! A network after its training.
+
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Network;
+use crate::examples::Examples;
+use crate::kernel::{Kernel, Matrix};
+use crate::model::{Layer, Model};
+
+/// Records that are asked at a time.
+const BATCH: usize = 128;
+
+/// The weights of a dense layer, in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// outputs × inputs.
+    pub weight: Array2<f32>,
+    /// One for each output.
+    pub bias: Array1<f32>,
+}
+
+/// The losses of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochLoss {
+    /// The mean over the epoch's rows of the loss that training minimises (smoothed
+    /// labels, dropout), each taken just before the step on its batch; without l2.
+    pub training: f64,
+    /// The mean cross-entropy over the validation rows after the epoch, if there are any;
+    /// without label smoothing and dropout.
+    pub validation: Option<f64>,
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    network: Network,
+    kernel: Kernel,
+    layers: Vec<Dense>,
+    history: Vec<EpochLoss>,
+    best_epoch: usize,
+}
+
+impl Trained {
+    pub(crate) fn new(
+        network: &Network,
+        kernel: Kernel,
+        layers: Vec<Dense>,
+        history: Vec<EpochLoss>,
+        best_epoch: usize,
+    ) -> Self {
+        Self {
+            network: network.clone(),
+            kernel,
+            layers,
+            history,
+            best_epoch,
+        }
+    }
+
+    /// The logits of all records: records × classes. Computed on this thread by the
+    /// kernel that trained the network.
+    ///
+    /// # Panics
+    /// If the examples have another number of features or classes than the network.
+    #[must_use]
+    pub fn logits(&self, examples: &Examples) -> Array2<f32> {
+        let rows = examples.rows();
+        let mut logits = Array2::zeros((rows, self.network.classes));
+        self.each_batch(examples, |start, count, batch| {
+            for i in 0..count {
+                for class in 0..batch.columns() {
+                    logits[[start + i, class]] = batch.get(i, class);
+                }
+            }
+        });
+        logits
+    }
+
+    /// Calls `each` with the first row, the number of rows and the logits of every batch.
+    fn each_batch(&self, examples: &Examples, mut each: impl FnMut(usize, usize, &Matrix)) {
+        assert_eq!(
+            (examples.features(), examples.classes()),
+            (self.network.inputs, self.network.classes),
+            "the network has other inputs or classes than the examples"
+        );
+        let layers = self.layers.iter().map(Layer::from_dense).collect();
+        let mut model = Model::new(self.kernel, &self.network, layers, BATCH, None);
+        let mut rows = Vec::with_capacity(BATCH);
+        for start in (0..examples.rows()).step_by(BATCH) {
+            let count = BATCH.min(examples.rows() - start);
+            rows.clear();
+            // Examples::new made sure that row numbers fit
+            rows.extend((start..start + count).map(|row| row as u32));
+            each(start, count, model.logits(examples, &rows));
+        }
+    }
+
+    /// The losses of every epoch that was run.
+    #[must_use]
+    pub fn history(&self) -> &[EpochLoss] {
+        &self.history
+    }
+
+    /// How many epochs were run: fewer than asked for if training stopped early.
+    #[must_use]
+    pub fn epochs_run(&self) -> usize {
+        self.history.len()
+    }
+
+    /// The epoch, counted from 1, whose weights these are: the last one run, or with
+    /// early stopping the one with the lowest validation loss. 0 if none was run.
+    #[must_use]
+    pub fn best_epoch(&self) -> usize {
+        self.best_epoch
+    }
+
+    /// The weights of every layer, from the input side.
+    #[must_use]
+    pub fn layers(&self) -> &[Dense] {
+        &self.layers
+    }
+
+    /// The network that was trained.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The kernel that trained it.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+}
