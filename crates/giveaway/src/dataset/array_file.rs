@@ -1,0 +1,653 @@
+//! NumPy arrays: NPY files, and NPZ archives of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::assemble::{Interner, RawColumn, RawValues, class_labels, dense_names, find};
+use super::table::{Body, Table, TableOptions, file_name};
+use super::{ImageShape, idx_file, zip_file};
+use crate::{Error, Result};
+
+/// What the features are called within an NPZ archive.
+const FEATURE_NAMES: [&str; 5] = ["X", "x", "features", "data", "x_train"];
+/// What the labels are called within an NPZ archive.
+const LABEL_NAMES: [&str; 4] = ["y", "labels", "label", "y_train"];
+
+/// An array in C order.
+#[derive(Debug)]
+pub(super) struct Array {
+    pub(super) shape: Vec<usize>,
+    pub(super) elements: Elements,
+}
+
+/// The elements of an array.
+#[derive(Debug)]
+pub(super) enum Elements {
+    /// Numbers, with whether they are bytes without a sign.
+    Real {
+        values: Vec<f64>,
+        bytes: bool,
+    },
+    /// Whole numbers, kept exact.
+    Whole(Vec<i64>),
+    Text(Vec<String>),
+}
+
+/// Reads features from an NPY file and labels from the file that the options name.
+pub(super) fn read_npy(
+    name: &str,
+    content: &[u8],
+    hash: blake3::Hash,
+    options: &TableOptions,
+) -> Result<Table> {
+    let array = parse_npy(content)?;
+    let Some(path) = &options.labels_file else {
+        return Err(Error::usage("which file holds the classes is not said")
+            .hint("give --labels-file FILE with a one-dimensional array, or put both into an .npz file"));
+    };
+    let (labels, labels_hash) = read_labels(path)?;
+    from_arrays(
+        name,
+        array,
+        labels,
+        joint_hash(hash, labels_hash),
+        Extras::default(),
+        options,
+    )
+}
+
+/// The labels of a file, NPY or IDX, and the hash of its bytes.
+pub(super) fn read_labels(path: &Path) -> Result<(RawValues, blake3::Hash)> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Error::io("read the labels file", path, &error))?;
+    let hash = blake3::hash(&bytes);
+    let parse = || {
+        let content = if bytes.starts_with(&[0x1f, 0x8b]) {
+            idx_file::expand(&bytes)?
+        } else {
+            bytes.clone()
+        };
+        let array = match content.as_slice() {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => parse_npy(&content)?,
+            [0, 0, ..] => idx_file::parse(&content)?,
+            _ => {
+                return Err(Error::input("neither an NPY nor an IDX file")
+                    .hint("labels beside arrays or images are read from such files"));
+            }
+        };
+        one_dimension(array, "the labels")
+    };
+    let values = parse().map_err(|error| error.at(file_name(path)))?;
+    Ok((values, hash))
+}
+
+/// One hash for a file of features and its file of labels.
+pub(super) fn joint_hash(features: blake3::Hash, labels: blake3::Hash) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(features.as_bytes());
+    hasher.update(labels.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Reads features and labels from an NPZ archive.
+pub(super) fn read_npz(
+    name: &str,
+    content: &[u8],
+    hash: blake3::Hash,
+    options: &TableOptions,
+) -> Result<Table> {
+    let mut members: BTreeMap<String, &[u8]> = BTreeMap::new();
+    let archive = zip_file::Archive::open(content)?;
+    for member in archive.names() {
+        let key = member.strip_suffix(".npy").unwrap_or(member);
+        members.insert(key.to_owned(), &[]);
+    }
+    let keys: Vec<String> = members.into_keys().collect();
+    if keys.is_empty() {
+        return Err(Error::input("the archive holds no array"));
+    }
+    let load = |key: &str| -> Result<Array> {
+        let bytes = archive.read(&format!("{key}.npy"), npy_length)?;
+        parse_npy(&bytes).map_err(|error| error.at(format!("array `{key}`")))
+    };
+    let usual = |names: &[&str]| -> Option<String> {
+        names
+            .iter()
+            .find(|&&name| keys.iter().any(|key| key == name))
+            .map(|&name| name.to_owned())
+    };
+    let all = keys
+        .iter()
+        .map(|key| format!("`{key}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let features = usual(&FEATURE_NAMES).ok_or_else(|| {
+        Error::input("no array of features is in the archive").hint(format!(
+            "call it one of {}; there are {all}",
+            FEATURE_NAMES.join(", ")
+        ))
+    })?;
+    let (labels, hash) = match (&options.label, &options.labels_file) {
+        (Some(label), _) => {
+            find(&keys, label, "--label")?;
+            (
+                one_dimension(load(label)?, label)?,
+                hash.to_hex().to_string(),
+            )
+        }
+        (None, Some(path)) => {
+            let (labels, labels_hash) = read_labels(path)?;
+            (labels, joint_hash(hash, labels_hash))
+        }
+        (None, None) => {
+            let label = usual(&LABEL_NAMES).ok_or_else(|| {
+                Error::usage("which array holds the classes is not said")
+                    .hint(format!("give --label ARRAY; there are {all}"))
+            })?;
+            (
+                one_dimension(load(&label)?, &label)?,
+                hash.to_hex().to_string(),
+            )
+        }
+    };
+    let mut extras = Extras::default();
+    let mut used = vec![features.clone()];
+    used.extend(options.label.clone());
+    for (option, wanted, target) in [
+        ("--id", &options.id, &mut extras.ids),
+        ("--group", &options.group, &mut extras.groups),
+    ] {
+        if let Some(key) = wanted {
+            find(&keys, key, option)?;
+            *target = Some(RawColumn {
+                name: key.clone(),
+                values: one_dimension(load(key)?, key)?,
+            });
+            used.push(key.clone());
+        }
+    }
+    let unused: Vec<&str> = keys
+        .iter()
+        .map(String::as_str)
+        .filter(|key| !used.iter().any(|name| name == key) && !LABEL_NAMES.contains(key))
+        .collect();
+    if !unused.is_empty() {
+        extras.notes.push(format!(
+            "The features are the array `{features}`; not used: {}.",
+            unused.join(", ")
+        ));
+    }
+    let array = load(&features)?;
+    from_arrays(name, array, labels, hash, extras, options)
+}
+
+/// What a file of arrays may hold beside features and labels.
+#[derive(Default)]
+pub(super) struct Extras {
+    pub(super) ids: Option<RawColumn>,
+    pub(super) groups: Option<RawColumn>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Makes a table of an array of features, records first, and labels.
+pub(super) fn from_arrays(
+    name: &str,
+    array: Array,
+    labels: RawValues,
+    content_hash: String,
+    extras: Extras,
+    options: &TableOptions,
+) -> Result<Table> {
+    if let Some(column) = options.numeric.iter().chain(&options.categorical).next() {
+        return Err(Error::usage(format!(
+            "`{column}` is no column: arrays hold numbers throughout"
+        ))
+        .hint("leave out --numeric and --categorical"));
+    }
+    let Extras {
+        ids,
+        groups,
+        mut notes,
+    } = extras;
+    if ids.is_none() && groups.is_none() && (options.id.is_some() || options.group.is_some()) {
+        return Err(
+            Error::usage("a file with one array has no columns of identifiers or groups")
+                .hint("leave out --id and --group, or put the arrays into an .npz file"),
+        );
+    }
+    let (shape, image) = shape_of(&array)?;
+    let (rows, width) = shape;
+    let values = finite_values(array, width)?;
+    let place = |row: usize| format!("row {}", row + 1);
+    let counted = |what: &str, count: usize| {
+        if count == rows {
+            Ok(())
+        } else {
+            Err(Error::input(format!(
+                "{rows} records and {count} {what} do not go together"
+            )))
+        }
+    };
+    counted("labels", labels.len())?;
+    let label_name = options.label.clone().unwrap_or_else(|| "labels".to_owned());
+    let (labels, classes) = class_labels(
+        RawColumn {
+            name: label_name,
+            values: labels,
+        },
+        &place,
+        &mut notes,
+    )?;
+    if let Some(column) = &ids {
+        counted("identifiers", column.values.len())?;
+    }
+    if let Some(column) = &groups {
+        counted("groups", column.values.len())?;
+    }
+    let ids = ids
+        .map(|column| super::assemble::id_values(column, &place))
+        .transpose()?;
+    let groups = groups
+        .map(|column| super::assemble::group_values(column, &place))
+        .transpose()?;
+    let values = Array2::from_shape_vec((rows, width), values)
+        .map_err(|error| Error::unexpected(format!("an array of {rows} × {width}: {error}")))?;
+    let names = dense_names(width, image, "x");
+    let (values, names, image) = if options.drop.is_empty() {
+        (values, names, image)
+    } else {
+        let mut kept: Vec<usize> = (0..width).collect();
+        for column in &options.drop {
+            let index = find(&names, column, "--drop")?;
+            kept.retain(|&other| other != index);
+        }
+        if image.is_some() {
+            return Err(Error::usage("pixels of an image cannot be dropped"));
+        }
+        if kept.is_empty() {
+            return Err(Error::input("no feature is left after --drop"));
+        }
+        (
+            values.select(ndarray::Axis(1), &kept),
+            kept.iter().map(|&index| names[index].clone()).collect(),
+            image,
+        )
+    };
+    Ok(Table {
+        name: name.to_owned(),
+        body: Body::Dense {
+            values,
+            names,
+            image,
+        },
+        labels,
+        classes,
+        has_id_column: ids.is_some(),
+        ids: ids.unwrap_or_else(|| (0..rows).map(|row| row.to_string()).collect()),
+        groups,
+        notes,
+        content_hash,
+        rows: (0..rows as u32).collect(),
+    })
+}
+
+/// Records and values per record, and the image that they make.
+fn shape_of(array: &Array) -> Result<((usize, usize), Option<ImageShape>)> {
+    let bytes = matches!(array.elements, Elements::Real { bytes: true, .. });
+    let colours = |count: usize| matches!(count, 1 | 3 | 4);
+    let image = |height, width, channels, channels_first| {
+        Some(ImageShape {
+            height,
+            width,
+            channels,
+            channels_first,
+            bytes,
+        })
+    };
+    let (rows, image) = match *array.shape.as_slice() {
+        [rows, _] => (rows, None),
+        [rows, height, width] => (rows, image(height, width, 1, false)),
+        [rows, height, width, channels] if colours(channels) => {
+            (rows, image(height, width, channels, false))
+        }
+        [rows, channels, height, width] if colours(channels) => {
+            (rows, image(height, width, channels, true))
+        }
+        _ => {
+            return Err(Error::input(format!(
+                "an array of shape {:?} holds neither records × features nor images",
+                array.shape
+            ))
+            .hint("give an array of records × features, records × height × width, or that with 1, 3 or 4 channels"));
+        }
+    };
+    let width: usize = array.shape.iter().skip(1).product();
+    if rows == 0 {
+        return Err(Error::input("the array of features has no records"));
+    }
+    if width == 0 {
+        return Err(Error::input("the array of features has no features"));
+    }
+    if u32::try_from(rows).is_err() || rows == u32::MAX as usize {
+        return Err(Error::input(format!(
+            "{rows} records are more than can be audited"
+        )));
+    }
+    Ok(((rows, width), image))
+}
+
+fn finite_values(array: Array, width: usize) -> Result<Vec<f32>> {
+    match array.elements {
+        Elements::Whole(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
+        Elements::Real { values, .. } => {
+            if let Some(index) = values.iter().position(|value| !(*value as f32).is_finite()) {
+                return Err(Error::input(format!("the value `{}` is not finite", values[index]))
+                    .at(format!(
+                        "row {}, column {}",
+                        index / width + 1,
+                        index % width + 1
+                    ))
+                    .hint("mend the array: missing values have no meaning in arrays; a table may have them"));
+            }
+            Ok(values.into_iter().map(|value| value as f32).collect())
+        }
+        Elements::Text(_) => Err(Error::input("the features are text")
+            .hint("give an array of numbers, or a table (CSV, Parquet) with columns of text")),
+    }
+}
+
+/// The elements of an array of one dimension, or of records × 1.
+fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
+    if !matches!(array.shape.as_slice(), [_] | [_, 1]) {
+        return Err(Error::input(format!(
+            "`{what}` has the shape {:?}, where one value per record is wanted",
+            array.shape
+        ))
+        .hint("give class numbers or names, not one-hot rows"));
+    }
+    Ok(match array.elements {
+        Elements::Real { values, .. } => RawValues::Float(values),
+        Elements::Whole(values) => RawValues::Integer(values.into_iter().map(Some).collect()),
+        Elements::Text(texts) => {
+            let mut interner = Interner::default();
+            for text in &texts {
+                interner.push(text);
+            }
+            RawValues::Category(interner.finish())
+        }
+    })
+}
+
+fn damaged(what: impl std::fmt::Display) -> Error {
+    Error::input(format!("the NumPy array is damaged: {what}"))
+        .hint("write it again with numpy.save or numpy.savez")
+}
+
+/// What the header of an NPY file says.
+struct Header {
+    /// Where the elements begin.
+    start: usize,
+    kind: Kind,
+    big_endian: bool,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Boolean,
+    Signed(usize),
+    Unsigned(usize),
+    Float(usize),
+    /// Characters of four bytes.
+    Unicode(usize),
+    /// Characters of one byte.
+    Bytes(usize),
+}
+
+impl Kind {
+    fn size(self) -> usize {
+        match self {
+            Self::Boolean => 1,
+            Self::Signed(size) | Self::Unsigned(size) | Self::Float(size) | Self::Bytes(size) => {
+                size
+            }
+            Self::Unicode(length) => 4 * length,
+        }
+    }
+}
+
+impl Header {
+    fn count(&self) -> Option<usize> {
+        self.shape
+            .iter()
+            .try_fold(1_usize, |product, &size| product.checked_mul(size))
+    }
+
+    fn length(&self) -> Option<usize> {
+        self.count()?
+            .checked_mul(self.kind.size())?
+            .checked_add(self.start)
+    }
+}
+
+/// The length in bytes that the header at the head of an NPY file declares.
+fn npy_length(head: &[u8]) -> Result<u64> {
+    let header = parse_header(head)?;
+    header
+        .length()
+        .map(|length| length as u64)
+        .ok_or_else(|| damaged("its header declares more elements than memory can hold"))
+}
+
+/// The text between quotes that follows `'key':` in the header's dictionary.
+fn entry<'a>(dictionary: &'a str, key: &str) -> Result<&'a str> {
+    let position = dictionary
+        .find(&format!("'{key}'"))
+        .ok_or_else(|| damaged(format!("its header does not say `{key}`")))?;
+    let rest = &dictionary[position + key.len() + 2..];
+    Ok(rest.trim_start().trim_start_matches(':').trim_start())
+}
+
+fn parse_header(content: &[u8]) -> Result<Header> {
+    let version = content.get(6).copied().unwrap_or_default();
+    let (length, start) = match (version, content) {
+        (1, [_, _, _, _, _, _, _, _, a, b, ..]) => (usize::from(u16::from_le_bytes([*a, *b])), 10),
+        (2 | 3, [_, _, _, _, _, _, _, _, a, b, c, d, ..]) => {
+            (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 12)
+        }
+        _ => return Err(damaged("its header is cut off or of an unknown version")),
+    };
+    let dictionary = content
+        .get(start..start + length)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .ok_or_else(|| damaged("its header is cut off"))?;
+    let descriptor = entry(dictionary, "descr")?;
+    let Some(descriptor) = descriptor
+        .strip_prefix('\'')
+        .and_then(|rest| rest.split_once('\''))
+        .map(|(descriptor, _)| descriptor)
+    else {
+        return Err(Error::input("structured arrays cannot be read")
+            .hint("save the table as CSV or Parquet instead"));
+    };
+    let fortran = entry(dictionary, "fortran_order")?.starts_with("True");
+    let shape = entry(dictionary, "shape")?
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+        .ok_or_else(|| damaged("its shape is not understood"))?
+        .0
+        .split(',')
+        .map(str::trim)
+        .filter(|size| !size.is_empty())
+        .map(|size| size.parse::<usize>().map_err(damaged))
+        .collect::<Result<Vec<usize>>>()?;
+    let (order, code) = descriptor.split_at(descriptor.len().min(1));
+    let (letter, size) = code.split_at(code.len().min(1));
+    let refused = || {
+        Err(
+            Error::input(format!("arrays of type `{descriptor}` cannot be read"))
+                .hint("convert the array, for example with .astype(\"float32\")"),
+        )
+    };
+    if letter == "O" {
+        return Err(Error::input(
+            "the array holds Python objects (pickle), which are not read because reading them runs code",
+        )
+        .hint("convert it, for example with .astype(\"float32\"), or for labels .astype(str), and save it again"));
+    }
+    let size: usize = size.parse().unwrap_or_default();
+    let kind = match (letter, size) {
+        ("b", 1) => Kind::Boolean,
+        ("i", 1 | 2 | 4 | 8) => Kind::Signed(size),
+        ("u", 1 | 2 | 4 | 8) => Kind::Unsigned(size),
+        ("f", 2 | 4 | 8) => Kind::Float(size),
+        ("U", 1..=65_536) => Kind::Unicode(size),
+        ("S", 1..=65_536) => Kind::Bytes(size),
+        _ => return refused(),
+    };
+    if !matches!(order, "<" | ">" | "|" | "=") {
+        return refused();
+    }
+    Ok(Header {
+        start: start + length,
+        kind,
+        big_endian: order == ">",
+        fortran,
+        shape,
+    })
+}
+
+/// Reads one array.
+pub(super) fn parse_npy(content: &[u8]) -> Result<Array> {
+    let header = parse_header(content)?;
+    // Checked before anything is reserved: a header may lie.
+    if header.length() != Some(content.len()) {
+        return Err(damaged(format!(
+            "its header declares a shape of {:?}, which does not agree with its {} bytes",
+            header.shape,
+            content.len()
+        )));
+    }
+    let body = &content[header.start..];
+    let elements = match header.kind {
+        Kind::Unicode(_) | Kind::Bytes(_) => Elements::Text(parse_texts(body, &header)?),
+        kind => parse_numbers(body, kind, header.big_endian),
+    };
+    let elements = if header.fortran && header.shape.len() > 1 {
+        match elements {
+            Elements::Real { values, bytes } => Elements::Real {
+                values: from_fortran(&values, &header.shape),
+                bytes,
+            },
+            Elements::Whole(values) => Elements::Whole(from_fortran(&values, &header.shape)),
+            Elements::Text(values) => Elements::Text(from_fortran(&values, &header.shape)),
+        }
+    } else {
+        elements
+    };
+    Ok(Array {
+        shape: header.shape,
+        elements,
+    })
+}
+
+fn parse_texts(body: &[u8], header: &Header) -> Result<Vec<String>> {
+    body.chunks_exact(header.kind.size())
+        .map(|element| {
+            let text = if matches!(header.kind, Kind::Bytes(_)) {
+                std::str::from_utf8(element)
+                    .map_err(|_| damaged("a text is not UTF-8"))?
+                    .to_owned()
+            } else {
+                element
+                    .chunks_exact(4)
+                    .map(|bytes| {
+                        let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
+                        let code = if header.big_endian {
+                            u32::from_be_bytes(bytes)
+                        } else {
+                            u32::from_le_bytes(bytes)
+                        };
+                        char::from_u32(code).ok_or_else(|| damaged("a character does not exist"))
+                    })
+                    .collect::<Result<String>>()?
+            };
+            Ok(text.trim_end_matches('\0').to_owned())
+        })
+        .collect()
+}
+
+fn parse_numbers(body: &[u8], kind: Kind, big_endian: bool) -> Elements {
+    let size = kind.size();
+    // Each element as the low bits of a little-endian whole number.
+    let bits = body.chunks_exact(size).map(|element| {
+        let mut bytes = [0; 8];
+        bytes[..size].copy_from_slice(element);
+        if big_endian {
+            bytes[..size].reverse();
+        }
+        u64::from_le_bytes(bytes)
+    });
+    match kind {
+        Kind::Signed(_) => {
+            let unused = 64 - 8 * size as u32;
+            Elements::Whole(
+                bits.map(|bits| (bits << unused).cast_signed() >> unused)
+                    .collect(),
+            )
+        }
+        Kind::Unsigned(1) => Elements::Real {
+            values: bits.map(|bits| bits as f64).collect(),
+            bytes: true,
+        },
+        Kind::Float(2) => Elements::Real {
+            values: bits
+                .map(|bits| super::parquet_file::half(bits as u16))
+                .collect(),
+            bytes: false,
+        },
+        Kind::Float(4) => Elements::Real {
+            values: bits
+                .map(|bits| f64::from(f32::from_bits(bits as u32)))
+                .collect(),
+            bytes: false,
+        },
+        Kind::Float(_) => Elements::Real {
+            values: bits.map(f64::from_bits).collect(),
+            bytes: false,
+        },
+        _ => Elements::Real {
+            values: bits.map(|bits| bits as f64).collect(),
+            bytes: false,
+        },
+    }
+}
+
+/// Elements stored with the first index running fastest, put with the last one running fastest.
+fn from_fortran<T: Clone>(values: &[T], shape: &[usize]) -> Vec<T> {
+    let mut index = vec![0_usize; shape.len()];
+    let mut strides = vec![1_usize; shape.len()];
+    for axis in 1..shape.len() {
+        strides[axis] = strides[axis - 1] * shape[axis - 1];
+    }
+    let mut reordered = Vec::with_capacity(values.len());
+    for _ in 0..values.len() {
+        let position: usize = index
+            .iter()
+            .zip(&strides)
+            .map(|(i, stride)| i * stride)
+            .sum();
+        reordered.push(values[position].clone());
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    reordered
+}

@@ -1,0 +1,772 @@
+//! From columns as a file has them to a [`Table`]: which column is what, and of what type.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ndarray::Array2;
+
+use super::ImageShape;
+use super::table::{Body, Column, MISSING, Table, TableOptions, Values};
+use crate::{Error, Result};
+
+/// Column names that are taken for the label when none is named.
+const USUAL_LABELS: [&str; 4] = ["label", "target", "class", "y"];
+
+/// More distinct numbers than this in a label column are no classes.
+const MOST_NUMERIC_CLASSES: usize = 1000;
+
+/// A column as a file has it.
+#[derive(Debug)]
+pub(super) struct RawColumn {
+    pub(super) name: String,
+    pub(super) values: RawValues,
+}
+
+/// Values as a file has them.
+#[derive(Debug)]
+pub(super) enum RawValues {
+    /// Text whose type has yet to be found.
+    Text(Interned),
+    /// Text that the file itself declares to be text.
+    Category(Interned),
+    /// Whole numbers, kept exact because identifiers may exceed 2^53.
+    Integer(Vec<Option<i64>>),
+    /// Numbers; NaN is missing.
+    Float(Vec<f64>),
+    /// As many numbers in every row.
+    List {
+        width: usize,
+        values: Vec<f32>,
+        bytes: bool,
+    },
+}
+
+/// Texts, each distinct one stored once.
+#[derive(Debug, Default)]
+pub(super) struct Interned {
+    pub(super) codes: Vec<u32>,
+    pub(super) levels: Vec<String>,
+}
+
+/// Collects texts into [`Interned`].
+#[derive(Default)]
+pub(super) struct Interner {
+    interned: Interned,
+    known: HashMap<String, u32>,
+}
+
+impl Interner {
+    /// Adds a value: trimmed, and missing if it is one of the usual markers.
+    pub(super) fn push(&mut self, text: &str) {
+        let text = text.trim();
+        if is_missing_marker(text) {
+            self.push_missing();
+        } else if let Some(&code) = self.known.get(text) {
+            self.interned.codes.push(code);
+        } else {
+            let code = self.interned.levels.len() as u32;
+            self.interned.levels.push(text.to_owned());
+            self.known.insert(text.to_owned(), code);
+            self.interned.codes.push(code);
+        }
+    }
+
+    /// Adds a missing value.
+    pub(super) fn push_missing(&mut self) {
+        self.interned.codes.push(MISSING);
+    }
+
+    pub(super) fn finish(self) -> Interned {
+        self.interned
+    }
+}
+
+/// Whether a trimmed text stands for a missing value.
+pub(super) fn is_missing_marker(text: &str) -> bool {
+    matches!(
+        text,
+        "" | "?" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None"
+    )
+}
+
+impl Interned {
+    pub(super) fn text(&self, row: usize) -> Option<&str> {
+        self.levels
+            .get(self.codes[row] as usize)
+            .map(String::as_str)
+    }
+
+    /// Puts the levels in order, so that they do not depend on the order of the rows.
+    fn sorted(mut self) -> Self {
+        let mut order: Vec<u32> = (0..self.levels.len() as u32).collect();
+        let as_numbers = all_numbers(self.levels.iter().map(String::as_str));
+        order.sort_by(|&a, &b| {
+            let (a, b) = (a as usize, b as usize);
+            let by_number = match &as_numbers {
+                Some(numbers) => numbers[a].total_cmp(&numbers[b]),
+                None => std::cmp::Ordering::Equal,
+            };
+            by_number.then_with(|| self.levels[a].cmp(&self.levels[b]))
+        });
+        let mut rank = vec![0; order.len()];
+        for (place, &old) in order.iter().enumerate() {
+            rank[old as usize] = place as u32;
+        }
+        for code in &mut self.codes {
+            if *code != MISSING {
+                *code = rank[*code as usize];
+            }
+        }
+        let mut levels: Vec<Option<String>> = self.levels.into_iter().map(Some).collect();
+        self.levels = order
+            .iter()
+            .filter_map(|&old| levels[old as usize].take())
+            .collect();
+        self
+    }
+}
+
+/// The texts as finite numbers, if every one of them is one.
+fn all_numbers<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Vec<f64>> {
+    texts
+        .map(|text| text.parse::<f64>().ok().filter(|number| number.is_finite()))
+        .collect()
+}
+
+impl RawValues {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(interned) | Self::Category(interned) => interned.codes.len(),
+            Self::Integer(values) => values.len(),
+            Self::Float(values) => values.len(),
+            Self::List { width, values, .. } => values.len() / (*width).max(1),
+        }
+    }
+
+    /// The values as texts, for labels, identifiers, groups and categories.
+    fn into_text(self) -> Interned {
+        let mut interner = Interner::default();
+        match self {
+            Self::Text(interned) | Self::Category(interned) => return interned,
+            Self::Integer(values) => {
+                for value in values {
+                    match value {
+                        Some(value) => interner.push(&value.to_string()),
+                        None => interner.push_missing(),
+                    }
+                }
+            }
+            Self::Float(values) => {
+                for value in values {
+                    // Whole numbers lose their ".0", which pandas adds where a value is missing.
+                    interner.push(&(value + 0.0).to_string());
+                }
+            }
+            Self::List { .. } => {}
+        }
+        interner.finish()
+    }
+}
+
+/// A file's columns and what is needed to speak of them.
+pub(super) struct RawTable<'a> {
+    pub(super) name: &'a str,
+    pub(super) columns: Vec<RawColumn>,
+    pub(super) rows: usize,
+    /// Where a row (counted from 0) is, as people say it.
+    pub(super) place: &'a dyn Fn(usize) -> String,
+    pub(super) content_hash: String,
+}
+
+/// Makes a table of a file's columns.
+pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Table> {
+    let RawTable {
+        name,
+        columns,
+        rows,
+        place,
+        content_hash,
+    } = raw;
+    if rows == 0 {
+        return Err(Error::input("the table has a header but no rows"));
+    }
+    if u32::try_from(rows).is_err() || rows == MISSING as usize {
+        return Err(Error::input(format!(
+            "{rows} rows are more than can be audited"
+        )));
+    }
+    let mut notes = Vec::new();
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    refuse_repeated_names(&names)?;
+
+    let label = label_column(&names, options, &mut notes)?;
+    let id = named(&names, options.id.as_ref(), "--id")?;
+    let group = named(&names, options.group.as_ref(), "--group")?;
+    let mut dropped = BTreeSet::new();
+    for column in &options.drop {
+        dropped.insert(find(&names, column, "--drop")?);
+    }
+    for column in &options.numeric {
+        find(&names, column, "--numeric")?;
+    }
+    for column in &options.categorical {
+        find(&names, column, "--categorical")?;
+        if options.numeric.contains(column) {
+            return Err(Error::usage(format!(
+                "column `{column}` is named by both --numeric and --categorical"
+            )));
+        }
+    }
+    for (role, index) in [("--id", id), ("--group", group)] {
+        if index == Some(label) {
+            return Err(Error::usage(format!(
+                "column `{}` is named by both --label and {role}",
+                names[label]
+            )));
+        }
+    }
+    if dropped.contains(&label) {
+        return Err(Error::usage(format!(
+            "column `{}` is named by both --label and --drop",
+            names[label]
+        )));
+    }
+
+    let mut columns: Vec<Option<RawColumn>> = columns.into_iter().map(Some).collect();
+    let groups = match group {
+        // One column may be both the identifier and the group.
+        Some(index) if id != group => take(&mut columns, index)
+            .map(|column| group_values(column, place))
+            .transpose()?,
+        _ => None,
+    };
+    let ids = match id {
+        Some(index) => take(&mut columns, index)
+            .map(|column| id_values(column, place))
+            .transpose()?,
+        None => None,
+    };
+    let groups = if group.is_some() && id == group {
+        ids.clone()
+    } else {
+        groups
+    };
+    let label_values = take(&mut columns, label).ok_or_else(|| Error::unexpected("no label"))?;
+    let (labels, classes) = class_labels(label_values, place, &mut notes)?;
+
+    let features: Vec<RawColumn> = columns
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| !dropped.contains(index))
+        .filter_map(|(_, column)| column)
+        .collect();
+    if features.is_empty() {
+        return Err(Error::input(
+            "no feature column is left beside the label, the identifier, the group and what was dropped",
+        ));
+    }
+    let body = if features
+        .iter()
+        .any(|column| matches!(column.values, RawValues::List { .. }))
+    {
+        dense_body(features, rows, &mut notes)?
+    } else {
+        let mut typed = Vec::with_capacity(features.len());
+        for column in features {
+            typed.push(type_column(column, options, place, &mut notes)?);
+        }
+        if group.is_none() {
+            person_hints(&typed, &mut notes);
+        }
+        Body::Columns(typed)
+    };
+    Ok(Table {
+        name: name.to_owned(),
+        body,
+        labels,
+        classes,
+        has_id_column: ids.is_some(),
+        ids: ids.unwrap_or_else(|| (0..rows).map(|row| row.to_string()).collect()),
+        groups,
+        notes,
+        content_hash,
+        rows: (0..rows as u32).collect(),
+    })
+}
+
+fn take(columns: &mut [Option<RawColumn>], index: usize) -> Option<RawColumn> {
+    columns.get_mut(index).and_then(Option::take)
+}
+
+fn refuse_repeated_names(names: &[String]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(first) = seen.insert(name, index) {
+            return Err(Error::input(format!(
+                "the column name `{name}` occurs twice, at columns {} and {}",
+                first + 1,
+                index + 1
+            ))
+            .hint("rename one of the two columns in the file"));
+        }
+    }
+    Ok(())
+}
+
+fn label_column(
+    names: &[String],
+    options: &TableOptions,
+    notes: &mut Vec<String>,
+) -> Result<usize> {
+    if let Some(label) = &options.label {
+        return find(names, label, "--label");
+    }
+    let usual: Vec<usize> = (0..names.len())
+        .filter(|&index| USUAL_LABELS.contains(&names[index].to_lowercase().as_str()))
+        .collect();
+    match usual.as_slice() {
+        [only] => {
+            notes.push(format!(
+                "No label column was named; `{}` was taken for it. Name it with --label.",
+                names[*only]
+            ));
+            Ok(*only)
+        }
+        _ => Err(
+            Error::usage("which column holds the class is not said").hint(format!(
+                "give --label COLUMN; the columns are {}",
+                listed(names)
+            )),
+        ),
+    }
+}
+
+fn named(names: &[String], wanted: Option<&String>, option: &str) -> Result<Option<usize>> {
+    wanted.map(|name| find(names, name, option)).transpose()
+}
+
+/// The place of a column that an option names.
+pub(super) fn find(names: &[String], wanted: &str, option: &str) -> Result<usize> {
+    names.iter().position(|name| name == wanted).ok_or_else(|| {
+        let nearest = names
+            .iter()
+            .min_by_key(|name| edit_distance(&name.to_lowercase(), &wanted.to_lowercase()));
+        let did_you_mean = nearest
+            .map(|name| format!("did you mean `{name}`? "))
+            .unwrap_or_default();
+        Error::input(format!(
+            "{option} names the column `{wanted}`, which is not there"
+        ))
+        .hint(format!("{did_you_mean}the columns are {}", listed(names)))
+    })
+}
+
+/// Names for a message: all of them, or the first thirty.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 30;
+    let mut text = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > MOST {
+        text.push_str(&format!(" and {} more", names.len() - MOST));
+    }
+    text
+}
+
+/// Levenshtein's distance between two texts, in characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut previous: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut current = vec![i + 1];
+        for (j, &to) in b.iter().enumerate() {
+            let change = previous[j] + usize::from(from != to);
+            current.push(change.min(previous[j + 1] + 1).min(current[j] + 1));
+        }
+        previous = current;
+    }
+    previous[b.len()]
+}
+
+pub(super) fn id_values(column: RawColumn, place: &dyn Fn(usize) -> String) -> Result<Vec<String>> {
+    let RawColumn { name, values } = column;
+    let interned = values.into_text();
+    let mut first_row: Vec<Option<usize>> = vec![None; interned.levels.len()];
+    for (row, &code) in interned.codes.iter().enumerate() {
+        if code == MISSING {
+            return Err(Error::input(format!("the id column `{name}` has no value"))
+                .at(place(row))
+                .hint("give every record an identifier, or leave --id out"));
+        }
+        if let Some(first) = first_row[code as usize].replace(row) {
+            return Err(Error::input(format!(
+                "the identifier `{}` in column `{name}` occurs twice: {} and {}",
+                interned.levels[code as usize],
+                place(first),
+                place(row)
+            ))
+            .hint(format!(
+                "if it names a person with several rows, use --group {name} instead of --id {name}"
+            )));
+        }
+    }
+    Ok(texts(&interned))
+}
+
+pub(super) fn group_values(
+    column: RawColumn,
+    place: &dyn Fn(usize) -> String,
+) -> Result<Vec<String>> {
+    let RawColumn { name, values } = column;
+    let interned = values.into_text();
+    if let Some(row) = interned.codes.iter().position(|&code| code == MISSING) {
+        return Err(
+            Error::input(format!("the group column `{name}` has no value"))
+                .at(place(row))
+                .hint("give every row a group; a row on its own may have a group of its own"),
+        );
+    }
+    Ok(texts(&interned))
+}
+
+fn texts(interned: &Interned) -> Vec<String> {
+    (0..interned.codes.len())
+        .map(|row| interned.text(row).unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Classes from the values of the label column.
+pub(super) fn class_labels(
+    column: RawColumn,
+    place: &dyn Fn(usize) -> String,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<u32>, Vec<String>)> {
+    let RawColumn { name, values } = column;
+    if matches!(values, RawValues::List { .. }) {
+        return Err(Error::input(format!(
+            "the label column `{name}` holds a list in each row"
+        ))
+        .hint("give a column with one class per record"));
+    }
+    let mut interned = values.into_text();
+    if let Some(row) = interned.codes.iter().position(|&code| code == MISSING) {
+        return Err(
+            Error::input(format!("the label column `{name}` has no value"))
+                .at(place(row))
+                .hint("remove the row or give it a class"),
+        );
+    }
+    if let Some(numbers) = all_numbers(interned.levels.iter().map(String::as_str)) {
+        if let Some(index) = numbers.iter().position(|number| number.fract() != 0.0) {
+            return Err(Error::input(format!(
+                "the label column `{name}` holds numbers that are not whole, such as {}: it looks like a regression target",
+                interned.levels[index]
+            ))
+            .hint("only classifiers can be audited: name a column of classes with --label"));
+        }
+        if numbers.len() > MOST_NUMERIC_CLASSES {
+            return Err(Error::input(format!(
+                "the label column `{name}` holds {} distinct numbers: it looks like a regression target",
+                numbers.len()
+            ))
+            .hint("only classifiers can be audited: name a column of classes with --label"));
+        }
+        // "1" and "1.0" are one class.
+        let mut merged = Interner::default();
+        for &code in &interned.codes {
+            merged.push(&(numbers[code as usize] + 0.0).to_string());
+        }
+        interned = merged.finish();
+    }
+    let interned = interned.sorted();
+    if interned.levels.len() < 2 {
+        return Err(Error::input(format!(
+            "the label column `{name}` holds one class only, `{}`",
+            interned.levels.first().map_or("", String::as_str)
+        ))
+        .hint("a classifier needs at least two classes: name another column with --label"));
+    }
+    let mut counts = vec![0_usize; interned.levels.len()];
+    for &code in &interned.codes {
+        counts[code as usize] += 1;
+    }
+    let single: Vec<&str> = counts
+        .iter()
+        .zip(&interned.levels)
+        .filter(|&(&count, _)| count == 1)
+        .map(|(_, level)| level.as_str())
+        .collect();
+    match single.as_slice() {
+        [] => {}
+        [class] => notes.push(format!("Class `{class}` has a single record.")),
+        many => notes.push(format!(
+            "{} classes have a single record each, among them `{}`.",
+            many.len(),
+            many[0]
+        )),
+    }
+    Ok((interned.codes, interned.levels))
+}
+
+/// Finds the type of a column, or imposes the one that was asked for.
+fn type_column(
+    column: RawColumn,
+    options: &TableOptions,
+    place: &dyn Fn(usize) -> String,
+    notes: &mut Vec<String>,
+) -> Result<Column> {
+    let RawColumn { name, values } = column;
+    let values = if options.categorical.contains(&name) {
+        categorical(values.into_text())
+    } else {
+        let insist = options.numeric.contains(&name);
+        match values {
+            RawValues::Integer(values) => Values::Numeric(
+                values
+                    .into_iter()
+                    .map(|value| value.map_or(f64::NAN, |value| value as f64))
+                    .collect(),
+            ),
+            RawValues::Float(values) => {
+                if let Some(row) = values.iter().position(|value| value.is_infinite()) {
+                    return Err(infinite(&name, &values[row].to_string(), &place(row)));
+                }
+                Values::Numeric(values)
+            }
+            RawValues::Category(interned) if !insist => categorical(interned),
+            RawValues::Text(interned) | RawValues::Category(interned) => {
+                infer(&name, interned, insist, place, notes)?
+            }
+            RawValues::List { .. } => {
+                return Err(Error::unexpected(format!(
+                    "column `{name}`: a list is no column of a table"
+                )));
+            }
+        }
+    };
+    Ok(Column { name, values })
+}
+
+fn categorical(interned: Interned) -> Values {
+    let Interned { codes, levels } = interned.sorted();
+    Values::Categorical { codes, levels }
+}
+
+fn infinite(name: &str, text: &str, place: &str) -> Error {
+    Error::input(format!("the value `{text}` is not finite"))
+        .at(format!("{place}, column `{name}`"))
+        .hint("mend the value, or leave the column out with --drop")
+}
+
+/// Numbers if every value present is one, else categories.
+fn infer(
+    name: &str,
+    interned: Interned,
+    insist: bool,
+    place: &dyn Fn(usize) -> String,
+    notes: &mut Vec<String>,
+) -> Result<Values> {
+    let numbers: Vec<Option<f64>> = interned
+        .levels
+        .iter()
+        .map(|level| level.parse::<f64>().ok())
+        .collect();
+    let row_of = |level: usize| {
+        interned
+            .codes
+            .iter()
+            .position(|&code| code as usize == level)
+            .unwrap_or_default()
+    };
+    if let Some(level) = numbers.iter().position(Option::is_none) {
+        let row = row_of(level);
+        if insist {
+            return Err(
+                Error::input(format!("`{}` is not a number", interned.levels[level]))
+                    .at(format!("{}, column `{name}`", place(row)))
+                    .hint(format!(
+                        "mend the value, or read the column as categories by leaving out --numeric {name}"
+                    )),
+            );
+        }
+        // A few odd values among many numbers are more likely a slip than categories.
+        let odd = numbers.iter().filter(|number| number.is_none()).count();
+        if numbers.len() >= 20 && odd * 10 <= numbers.len() {
+            notes.push(format!(
+                "Column `{name}` is read as categories: most of its values are numbers, but `{}` ({}) is not. If it should be numeric, mend the value.",
+                interned.levels[level],
+                place(row)
+            ));
+        }
+        return Ok(categorical(interned));
+    }
+    if let Some(level) = numbers
+        .iter()
+        .position(|number| number.is_some_and(|number| !number.is_finite()))
+    {
+        return Err(infinite(
+            name,
+            &interned.levels[level],
+            &place(row_of(level)),
+        ));
+    }
+    Ok(Values::Numeric(
+        interned
+            .codes
+            .iter()
+            .map(|&code| {
+                numbers
+                    .get(code as usize)
+                    .copied()
+                    .flatten()
+                    .unwrap_or(f64::NAN)
+            })
+            .collect(),
+    ))
+}
+
+/// A body from the one column that holds a list in each row.
+fn dense_body(features: Vec<RawColumn>, rows: usize, notes: &mut Vec<String>) -> Result<Body> {
+    let mut block: Option<(String, usize, Vec<f32>, bool)> = None;
+    for column in features {
+        match column.values {
+            RawValues::List {
+                width,
+                values,
+                bytes,
+            } => {
+                if let Some((first, ..)) = &block {
+                    return Err(Error::input(format!(
+                        "the columns `{first}` and `{}` both hold lists, and only one such column can be read",
+                        column.name
+                    ))
+                    .hint(format!("leave one out: --drop {}", column.name)));
+                }
+                block = Some((column.name, width, values, bytes));
+            }
+            _ => notes.push(format!(
+                "Column `{}` is left out: the features are the lists of another column.",
+                column.name
+            )),
+        }
+    }
+    let Some((name, width, values, bytes)) = block else {
+        return Err(Error::unexpected("no column of lists"));
+    };
+    let side = width.isqrt();
+    let image = bytes.then(|| {
+        let square = side * side == width;
+        if !square {
+            notes.push(format!(
+                "Column `{name}` holds {width} bytes a row, which is no square: the shape of the images is not known."
+            ));
+        }
+        ImageShape {
+            height: if square { side } else { 1 },
+            width: if square { side } else { width },
+            channels: 1,
+            channels_first: false,
+            bytes: true,
+        }
+    });
+    let values = Array2::from_shape_vec((rows, width), values)
+        .map_err(|error| Error::unexpected(format!("column `{name}`: {error}")))?;
+    Ok(Body::Dense {
+        values,
+        names: dense_names(width, image, &name),
+        image,
+    })
+}
+
+/// Names for the values of a block: pixels where it is an image.
+pub(super) fn dense_names(width: usize, image: Option<ImageShape>, stem: &str) -> Vec<String> {
+    match image {
+        Some(image) if image.height > 1 => (0..width)
+            .map(|index| {
+                let (pixel, channel) = if image.channels_first {
+                    let area = image.height * image.width;
+                    (index % area, index / area)
+                } else {
+                    (index / image.channels, index % image.channels)
+                };
+                let (row, column) = (pixel / image.width, pixel % image.width);
+                if image.channels == 1 {
+                    format!("pixel {row},{column}")
+                } else {
+                    format!("pixel {row},{column},{channel}")
+                }
+            })
+            .collect(),
+        _ => (0..width).map(|index| format!("{stem}{index}")).collect(),
+    }
+}
+
+/// Words in a column name that suggest a person or an identifier.
+const PERSON_WORDS: [&str; 7] = [
+    "id", "patient", "person", "user", "customer", "subject", "nbr",
+];
+
+/// Remarks on columns that seem to say whose row it is.
+///
+/// A code with few values (an admission type, say) also repeats, so that a column only
+/// counts when a value stands for 50 rows at most on average.
+fn person_hints(columns: &[Column], notes: &mut Vec<String>) {
+    const MOST_ROWS_EACH: usize = 50;
+    for column in columns {
+        if !suggests_person(&column.name) {
+            continue;
+        }
+        let (rows, distinct) = match &column.values {
+            Values::Numeric(values) => {
+                let present: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+                if present.iter().any(|value| value.fract() != 0.0) {
+                    continue;
+                }
+                let distinct: BTreeSet<u64> = present.iter().map(|v| (v + 0.0).to_bits()).collect();
+                (present.len(), distinct.len())
+            }
+            Values::Categorical { codes, levels } => (
+                codes.iter().filter(|&&code| code != MISSING).count(),
+                levels.len(),
+            ),
+        };
+        let name = &column.name;
+        if distinct == rows && rows > 1 {
+            notes.push(format!(
+                "Column `{name}` looks like an identifier and is used as a feature: name it with --id {name}, or leave it out with --drop {name}."
+            ));
+        } else if distinct < rows && distinct > 1 && distinct * MOST_ROWS_EACH >= rows {
+            notes.push(format!(
+                "Values of column `{name}` repeat ({distinct} in {rows} rows): rows may belong to the same person; use --group {name}."
+            ));
+        }
+    }
+}
+
+fn suggests_person(name: &str) -> bool {
+    // Words are split at punctuation and where a small letter meets a capital one.
+    let mut words = vec![String::new()];
+    let mut previous_small = false;
+    for character in name.chars() {
+        if !character.is_alphanumeric() || (previous_small && character.is_uppercase()) {
+            words.push(String::new());
+        }
+        previous_small = character.is_lowercase();
+        if let Some(word) = words.last_mut()
+            && character.is_alphanumeric()
+        {
+            word.extend(character.to_lowercase());
+        }
+    }
+    words.iter().any(|word| {
+        PERSON_WORDS.iter().any(|&person| {
+            word == person
+                || (person != "id"
+                    && word
+                        .strip_prefix(person)
+                        .is_some_and(|rest| matches!(rest, "id" | "nbr" | "no")))
+        })
+    })
+}

@@ -1,0 +1,174 @@
+//! Pages of a Parquet column, with zstd undone in pure Rust.
+//!
+//! The parquet crate's own zstd is C and stays off. [`Pages`] has the crate hand out the
+//! pages as they are stored, by telling it that they are not compressed, and decompresses
+//! them itself. It also refuses, for every codec, pages whose declared sizes would make the
+//! crate reserve memory out of proportion to the file.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, CompressionCodec, Encoding, Type as PhysicalType};
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+/// The largest page that is decompressed, in bytes; writers make pages of about a million.
+const LARGEST_PAGE: u64 = 1 << 30;
+
+/// The pages of one column chunk.
+pub(super) struct Pages {
+    inner: SerializedPageReader<Bytes>,
+    zstd: bool,
+    /// Bytes that may yet come out of the decompressor, as the file declares.
+    budget: u64,
+    /// Values that may yet come, as the file declares.
+    values_left: u64,
+    /// The fewest bytes that a plainly stored value takes.
+    plain_bytes: u64,
+}
+
+impl Pages {
+    /// The pages of a chunk that lies in `file`.
+    pub(super) fn new(file: &Bytes, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Self> {
+        let zstd = chunk.compression_codec() == CompressionCodec::ZSTD;
+        let file = Arc::new(file.clone());
+        let inner = if zstd {
+            let as_stored = chunk
+                .clone()
+                .into_builder()
+                .set_compression(Compression::UNCOMPRESSED)
+                .build()?;
+            SerializedPageReader::new(file, &as_stored, rows, None)?
+        } else {
+            SerializedPageReader::new(file, chunk, rows, None)?
+        };
+        Ok(Self {
+            inner,
+            zstd,
+            budget: u64::try_from(chunk.uncompressed_size()).unwrap_or_default(),
+            values_left: u64::try_from(chunk.num_values()).unwrap_or_default(),
+            plain_bytes: match chunk.column_type() {
+                PhysicalType::BOOLEAN => 0,
+                PhysicalType::INT32 | PhysicalType::FLOAT | PhysicalType::BYTE_ARRAY => 4,
+                PhysicalType::INT64 | PhysicalType::DOUBLE => 8,
+                PhysicalType::INT96 => 12,
+                PhysicalType::FIXED_LEN_BYTE_ARRAY => {
+                    u64::try_from(chunk.column_descr().type_length()).unwrap_or_default()
+                }
+            },
+        })
+    }
+
+    /// Decompresses what follows the first `stored` bytes, which are kept as they are.
+    fn inflate(&mut self, buffer: &Bytes, stored: usize) -> Result<Bytes> {
+        if stored > buffer.len() {
+            return Err(damaged("the levels of a page are longer than the page"));
+        }
+        let (head, compressed) = buffer.split_at(stored);
+        let mut page = head.to_vec();
+        // Frames may follow one another; an empty rest is a page without values.
+        let mut rest = compressed;
+        while !rest.is_empty() {
+            let limit = self.budget.min(LARGEST_PAGE) + 1;
+            let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
+                .map_err(|error| damaged(&format!("zstd: {error}")))?;
+            let before = page.len();
+            decoder
+                .by_ref()
+                .take(limit)
+                .read_to_end(&mut page)
+                .map_err(|error| damaged(&format!("zstd: {error}")))?;
+            let produced = (page.len() - before) as u64;
+            if produced >= limit {
+                return Err(damaged(
+                    "a page is larger than the file declares, or than 1 GiB",
+                ));
+            }
+            self.budget -= produced;
+        }
+        Ok(page.into())
+    }
+
+    fn check(&mut self, page: &Page) -> Result<()> {
+        let values = u64::from(page.num_values());
+        if page.is_dictionary_page() {
+            if values.saturating_mul(self.plain_bytes) > page.buffer().len() as u64 {
+                return Err(damaged("a dictionary declares more values than it holds"));
+            }
+            return Ok(());
+        }
+        self.values_left = self
+            .values_left
+            .checked_sub(values)
+            .ok_or_else(|| damaged("the pages hold more values than the file declares"))?;
+        check_deltas(page, values)
+    }
+}
+
+impl Iterator for Pages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Pages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        let Some(mut page) = self.inner.get_next_page()? else {
+            return Ok(None);
+        };
+        if self.zstd {
+            match &mut page {
+                Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
+                    *buf = self.inflate(buf, 0)?;
+                }
+                Page::DataPageV2 {
+                    buf,
+                    def_levels_byte_len,
+                    rep_levels_byte_len,
+                    is_compressed,
+                    ..
+                } => {
+                    // In these pages the levels at the head are never compressed.
+                    if *is_compressed {
+                        let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
+                        *buf = self.inflate(buf, levels)?;
+                    }
+                }
+            }
+        }
+        self.check(&page)?;
+        Ok(Some(page))
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        self.inner.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.inner.skip_next_page()
+    }
+}
+
+fn damaged(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
+}
+
+/// Refuses delta-encoded pages that declare more values than the page has, since the crate
+/// reserves room for as many as they declare.
+fn check_deltas(page: &Page, values: u64) -> Result<()> {
+    if !matches!(
+        page.encoding(),
+        Encoding::DELTA_BINARY_PACKED
+            | Encoding::DELTA_LENGTH_BYTE_ARRAY
+            | Encoding::DELTA_BYTE_ARRAY
+    ) {
+        return Ok(());
+    }
+    let _ = values;
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! Records as they were read, before any encoding.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Axis};
+
+use super::{ImageShape, array_file, delimited, idx_file, parquet_file, shipped};
+use crate::{Error, Result};
+
+/// Stands for a missing value among the codes of a categorical column.
+pub const MISSING: u32 = u32::MAX;
+
+/// How a file is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableOptions {
+    /// The column (or array of an `.npz` file) that holds the class.
+    pub label: Option<String>,
+    /// The column that identifies a record; its values must be distinct.
+    pub id: Option<String>,
+    /// The column that says which rows belong together, such as those of one person.
+    pub group: Option<String>,
+    /// Columns to leave out.
+    pub drop: Vec<String>,
+    /// Columns to read as numbers, whatever they look like.
+    pub numeric: Vec<String>,
+    /// Columns to read as categories, whatever they look like.
+    pub categorical: Vec<String>,
+    /// The delimiter of a text table; without it, it is found from the header.
+    pub delimiter: Option<u8>,
+    /// The file of labels that belongs to a file of features or images.
+    pub labels_file: Option<PathBuf>,
+}
+
+/// Records as they were read.
+///
+/// Rows in messages are counted from 1 and do not count the header; the default
+/// [`ids`](Self::ids) are counted from 0, as pandas counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The file name, without its folder.
+    pub name: String,
+    /// The features.
+    pub body: Body,
+    /// The class of each record, an index into `classes`.
+    pub labels: Vec<u32>,
+    /// The classes, sorted: by number if all are numbers, else by text.
+    pub classes: Vec<String>,
+    /// The identifier of each record: the value of the id column, else the row number counted from 0.
+    pub ids: Vec<String>,
+    /// Whether `ids` come from a column.
+    pub has_id_column: bool,
+    /// The value of the group column for each record.
+    pub groups: Option<Vec<String>>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// BLAKE3 of the file's bytes, hexadecimal; with a labels file, of the two hashes one after the other.
+    pub content_hash: String,
+    /// The row in the file of each record, counted from 0: stays with the record through [`select`](Self::select).
+    pub rows: Vec<u32>,
+}
+
+/// The features of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// Columns, each of its own type.
+    Columns(Vec<Column>),
+    /// One block of numbers, records × features.
+    Dense {
+        /// The values as they were read; every one is finite.
+        values: Array2<f32>,
+        /// The name of each feature.
+        names: Vec<String>,
+        /// How they make an image, where they do.
+        image: Option<ImageShape>,
+    },
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name in the file.
+    pub name: String,
+    /// One value per record.
+    pub values: Values,
+}
+
+/// The values of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Numbers; NaN is a missing value.
+    Numeric(Vec<f64>),
+    /// Categories.
+    Categorical {
+        /// Indices into `levels`; [`MISSING`] is a missing value.
+        codes: Vec<u32>,
+        /// The distinct values, sorted as classes are.
+        levels: Vec<String>,
+    },
+}
+
+impl Table {
+    /// Reads a file, in the format that its content and its extension say: CSV or TSV (gzip or
+    /// not), Parquet, NPY, NPZ, or IDX images (gzip or not).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is damaged or of an unknown format, when an option names
+    /// a column that is not there, or when the records cannot be audited: no label, one class,
+    /// no features, an infinite value, an identifier that occurs twice.
+    pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
+        let name = file_name(path);
+        let bytes =
+            std::fs::read(path).map_err(|error| Error::io("read the file", path, &error))?;
+        Self::from_bytes(path, bytes, options).map_err(|error| error.at(name))
+    }
+
+    /// Reads a data set that is shipped within the program: see [`shipped::shipped`].
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn shipped(name: &str) -> Result<Self> {
+        shipped::read(name)
+    }
+
+    fn from_bytes(path: &Path, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(Error::input("the file is empty"));
+        }
+        let name = file_name(path);
+        let lower = name.to_lowercase();
+        let extension = |ending: &str| lower.ends_with(ending);
+        let hash = blake3::hash(&bytes);
+        let content = if bytes.starts_with(&[0x1f, 0x8b]) {
+            idx_file::expand(&bytes)?
+        } else {
+            bytes
+        };
+        let unread = |what: &str, hint: &str| Err(Error::input(what).hint(hint));
+        match content.as_slice() {
+            [b'P', b'A', b'R', b'1', ..] => parquet_file::read(&name, content, hash, options),
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+                array_file::read_npy(&name, &content, hash, options)
+            }
+            [b'P', b'K', 3 | 5, 4 | 6, ..] if !extension(".xlsx") && !extension(".ods") => {
+                array_file::read_npz(&name, &content, hash, options)
+            }
+            [b'P', b'K', ..] => unread(
+                "spreadsheets cannot be read",
+                "save the sheet as CSV and audit that file",
+            ),
+            [0, 0, 8 | 9 | 11..=14, 1..=4, ..] => {
+                idx_file::read(path, &name, &content, hash, options)
+            }
+            _ if extension(".parquet") => unread(
+                "not a Parquet file: it does not begin with PAR1",
+                "see whether the file was copied or downloaded whole",
+            ),
+            _ if extension(".npy") || extension(".npz") => unread(
+                "not a NumPy file: its first bytes are not those of the format",
+                "write it again with numpy.save or numpy.savez",
+            ),
+            _ if lower.contains("-ubyte") || extension(".idx") => unread(
+                "not an IDX file: its first bytes are not those of the format",
+                "see whether the file was copied or downloaded whole",
+            ),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => unread(
+                "the text is UTF-16, not UTF-8",
+                "convert it, for example with: iconv -f UTF-16 -t UTF-8",
+            ),
+            content_bytes if content_bytes.iter().take(4096).any(|&byte| byte == 0) => unread(
+                "neither a text table nor any other format that can be read",
+                "CSV, TSV, Parquet, NPY, NPZ and IDX can be read, the text tables and IDX also compressed with gzip",
+            ),
+            _ => delimited::read(&name, &content, hash, options),
+        }
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The records of these rows, in this order; a row may occur more than once. Classes, levels and
+    /// notes stay as they are.
+    ///
+    /// # Panics
+    ///
+    /// When a row is not less than [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let body = match &self.body {
+            Body::Columns(columns) => Body::Columns(
+                columns
+                    .iter()
+                    .map(|column| Column {
+                        name: column.name.clone(),
+                        values: match &column.values {
+                            Values::Numeric(values) => Values::Numeric(pick(values, rows)),
+                            Values::Categorical { codes, levels } => Values::Categorical {
+                                codes: pick(codes, rows),
+                                levels: levels.clone(),
+                            },
+                        },
+                    })
+                    .collect(),
+            ),
+            Body::Dense {
+                values,
+                names,
+                image,
+            } => {
+                let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+                Body::Dense {
+                    values: values.select(Axis(0), &rows),
+                    names: names.clone(),
+                    image: *image,
+                }
+            }
+        };
+        Self {
+            name: self.name.clone(),
+            body,
+            labels: pick(&self.labels, rows),
+            classes: self.classes.clone(),
+            ids: pick(&self.ids, rows),
+            has_id_column: self.has_id_column,
+            groups: self.groups.as_ref().map(|groups| pick(groups, rows)),
+            notes: self.notes.clone(),
+            content_hash: self.content_hash.clone(),
+            rows: pick(&self.rows, rows),
+        }
+    }
+
+    /// A value as people read it; a missing one is the empty text.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such row or column.
+    #[must_use]
+    pub fn feature_text(&self, row: usize, column: usize) -> String {
+        match &self.body {
+            Body::Columns(columns) => match &columns[column].values {
+                Values::Numeric(values) if values[row].is_nan() => String::new(),
+                Values::Numeric(values) => values[row].to_string(),
+                Values::Categorical { codes, levels } => {
+                    levels.get(codes[row] as usize).cloned().unwrap_or_default()
+                }
+            },
+            Body::Dense { values, .. } => values[[row, column]].to_string(),
+        }
+    }
+
+    /// The names of the feature columns.
+    #[must_use]
+    pub fn column_names(&self) -> Vec<&str> {
+        match &self.body {
+            Body::Columns(columns) => columns.iter().map(|column| column.name.as_str()).collect(),
+            Body::Dense { names, .. } => names.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
+    rows.iter()
+        .map(|&row| values[row as usize].clone())
+        .collect()
+}
+
+/// The name of a file without its folder.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
