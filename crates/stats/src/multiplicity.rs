@@ -40,7 +40,7 @@ fn step_up(p: &[f64], factor: f64) -> Result<Vec<f64>, InputError> {
 }
 
 /// The fewest discoveries that Benjamini–Hochberg can make among `n_tests` at level `q`
-/// when no p-value can be below 1/(k_out+1): `⌈N / (q (k_out+1))⌉`, at least 1 if there
+/// when no p-value can be below 1/(`k_out`+1): `⌈N / (q (k_out+1))⌉`, at least 1 if there
 /// is a test. More than `n_tests` means that no discovery is possible. A level that is
 /// not positive allows none: `usize::MAX`.
 #[must_use]

@@ -115,7 +115,7 @@ pub(crate) fn beta_tails(a: f64, b: f64, x: f64, y: f64) -> Tails {
     }
 }
 
-/// The continued fraction F with `I_x(a, b) = x^a y^b / (B(a, b) F)` (DiDonato and
+/// The continued fraction F with `I_x(a, b) = x^a y^b / (B(a, b) F)` (Didonato and
 /// Morris 1992, equation 9; the even part of the classical fraction, so half its steps),
 /// by the modified Lentz algorithm.
 pub(crate) fn beta_fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
