@@ -95,7 +95,7 @@ def normal():
 def student():
     rows = []
     for df in [0.3, 1, 1.5, 2, 3, 5, 9.7, 10, 15, 30, 31, 63, 100, 255, 400, 1234.5, 1e5, 1e7]:
-        for t in [-40, -3, -0.5, 0, 1e-8, 0.01, 0.3, 1, 1.9, 2.5, 4, 6, 10, 25, 60, 200, 1e4, 1e8, 1e200]:
+        for t in [-40, -3, -0.5, 0, 1e-8, 0.01, 0.3, 1, 1.9, 2.3, 2.64, 2.65, 3.1, 4, 6, 10, 25, 60, 200, 1e4, 1e8, 1e200]:
             # digits that the complement loses
             lost = int(df / 2 * math.log10(1 + float(t) ** 2 / df)) if abs(t) < 1e100 else 0
             if abs(t) < 2 * df**0.5 and lost > 2000:
