@@ -76,11 +76,11 @@ impl Pchip {
         if x.is_nan() || x < self.x[0] || x > self.x[last] {
             return None;
         }
-        let left = self
-            .x
-            .partition_point(|&knot| knot <= x)
-            .saturating_sub(1)
-            .min(last - 1);
+        let left = self.x.partition_point(|&knot| knot <= x) - 1;
+        if left == last {
+            // the knot itself, not its piece rounded
+            return Some(self.y[last]);
+        }
         Some(cubic(
             Knot {
                 x: self.x[left],
