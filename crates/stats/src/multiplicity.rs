@@ -40,7 +40,7 @@ fn step_up(p: &[f64], factor: f64) -> Result<Vec<f64>, InputError> {
 }
 
 /// The fewest discoveries that Benjamini–Hochberg can make among `n_tests` at level `q`
-/// when no p-value can be below 1/(k_out+1): `⌈N / (q (k_out+1))⌉`, at least 1 if there
+/// when no p-value can be below 1/(`k_out`+1): `⌈N / (q (k_out+1))⌉`, at least 1 if there
 /// is a test. More than `n_tests` means that no discovery is possible. A level that is
 /// not positive allows none: `usize::MAX`.
 #[must_use]
@@ -65,7 +65,8 @@ pub fn models_out_needed(n_tests: usize, q: f64, rejections: usize) -> usize {
     if rejections == 0 || q.is_nan() || q <= 0.0 {
         return usize::MAX;
     }
-    ceiling(n_tests as f64 / (q * rejections as f64) - 1.0)
+    // the ceiling first: the difference would leave only its rounding to look at
+    ceiling(n_tests as f64 / (q * rejections as f64)).saturating_sub(1)
 }
 
 /// The ceiling, for numbers that would be whole but for the rounding of a level such as
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!(models_out_needed(1000, 0.1, 1), 9999);
         assert_eq!(models_out_needed(1000, 0.1, 0), usize::MAX);
         assert_eq!(models_out_needed(10, 1.0, 20), 0);
+        assert_eq!(models_out_needed(63, 0.35, 180), 0); // 63 / (0.35 · 180) is 1
     }
 
     proptest! {

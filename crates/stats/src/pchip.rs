@@ -76,11 +76,11 @@ impl Pchip {
         if x.is_nan() || x < self.x[0] || x > self.x[last] {
             return None;
         }
-        let left = self
-            .x
-            .partition_point(|&knot| knot <= x)
-            .saturating_sub(1)
-            .min(last - 1);
+        let left = self.x.partition_point(|&knot| knot <= x) - 1;
+        if left == last {
+            // the knot itself, not its piece rounded
+            return Some(self.y[last]);
+        }
         Some(cubic(
             Knot {
                 x: self.x[left],
@@ -270,4 +270,118 @@ fn smooth_p_value(k: usize, value: impl Fn(usize) -> f64, observed: f64) -> Opti
     let p = cubic(left, piece, slope_left, slope_right, observed);
     // an infinite knot leaves NaN
     (!p.is_nan()).then(|| p.clamp(floor, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bad_knots_are_errors() {
+        assert!(Pchip::new(&[0.0], &[1.0]).is_err());
+        assert!(Pchip::new(&[0.0, 1.0], &[1.0]).is_err());
+        assert!(Pchip::new(&[0.0, f64::NAN], &[1.0, 2.0]).is_err());
+        assert!(Pchip::new(&[0.0, 1.0], &[1.0, f64::INFINITY]).is_err());
+        let error = Pchip::new(&[0.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).unwrap_err();
+        assert_eq!(
+            error,
+            InputError::NotIncreasing {
+                argument: "x",
+                index: 2
+            }
+        );
+    }
+
+    #[test]
+    fn ends_of_the_null() {
+        let null = [1.0, 2.0, 4.0];
+        assert!((pchip_p_value_sorted(&null, 0.99) - 0.25).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&null, 1.0) - 1.0 / 3.0).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&null, 4.0) - 1.0).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&null, 99.0) - 1.0).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&null, f64::NAN) - 1.0).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&[], 0.0) - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn one_distinct_value_and_infinite_values_fall_back_to_counting() {
+        let tied = [2.0, 2.0, 2.0];
+        assert!((pchip_p_value_sorted(&tied, 1.0) - 0.25).abs() < 1e-15);
+        assert!((pchip_p_value_sorted(&tied, 2.0) - 1.0).abs() < 1e-15);
+        let infinite = [f64::NEG_INFINITY, 1.0, 2.0, f64::INFINITY, f64::INFINITY];
+        for observed in [-5.0, 1.0, 1.5, 2.0, 3.0] {
+            let p = pchip_p_value_sorted(&infinite, observed);
+            assert!((1.0 / 6.0..=1.0).contains(&p), "{observed}: {p}");
+        }
+    }
+
+    /// A sorted null, with ties or without.
+    fn null() -> impl Strategy<Value = Vec<f64>> {
+        prop_oneof![
+            prop::collection::vec((0i32..8).prop_map(f64::from), 1..25),
+            prop::collection::vec(0.0..8.0, 1..25),
+        ]
+        .prop_map(|mut null: Vec<f64>| {
+            null.sort_by(f64::total_cmp);
+            null
+        })
+    }
+
+    proptest! {
+        /// The local evaluation is the whole interpolant, to the bit.
+        #[test]
+        fn local_equals_whole(null in null(), observed in -1.0..9.0) {
+            let k = null.len() as f64;
+            let mut knots: Vec<(f64, f64)> = Vec::new();
+            for (before, &value) in null.iter().enumerate() {
+                let share = (before + 1) as f64 / k;
+                match knots.last_mut() {
+                    Some(last) if last.0 >= value => last.1 = share,
+                    _ => knots.push((value, share)),
+                }
+            }
+            let (x, y): (Vec<f64>, Vec<f64>) = knots.into_iter().unzip();
+            if x.len() >= 2 {
+                let floor = 1.0 / (k + 1.0);
+                let whole = Pchip::new(&x, &y).unwrap();
+                for at in null.iter().copied().chain([observed]) {
+                    let expected = match whole.evaluate(at) {
+                        Some(p) => p.clamp(floor, 1.0),
+                        None if at < x[0] => floor,
+                        None => 1.0,
+                    };
+                    prop_assert_eq!(pchip_p_value_sorted(&null, at).to_bits(), expected.to_bits());
+                }
+            } else {
+                prop_assert_eq!(
+                    pchip_p_value_sorted(&null, observed).to_bits(),
+                    ecdf_p_value_sorted(&null, observed).to_bits()
+                );
+            }
+        }
+
+        #[test]
+        fn without_equals_removing(null in null(), at in 0usize..30, observed in -1.0..9.0) {
+            let mut removed = null.clone();
+            if at < removed.len() {
+                removed.remove(at);
+            }
+            for observed in null.iter().copied().chain([observed]) {
+                prop_assert_eq!(
+                    pchip_p_value_sorted(&removed, observed).to_bits(),
+                    pchip_p_value_sorted_without(&null, at, observed).to_bits()
+                );
+            }
+        }
+
+        #[test]
+        fn rises_with_the_observed_and_keeps_its_range(null in null(), a in -1.0..9.0, b in -1.0..9.0) {
+            let floor = 1.0 / (null.len() as f64 + 1.0);
+            let (a, b) = if a < b { (a, b) } else { (b, a) };
+            let (p_a, p_b) = (pchip_p_value_sorted(&null, a), pchip_p_value_sorted(&null, b));
+            prop_assert!(p_a <= p_b + 1e-12, "{p_a} {p_b}");
+            prop_assert!(floor <= p_a && p_b <= 1.0);
+        }
+    }
 }

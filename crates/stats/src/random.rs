@@ -2,7 +2,7 @@
 //!
 //! Every stream is derived by hashing (seed, purpose, index), so what one part of a
 //! run draws does not depend on how much another part drew, on the number of
-//! threads, or on whether the run was resumed. The generator is ChaCha with eight
+//! threads, or on whether the run was resumed. The generator is `ChaCha` with eight
 //! rounds, whose output is fixed by its specification.
 
 use rand_chacha::ChaCha8Rng;

@@ -115,42 +115,55 @@ pub(crate) fn beta_tails(a: f64, b: f64, x: f64, y: f64) -> Tails {
     }
 }
 
-/// The continued fraction F with `I_x(a, b) = x^a y^b / (B(a, b) F)` (DiDonato and
-/// Morris 1992, equation 9; the even part of the classical fraction, so half its steps),
-/// by the modified Lentz algorithm.
+/// The continued fraction F with `I_x(a, b) = x^a y^b / (B(a, b) F)` (Didonato and
+/// Morris 1992, equation 9; the even part of the classical fraction, so half its steps).
+///
+/// Numerator and denominator go forward by their recurrence, which needs one division a
+/// step where Lentz's algorithm needs three: this is the inner loop of Student's t.
 pub(crate) fn beta_fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let lead = a * y - b * x + 1.0;
     let slope = 2.0 - x;
-    let square = x * x;
     let total = a + b;
-    let mut fraction = a * lead / (a + 1.0);
-    if fraction.abs() < f64::MIN_POSITIVE {
-        fraction = f64::MIN_POSITIVE;
-    }
-    let mut c = fraction;
-    let mut d = 0.0;
+    let mut inverse = 1.0 / (a + 1.0);
+    let (mut above_before, mut above) = (1.0, a * lead * inverse);
+    let (mut below_before, mut below) = (0.0, 1.0);
     for step in 1..MOST_STEPS {
         let m = step as f64;
-        let inner = 1.0 / (a + 2.0 * m - 1.0);
-        let numerator = m * (a + m - 1.0) * inner * ((total + m - 1.0) * inner) * (b - m) * square;
-        let denominator =
-            m + m * (b - m) * x * inner + (a + m) * (lead + m * slope) / (a + 2.0 * m + 1.0);
-        d = denominator + numerator * d;
-        c = denominator + numerator / c;
-        if d.abs() < f64::MIN_POSITIVE {
-            d = f64::MIN_POSITIVE;
+        let next_inverse = 1.0 / (a + 2.0 * m + 1.0);
+        let weight = m * (b - m) * x * inverse;
+        let partial_above = weight * (a + m - 1.0) * x * ((total + m - 1.0) * inverse);
+        let partial_below = m + weight + (a + m) * (lead + m * slope) * next_inverse;
+        inverse = next_inverse;
+        (above_before, above) = (above, partial_below * above + partial_above * above_before);
+        (below_before, below) = (below, partial_below * below + partial_above * below_before);
+        let (one, other) = (above * below_before, above_before * below);
+        if (one - other).abs() <= 2.0 * f64::EPSILON * one.abs() {
+            break;
         }
-        if c.abs() < f64::MIN_POSITIVE {
-            c = f64::MIN_POSITIVE;
+        if below.abs() > 1e100 {
+            above *= 1e-100;
+            above_before *= 1e-100;
+            below *= 1e-100;
+            below_before *= 1e-100;
         }
-        d = 1.0 / d;
-        let factor = c * d;
-        fraction *= factor;
-        if (factor - 1.0).abs() <= 2.0 * f64::EPSILON {
+    }
+    above / below
+}
+
+/// The series S with `I_x(a, b) = x^a y^b / (a B(a, b)) · S`: all terms are positive, and
+/// few are needed while (a + b) x is small.
+pub(crate) fn beta_series(a: f64, b: f64, x: f64) -> f64 {
+    let mut term = 1.0;
+    let mut sum = 1.0;
+    for step in 0..MOST_STEPS {
+        let n = step as f64;
+        term *= (a + b + n) * x / (a + 1.0 + n);
+        sum += term;
+        if term <= RELATIVE_END * sum {
             break;
         }
     }
-    fraction
+    sum
 }
 
 /// Both tails of Gamma(a, 1) at x. Needs a, x > 0.

@@ -71,7 +71,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
             .iter()
             .take_while(|&&i| (values[i] + 0.0).total_cmp(&value).is_eq())
             .count();
-        let shared = start as f64 + (length as f64 + 1.0) / 2.0;
+        let shared = start as f64 + 0.5 * (length as f64 + 1.0);
         for &i in &order[start..start + length] {
             ranks[i] = shared;
         }
@@ -96,7 +96,7 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Result<Option<f64>, InputError> {
     }
     crate::error::check("x", x, "a number", |v| !v.is_nan())?;
     crate::error::check("y", y, "a number", |v| !v.is_nan())?;
-    let centre = (x.len() as f64 + 1.0) / 2.0;
+    let centre = 0.5 * (x.len() as f64 + 1.0);
     let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
     for (a, b) in ranks(x).into_iter().zip(ranks(y)) {
         let (a, b) = (a - centre, b - centre);

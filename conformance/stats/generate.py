@@ -1,0 +1,354 @@
+"""Reference values for crates/stats, written as CSV files beside this script.
+
+    python3 generate.py
+
+Values marked mpmath are computed with 50 digits or more, from the definition and not by the
+method of the crate. The versions used are in versions.txt, written by this script.
+Numbers are printed with repr, so that they read back to the same double.
+"""
+
+import csv
+import math
+import pathlib
+
+import mpmath
+import numpy
+import scipy
+import scipy.interpolate
+import scipy.optimize
+import scipy.special
+import scipy.stats
+import sklearn
+import sklearn.metrics
+from mpmath import mp, mpf
+
+HERE = pathlib.Path(__file__).parent
+mp.dps = 50
+
+
+def write(name, header, rows):
+    with open(HERE / name, "w", newline="", encoding="ascii") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow(
+                [value if isinstance(value, str) else repr(float(value)) for value in row]
+            )
+
+
+def numbers(values):
+    """A list in one CSV field."""
+    return " ".join(repr(float(value)) for value in values)
+
+
+# ------------------------------------------------------------------ distributions
+
+
+def incomplete(a, b, x, y):
+    """(I_x(a, b), I_y(b, a)), by the hypergeometric series of positive terms
+    x^a y^b / (a B(a, b)) * sum_n (a+b)_n / (a+1)_n x^n, whose terms end up falling at
+    least as fast as 2^-n on the side below one half. The other tail is the complement:
+    the caller sets enough digits for it."""
+
+    def series(a, b, x, y):
+        front = mp.exp(
+            a * mp.log(x)
+            + b * mp.log(y)
+            + mp.loggamma(a + b)
+            - mp.loggamma(a + 1)
+            - mp.loggamma(b)
+        )
+        term, total, n = mpf(1), mpf(1), 0
+        while term > total * mp.eps:
+            term *= (a + b + n) * x / (a + 1 + n)
+            total += term
+            n += 1
+        return front * total
+
+    if x <= y:
+        lower = series(a, b, x, y)
+        return lower, 1 - lower
+    upper = series(b, a, y, x)
+    return 1 - upper, upper
+
+
+def normal():
+    zs = [-38, -10, -3, -1, -0.1, 0, 1e-9, 0.3, 1, 2, 3.7, 5, 8, 9.99, 10, 10.01, 12, 20, 30, 37, 38,
+          50, 100, 1000, 1e6]
+    rows = []
+    for z in zs:
+        right = mp.erfc(mpf(abs(z)) / mp.sqrt(2)) / 2
+        rows.append([z, right, mp.log(right)] if z >= 0 else [z, 1 - right, mp.log1p(-right)])
+    write("normal.csv", ["z", "sf", "log_sf"], rows)
+
+    rows = []
+    for p in [1e-300, 1e-200, 1e-100, 1e-50, 1e-20, 1e-12, 1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.3, 0.4999,
+              0.5, 0.5001, 0.7, 0.95, 0.999, 1 - 1e-9, 1 - 1e-15]:
+        start = float(scipy.stats.norm.isf(p))
+        z = mp.findroot(
+            lambda z: mp.log(mp.erfc(z / mp.sqrt(2)) / 2) - mp.log(mpf(p)), start
+        )
+        rows.append([p, z])
+    write("normal_isf.csv", ["p", "z"], rows)
+
+
+def student():
+    rows = []
+    for df in [0.3, 1, 1.5, 2, 3, 5, 9.7, 10, 15, 30, 31, 63, 100, 255, 400, 1234.5, 1e5, 1e7]:
+        for t in [-40, -3, -0.5, 0, 1e-8, 0.01, 0.3, 1, 1.9, 2.3, 2.64, 2.65, 3.1, 4, 6, 10, 25, 60, 200, 1e4, 1e8, 1e200]:
+            # digits that the complement loses
+            lost = int(df / 2 * math.log10(1 + float(t) ** 2 / df)) if abs(t) < 1e100 else 0
+            if abs(t) < 2 * df**0.5 and lost > 2000:
+                continue
+            with mp.workdps(60 + (lost if t * t < 2 * df else 0)):
+                d, u = mpf(df), mpf(t)
+                if t == 0:
+                    tail = mpf(1) / 2
+                else:
+                    square = u * u
+                    tail = incomplete(d / 2, mpf(1) / 2, d / (d + square), square / (d + square))[0] / 2
+                if t < 0:
+                    rows.append([t, df, 1 - tail, mp.log1p(-tail)])
+                else:
+                    rows.append([t, df, tail, mp.log(tail)])
+    write("student_t.csv", ["t", "df", "sf", "log_sf"], rows)
+
+
+def chi_square():
+    rows = []
+    for df in [0.05, 0.7, 1, 2, 3.3, 10, 41.7, 100, 1000, 1e4]:
+        for ratio in [1e-3, 0.1, 0.5, 0.9, 1, 1.1, 1.5, 3, 10, 50, 300]:
+            x = df * ratio
+            tail = mp.gammainc(mpf(df) / 2, mpf(x) / 2, mp.inf, regularized=True)
+            if tail > mpf(10) ** -290:
+                rows.append([x, df, tail])
+    write("chi_square.csv", ["x", "df", "sf"], rows)
+
+
+def beta():
+    rows = []
+    for a, b in [(0.5, 0.5), (0.5, 7), (1, 1), (1, 10), (2, 3), (3, 0.7), (12, 30), (30, 2), (100, 100),
+                 (5, 1e4), (1e4, 1.5), (3000, 7000), (1e5, 1e5), (4, 1e7), (5e5, 1.5e6)]:
+        mean = a / (a + b)
+        sd = (mean * (1 - mean) / (a + b + 1)) ** 0.5
+        for step in [-8, -4, -1, -0.2, 0, 0.1, 0.7, 2, 5, 9]:
+            x = mean + step * sd
+            if 0 < x < 1:
+                with mp.workdps(100):
+                    lower, upper = incomplete(mpf(a), mpf(b), mpf(x), 1 - mpf(x))
+                    if min(lower, upper) > mpf(10) ** -25:
+                        rows.append([x, a, b, lower, upper])
+        for x in [1e-10, 1e-3, 0.05]:
+            if a < 50 and b < 1e3:
+                with mp.workdps(100):
+                    lower, upper = incomplete(mpf(a), mpf(b), mpf(x), 1 - mpf(x))
+                    rows.append([x, a, b, lower, upper])
+    write("beta.csv", ["x", "a", "b", "cdf", "sf"], rows)
+
+
+def solve_beta(probability, a, b, lower):
+    """The point where a tail of Beta(a, b) is `probability`: Newton's method in 50 digits
+    from scipy's answer. Also that answer."""
+    a, b = mpf(a), mpf(b)
+    start = scipy.special.betaincinv(float(a), float(b), float(probability)) if lower else (
+        scipy.special.betainccinv(float(a), float(b), float(probability)))
+    x = mpf(float(start))
+    for _ in range(4):
+        tails = incomplete(a, b, x, 1 - x)
+        density = mp.exp((a - 1) * mp.log(x) + (b - 1) * mp.log(1 - x) + mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b))
+        value = tails[0] if lower else tails[1]
+        move = (value - probability) / density
+        x = x - move if lower else x + move
+        if abs(move) < abs(x) * mpf(10) ** -20:
+            break
+    else:
+        raise AssertionError(("no convergence", probability, a, b))
+    return x, mpf(float(start))
+
+
+def clopper_pearson():
+    rows, worst = [], 0
+    for n in [1, 10, 100, 10**4, 10**6, 10**7]:
+        for k in sorted({0, 1, 2, 3, n // 2, n - 1, n}):
+            if not 0 <= k <= n:
+                continue
+            for level in [0.9, 0.95, 0.99]:
+                with mp.workdps(50):
+                    alpha = (1 - mpf(level)) / 2
+                    ends = []
+                    for end, known, a, b in [("lower", k == 0, k, n - k + 1),
+                                             ("upper", k == n, k + 1, n - k)]:
+                        if known:
+                            ends.append(mpf(0 if end == "lower" else 1))
+                            continue
+                        # the closed forms where one parameter is 1
+                        if end == "lower" and n - k + 1 == 1:
+                            x = alpha ** (mpf(1) / k)
+                        elif end == "upper" and k + 1 == 1:
+                            x = -mp.expm1(mp.log(alpha) / n)
+                        else:
+                            x, guess = solve_beta(alpha, a, b, end == "lower")
+                            worst = max(worst, abs(guess / x - 1))
+                        ends.append(x)
+                rows.append([n, k, level, *ends])
+    print("scipy's beta quantile against mpmath, worst relative difference:", mp.nstr(worst, 3))
+    write("clopper_pearson.csv", ["trials", "successes", "level", "lower", "upper"], rows)
+
+
+def gammas():
+    rows = []
+    for x in [1e-6, 0.01, 0.3, 0.5, 1, 1.5, 2, 5, 9.5, 20, 50, 1234.5, 1e6]:
+        rows.append([x, mp.digamma(x), mp.polygamma(1, x)])
+    write("polygamma.csv", ["x", "digamma", "trigamma"], rows)
+
+
+# ----------------------------------------------------------- interpolation and nulls
+
+
+def pchip():
+    rng = numpy.random.default_rng(20261122)
+    cases = {
+        "two knots": ([0, 3], [1, -2]),
+        "three knots": ([0, 1, 4], [0, 2, 3]),
+        "three knots that turn": ([0, 1, 1.1], [0, 5, -3]),
+        "end limited to three secants": ([0, 1, 2, 3], [0, 0.1, -9, 4]),
+        "flat runs": ([0, 1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 2, 2]),
+        "constant": ([0, 1, 2, 5], [4, 4, 4, 4]),
+        "sign changes": ([-2, -1, 0.5, 1, 3, 3.5, 7], [1, -1, 2, -3, 4, 4.5, -1]),
+        "far from uniform": ([0, 1e-6, 1e-3, 1, 1000, 1e6], [0, 1, 1.5, 2, 2.5, 100]),
+        "monotone": (numpy.cumsum(rng.exponential(size=30)), numpy.arange(1, 31) / 30),
+        "random": (numpy.sort(rng.normal(size=25)), rng.normal(size=25)),
+    }
+    rows = []
+    for name, (x, y) in cases.items():
+        x, y = numpy.asarray(x, float), numpy.asarray(y, float)
+        interpolant = scipy.interpolate.PchipInterpolator(x, y, extrapolate=False)
+        at = numpy.concatenate([x] + [x[:-1] + share * numpy.diff(x) for share in (0.01, 0.3, 0.5, 0.83)])
+        at = numpy.minimum(at, x[-1])
+        rows.append([name, numbers(x), numbers(y), numbers(at), numbers(interpolant(at))])
+    write("pchip.csv", ["case", "x", "y", "at", "value"], rows)
+
+
+def pchip_p_values():
+    """The null of methods 1.3, from scipy's interpolant over the merged knots."""
+    rng = numpy.random.default_rng(20261123)
+    rows = []
+    for k, digits in [(2, 3), (3, 3), (5, 0), (10, 1), (31, 1), (31, 6), (100, 1), (200, 6), (40, 0)]:
+        null = numpy.sort(numpy.round(rng.exponential(2.0, size=k), digits))
+        values, counts = numpy.unique(null, return_counts=True)
+        at = numpy.concatenate([null, rng.uniform(-1, 12, size=20), null[:-1] + 0.37 * numpy.diff(null)])
+        if len(values) == 1:
+            p = (1 + (null[None, :] <= at[:, None]).sum(1)) / (k + 1)
+        else:
+            interpolant = scipy.interpolate.PchipInterpolator(values, numpy.cumsum(counts) / k)
+            p = numpy.where(at < values[0], 1 / (k + 1), numpy.where(at > values[-1], 1, interpolant(at)))
+            p = numpy.clip(p, 1 / (k + 1), 1)
+        rows.append([numbers(null), numbers(at), numbers(p)])
+    write("pchip_p_value.csv", ["null", "at", "p"], rows)
+
+
+# ------------------------------------------------------------- multiplicity, ROC, KS
+
+
+def multiplicity():
+    rng = numpy.random.default_rng(20261124)
+    rows = []
+    for n in [1, 2, 7, 50, 400]:
+        p = rng.beta(0.5, 2, size=n)
+        if n == 50:
+            p = numpy.ceil(p * 20) / 20  # ties
+        rows.append([numbers(p),
+                     numbers(scipy.stats.false_discovery_control(p, method="bh")),
+                     numbers(scipy.stats.false_discovery_control(p, method="by"))])
+    write("multiplicity.csv", ["p", "bh", "by"], rows)
+
+
+def roc():
+    rng = numpy.random.default_rng(20261125)
+    rows = []
+    for n, digits in [(10, 1), (60, 1), (300, 6), (2000, 2)]:
+        member = numpy.arange(n) % 3 == 0
+        score = numpy.round(rng.normal(size=n) + 0.8 * member, digits)
+        fpr, tpr, _ = sklearn.metrics.roc_curve(member, score, drop_intermediate=False)
+        non_members = (~member).sum()
+        at = []
+        for f in [0.5, 0.1, 0.01, 0.001]:
+            at.append(float("nan") if non_members * f < 1 else tpr[fpr <= f + 1e-12].max())
+        rows.append([numbers(score), numbers(member), sklearn.metrics.roc_auc_score(member, score),
+                     numbers(fpr), numbers(tpr), numbers(at), (tpr - fpr).max()])
+    write("roc.csv", ["score", "member", "auc", "fpr", "tpr", "tpr_at_.5_.1_.01_.001", "advantage"], rows)
+
+
+def kolmogorov():
+    rng = numpy.random.default_rng(20261126)
+    rows = []
+    for n, power in [(1, 1), (2, 1), (5, 0.8), (20, 1.3), (100, 1), (100, 1.5), (1000, 1), (1000, 1.15),
+                     (1000, 0.9), (3000, 1.05)]:
+        p = rng.uniform(size=n) ** power
+        greater = scipy.stats.kstest(p, "uniform", alternative="greater", method="exact")
+        both = scipy.stats.kstest(p, "uniform", alternative="two-sided")
+        rows.append([numbers(p), both.statistic, greater.statistic, greater.pvalue])
+    write("kolmogorov.csv", ["p", "distance", "statistic", "p_value"], rows)
+
+
+# -------------------------------------------------------------- variances, summaries
+
+
+def variances():
+    """Smyth (2004), section 6.2, with scipy's polygamma and root finder."""
+    rng = numpy.random.default_rng(20261127)
+    rows = []
+    for n, prior_df, low, high in [(200, 5, 3, 12), (1000, 40, 15, 16), (30, 1.5, 2, 30), (100, None, 7, 8)]:
+        df = rng.integers(low, high, size=n).astype(float)
+        truth = 2.0 if prior_df is None else 2.0 * prior_df / rng.chisquare(prior_df, size=n)
+        s2 = truth * rng.chisquare(df) / df
+        if prior_df is None:
+            s2 = truth * (1 + 0.01 * rng.normal(size=n))
+        e = numpy.log(s2) - scipy.special.digamma(df / 2) + numpy.log(df / 2)
+        excess = e.var(ddof=1) - scipy.special.polygamma(1, df / 2).mean()
+        if excess > 0:
+            half = scipy.optimize.brentq(
+                lambda u: float(scipy.special.polygamma(1, numpy.exp(u))) - excess, -20, 20,
+                xtol=1e-14, rtol=1e-14)
+            half = numpy.exp(half)
+            d0 = 2 * half
+            s0 = numpy.exp(e.mean() + scipy.special.digamma(half) - numpy.log(half))
+            shrunk = (d0 * s0 + df * s2) / (d0 + df)
+        else:
+            d0, s0 = numpy.inf, numpy.exp(e.mean())
+            shrunk = numpy.full(n, s0)
+        rows.append([numbers(s2), numbers(df), d0, s0, numbers(shrunk)])
+    write("variances.csv", ["s2", "df", "d0", "s0_squared", "moderated"], rows)
+
+
+def summaries():
+    rng = numpy.random.default_rng(20261128)
+    rows = []
+    for n in [2, 3, 10, 101]:
+        x = numpy.round(rng.normal(size=n), 1)
+        y = numpy.round(x + rng.normal(size=n), 1)
+        q = [0, 0.025, 0.1, 1 / 3, 0.5, 0.9, 0.975, 1]
+        rows.append([numbers(x), numbers(y), x.mean(), x.var(ddof=1), numpy.median(x), numbers(q),
+                     numbers(numpy.quantile(x, q)), numbers(scipy.stats.rankdata(x)),
+                     scipy.stats.spearmanr(x, y).statistic])
+    write("summary.csv", ["x", "y", "mean", "variance", "median", "q", "quantiles", "ranks", "spearman"], rows)
+
+
+if __name__ == "__main__":
+    normal()
+    student()
+    chi_square()
+    beta()
+    clopper_pearson()
+    gammas()
+    pchip()
+    pchip_p_values()
+    multiplicity()
+    roc()
+    kolmogorov()
+    variances()
+    summaries()
+    (HERE / "versions.txt").write_text(
+        f"scipy {scipy.__version__}\nmpmath {mpmath.__version__}\n"
+        f"numpy {numpy.__version__}\nscikit-learn {sklearn.__version__}\n"
+    )
