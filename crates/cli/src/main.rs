@@ -1,4 +1,35 @@
-//! The `giveaway` command.
+//! The `giveaway` command: arguments, terminal, exit codes. No method lives here.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod arguments;
+mod audit;
+mod exit_code;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A panic is a defect of ours: exit code 1, as for every unexpected failure.
+    let outcome = std::panic::catch_unwind(|| match arguments.command {
+        Command::Audit(options) => audit::audit(&options),
+        Command::Data(options) => audit::list_shipped(options.json),
+    });
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            terminal::print_error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+        Err(_) => {
+            terminal::print_line(
+                "this is a defect of giveaway; please report it with the command that led to it",
+            );
+            ExitCode::from(exit_code::UNEXPECTED)
+        }
+    }
+}

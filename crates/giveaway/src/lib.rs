@@ -1,7 +1,23 @@
 //! The audit: from records to the list of those that a model gives away.
+//!
+//! One module for each stage, in the order in which data flow: [`dataset`], [`units`]
+//! and [`membership`], [`trainer`], [`target`], [`channel`] and [`signals`], [`select`],
+//! [`attack`], [`evaluate`], [`validity`], [`report`]; [`run`] ties them together.
 #![forbid(unsafe_code)]
 
+pub mod attack;
+pub mod channel;
 pub mod dataset;
 pub mod error;
+pub mod evaluate;
+pub mod membership;
+pub mod report;
+pub mod run;
+pub mod select;
+pub mod signals;
+pub mod target;
+pub mod trainer;
+pub mod units;
+pub mod validity;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};

@@ -23,6 +23,7 @@ mod delimited;
 pub mod duplicates;
 pub mod encoding;
 mod idx_file;
+pub mod matrix;
 mod parquet_file;
 mod parquet_pages;
 pub mod shipped;

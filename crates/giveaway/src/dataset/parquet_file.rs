@@ -48,6 +48,11 @@ pub(super) fn read(
     )
 }
 
+/// Reads the columns of a Parquet file that lies in memory, whatever they mean.
+pub(super) fn read_raw(content: Vec<u8>) -> Result<(Vec<RawColumn>, usize)> {
+    guarded(|| read_columns(Bytes::from(content), &TableOptions::default()))
+}
+
 thread_local! {
     /// Whether this thread is inside [`guarded`], where a panic is an answer and no news.
     static QUIET: Cell<bool> = const { Cell::new(false) };

@@ -1,0 +1,514 @@
+//! What can be typed, and the configuration that it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use giveaway::Result;
+use giveaway::attack::direct::Null;
+use giveaway::channel::OutputKind;
+use giveaway::dataset::{Scaling, UnknownCategories, shipped};
+use giveaway::error::Error;
+use giveaway::membership::Design;
+use giveaway::run::config::{Config, Duplicates};
+use giveaway::select::{Amount, Rule};
+use giveaway_nn::{Activation, Optimiser, Schedule};
+
+/// Finds the training records that a classifier gives away
+#[derive(Debug, Parser)]
+#[command(name = "giveaway", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, \
+4 the target failed, 10 a condition of --fail-on was met";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Audit a model: which training records does it give away?
+    Audit(Box<AuditOptions>),
+    /// List the data sets that come with the program
+    Data(DataOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct AuditOptions {
+    /// CSV, Parquet, NPY, NPZ or IDX file, or the name of a shipped data set; without it a
+    /// model of 10,000 records of the Adult census data is audited
+    pub(crate) data: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) records: RecordOptions,
+    #[command(flatten)]
+    pub(crate) target: TargetOptions,
+    #[command(flatten)]
+    pub(crate) reference: ReferenceOptions,
+    #[command(flatten)]
+    pub(crate) test: TestOptions,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Records")]
+pub(crate) struct RecordOptions {
+    /// Column with the class
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// File with the labels of an NPY or IDX file
+    #[arg(long, value_name = "FILE")]
+    labels_file: Option<PathBuf>,
+    /// Column with the record's identifier
+    #[arg(long, value_name = "COLUMN")]
+    id: Option<String>,
+    /// Column that tells whose record it is: people are judged, not rows
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// Columns to leave out
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    drop: Vec<String>,
+    /// Columns to read as numbers
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    numeric: Vec<String>,
+    /// Columns to read as categories
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    categorical: Vec<String>,
+    /// Field delimiter of a text file, where it is not to be guessed ('\t' for a tab)
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<char>,
+    /// Scaling of numeric features
+    #[arg(long, value_enum)]
+    scaling: Option<ScalingName>,
+    /// Categories of one column that get a feature of their own
+    #[arg(long, value_name = "N")]
+    max_levels: Option<usize>,
+    /// What a category does that no reference record has
+    #[arg(long, value_enum)]
+    unknown_categories: Option<UnknownName>,
+    /// Whether exact duplicates are one unit, or only counted
+    #[arg(long, value_enum)]
+    duplicates: Option<DuplicatesName>,
+    /// Train on so many records (or groups), of twice as many drawn from the file; all by default
+    #[arg(long, value_name = "N")]
+    train_size: Option<usize>,
+    /// Train the reference models on the records of this file instead
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetOptions {
+    /// The target's output on every record (NPY, CSV or Parquet, a row per record and a
+    /// column per class); without it a target is trained on half of the records
+    #[arg(long, value_name = "FILE")]
+    target_outputs: Option<PathBuf>,
+    /// The target's training records: an NPY mask or list of record numbers, or a text
+    /// with a record number (from 0), or an id, per line
+    #[arg(long, value_name = "FILE")]
+    members: Option<PathBuf>,
+    /// What the outputs are, where it is not to be found out from the numbers
+    #[arg(long, value_enum)]
+    output_kind: Option<OutputKindName>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reference models")]
+pub(crate) struct ReferenceOptions {
+    /// Number of reference models
+    #[arg(long, value_name = "K")]
+    models: Option<usize>,
+    /// How training sets are drawn; by default complementary halves, or the target's own
+    /// share of the records when its members are given and are not half of them
+    #[arg(long, value_enum)]
+    design: Option<DesignName>,
+    /// Widths of the hidden layers, such as 64,32; "none" for softmax regression
+    #[arg(long, value_name = "WIDTHS", value_parser = hidden)]
+    hidden: Option<Hidden>,
+    /// Activation of the hidden layers
+    #[arg(long, value_enum)]
+    activation: Option<ActivationName>,
+    /// Dropout rate
+    #[arg(long, value_name = "RATE")]
+    dropout: Option<f32>,
+    /// Passes over the training set
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Records in a batch
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Learning rate
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f32>,
+    /// Optimiser
+    #[arg(long, value_enum)]
+    optimiser: Option<OptimiserName>,
+    /// Momentum of sgd
+    #[arg(long, value_name = "M")]
+    momentum: Option<f32>,
+    /// L2 penalty (weight decay)
+    #[arg(long, value_name = "PENALTY")]
+    l2: Option<f32>,
+    /// Label smoothing
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f32>,
+    /// Learning-rate schedule: constant, cosine, or step:EVERY:FACTOR
+    #[arg(long, value_name = "SCHEDULE", value_parser = schedule)]
+    schedule: Option<Schedule>,
+    /// Stop after so many epochs without a better validation loss
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<usize>,
+    /// Share of the records set aside for validation when --patience is given
+    #[arg(long, value_name = "SHARE")]
+    validation_share: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and test")]
+pub(crate) struct TestOptions {
+    /// By what vulnerable records are selected; influence by default
+    #[arg(long, value_enum)]
+    select: Option<RuleName>,
+    /// Select this share of the records, such as 1%
+    #[arg(long, value_name = "PERCENT", value_parser = share, conflicts_with_all = ["count", "alpha"])]
+    top: Option<f64>,
+    /// Select so many records
+    #[arg(long, value_name = "N", conflicts_with = "alpha")]
+    count: Option<usize>,
+    /// Select records without neighbours nearer than this cosine distance
+    #[arg(long, value_name = "DISTANCE")]
+    alpha: Option<f64>,
+    /// Null distribution
+    #[arg(long, value_enum)]
+    null: Option<NullName>,
+    /// False discovery rate
+    #[arg(long, value_name = "RATE")]
+    fdr: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run and output")]
+pub(crate) struct OutputOptions {
+    /// Seed of every random choice
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run directory; runs/NAME-HASH by default, where the same command goes on
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) run: Option<PathBuf>,
+    /// Start from a configuration, such as the run.toml of a run
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Do not keep a copy of the records in the run directory
+    #[arg(long)]
+    no_records: bool,
+    /// End with exit code 10 if this holds, such as records>0 or tpr@0.01>0.05; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) fail_on: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Threads; all cores by default. The result does not depend on it
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// No progress bars
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Declares a `ValueEnum` that stands for another type.
+macro_rules! names {
+    ($name:ident for $meaning:ty { $($variant:ident = $value:expr),+ $(,)? }) => {
+        #[derive(Clone, Copy, Debug, ValueEnum)]
+        enum $name { $($variant),+ }
+        impl From<$name> for $meaning {
+            fn from(name: $name) -> Self {
+                match name { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+names!(ScalingName for Scaling { Standard = Self::Standard, None = Self::None });
+names!(UnknownName for UnknownCategories { Error = Self::Error, Ignore = Self::Ignore });
+names!(DuplicatesName for Duplicates { Group = Self::Group, Report = Self::Report });
+names!(OutputKindName for OutputKind { Logits = Self::Logits, Probabilities = Self::Probabilities });
+names!(DesignName for Design {
+    Halves = Self::Halves, Share = Self::Share, Subsample = Self::Subsample, Bootstrap = Self::Bootstrap,
+});
+names!(ActivationName for Activation { Relu = Self::Relu, Tanh = Self::Tanh });
+names!(OptimiserName for Optimiser { Adam = Self::adam(), Sgd = Self::sgd() });
+names!(RuleName for Rule {
+    All = Self::All, Neighbours = Self::Neighbours, OutLoss = Self::OutLoss, Influence = Self::Influence,
+});
+names!(NullName for Null { T = Self::T, Ecdf = Self::Ecdf, Pchip = Self::Pchip });
+
+/// Widths of hidden layers.
+#[derive(Clone, Debug)]
+struct Hidden(Vec<usize>);
+
+fn hidden(text: &str) -> std::result::Result<Hidden, String> {
+    if text == "none" {
+        return Ok(Hidden(Vec::new()));
+    }
+    text.split(',')
+        .map(|width| match width.trim().parse() {
+            Ok(width) if width > 0 => Ok(width),
+            _ => Err(format!(
+                "{width:?} is not the width of a layer; write 64,32 or none"
+            )),
+        })
+        .collect::<std::result::Result<_, _>>()
+        .map(Hidden)
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err("give a percentage above 0 and up to 100, such as 1%".to_owned()),
+    }
+}
+
+fn delimiter(text: &str) -> std::result::Result<char, String> {
+    match text {
+        "\\t" | "tab" => Ok('\t'),
+        _ => match text.chars().collect::<Vec<_>>()[..] {
+            [c] if c.is_ascii() => Ok(c),
+            _ => Err("give one ASCII character".to_owned()),
+        },
+    }
+}
+
+fn schedule(text: &str) -> std::result::Result<Schedule, String> {
+    let wrong = || "write constant, cosine or step:EVERY:FACTOR, such as step:10:0.1".to_owned();
+    match text.split(':').collect::<Vec<_>>()[..] {
+        ["constant"] => Ok(Schedule::Constant),
+        ["cosine"] => Ok(Schedule::Cosine),
+        ["step", every, factor] => Ok(Schedule::Step {
+            every: every.parse().ok().filter(|&n| n > 0).ok_or_else(wrong)?,
+            factor: factor
+                .parse()
+                .ok()
+                .filter(|f: &f32| f.is_finite() && *f > 0.0)
+                .ok_or_else(wrong)?,
+        }),
+        _ => Err(wrong()),
+    }
+}
+
+impl AuditOptions {
+    /// The configuration that was asked for: defaults, then `--config`, then the other options.
+    pub(crate) fn resolve(&self) -> Result<Config> {
+        let mut config = match &self.output.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Error::io("read the configuration", path, &e))?;
+                Config::from_toml(&text).map_err(|e| e.at(path.display()))?
+            }
+            None => Config::default(),
+        };
+        if self.data.is_none() && self.output.config.is_none() {
+            config.data.training_units = Some(10_000);
+        }
+        if let Some(data) = &self.data {
+            config.data.source = source(data);
+        }
+        self.records.apply(&mut config);
+        self.target.apply(&mut config);
+        self.reference.apply(&mut config)?;
+        self.test.apply(&mut config);
+        set(&mut config.seed, self.output.seed);
+        if self.output.no_records {
+            config.data.keep_records = false;
+        }
+        Ok(config)
+    }
+}
+
+/// The name of a shipped data set means that, unless there is a file of that name.
+fn source(data: &str) -> String {
+    let is_shipped = shipped().iter().any(|s| s.name == data);
+    if is_shipped && !std::path::Path::new(data).exists() {
+        format!("shipped:{data}")
+    } else {
+        data.to_owned()
+    }
+}
+
+fn set<T, U: Into<T>>(slot: &mut T, value: Option<U>) {
+    if let Some(value) = value {
+        *slot = value.into();
+    }
+}
+
+fn set_some<T, U: Into<T>>(slot: &mut Option<T>, value: Option<U>) {
+    if let Some(value) = value {
+        *slot = Some(value.into());
+    }
+}
+
+impl RecordOptions {
+    fn apply(&self, config: &mut Config) {
+        let data = &mut config.data;
+        set_some(&mut data.label, self.label.clone());
+        set_some(&mut data.labels_file, self.labels_file.clone());
+        set_some(&mut data.id, self.id.clone());
+        set_some(&mut data.group, self.group.clone());
+        for (slot, given) in [
+            (&mut data.drop, &self.drop),
+            (&mut data.numeric, &self.numeric),
+            (&mut data.categorical, &self.categorical),
+        ] {
+            if !given.is_empty() {
+                slot.clone_from(given);
+            }
+        }
+        set_some(&mut data.delimiter, self.delimiter);
+        set(&mut data.scaling, self.scaling);
+        set(&mut data.max_levels, self.max_levels);
+        set(&mut data.unknown_categories, self.unknown_categories);
+        set(&mut data.duplicates, self.duplicates);
+        set_some(&mut data.training_units, self.train_size);
+        set_some(&mut data.reference, self.reference.clone());
+    }
+}
+
+impl TargetOptions {
+    fn apply(&self, config: &mut Config) {
+        set_some(&mut config.target.outputs, self.target_outputs.clone());
+        set_some(&mut config.target.members, self.members.clone());
+        set_some(&mut config.target.output_kind, self.output_kind);
+    }
+}
+
+impl ReferenceOptions {
+    fn apply(&self, config: &mut Config) -> Result<()> {
+        let reference = &mut config.reference;
+        set(&mut reference.models, self.models);
+        set_some(&mut reference.design, self.design);
+        if let Some(hidden) = &self.hidden {
+            reference.hidden.clone_from(&hidden.0);
+        }
+        set(&mut reference.activation, self.activation);
+        set(&mut reference.dropout, self.dropout);
+        set(&mut reference.epochs, self.epochs);
+        set_some(&mut reference.batch_size, self.batch_size);
+        set(&mut reference.learning_rate, self.learning_rate);
+        set(&mut reference.optimiser, self.optimiser);
+        if let Some(given) = self.momentum {
+            match &mut reference.optimiser {
+                Optimiser::Sgd { momentum, .. } => *momentum = given,
+                Optimiser::Adam { .. } => {
+                    return Err(Error::usage("adam has no momentum to set")
+                        .at("--momentum")
+                        .hint("add --optimiser sgd"));
+                }
+            }
+        }
+        set(&mut reference.l2, self.l2);
+        set(&mut reference.label_smoothing, self.label_smoothing);
+        set(&mut reference.schedule, self.schedule);
+        set_some(&mut reference.patience, self.patience);
+        set(&mut reference.validation_share, self.validation_share);
+        Ok(())
+    }
+}
+
+impl TestOptions {
+    fn apply(&self, config: &mut Config) {
+        let test = &mut config.test;
+        set_some(&mut test.select, self.select);
+        if let Some(share) = self.top {
+            test.amount = Amount::Share(share);
+        }
+        if let Some(count) = self.count {
+            test.amount = Amount::Count(count);
+        }
+        if let Some(alpha) = self.alpha {
+            test.amount = Amount::Alpha(alpha);
+        }
+        set(&mut test.null, self.null);
+        set(&mut test.fdr, self.fdr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn resolve(line: &str) -> Config {
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        match arguments.command {
+            Command::Audit(options) => options.resolve().unwrap(),
+            Command::Data(_) => unreachable!("an audit was asked for"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_arguments_adult_is_audited_on_ten_thousand_records() {
+        let config = resolve("giveaway audit");
+        assert_eq!(config.data.source, "shipped:adult");
+        assert_eq!(config.data.training_units, Some(10_000));
+        assert_eq!(resolve("giveaway audit adult").data.training_units, None);
+    }
+
+    #[test]
+    fn options_mean_what_they_say() {
+        let config = resolve(
+            "giveaway audit x.csv --label y --drop a,b --hidden none --optimiser sgd --momentum 0.9 \
+             --schedule step:5:0.5 --top 2.5% --null ecdf --select out-loss --seed 4 --delimiter ;",
+        );
+        assert_eq!(config.data.source, "x.csv");
+        assert_eq!(config.data.drop, ["a", "b"]);
+        assert!(config.reference.hidden.is_empty());
+        assert_eq!(
+            config.reference.optimiser,
+            Optimiser::Sgd {
+                momentum: 0.9,
+                nesterov: false
+            }
+        );
+        assert_eq!(
+            config.reference.schedule,
+            Schedule::Step {
+                every: 5,
+                factor: 0.5
+            }
+        );
+        assert_eq!(config.test.amount, Amount::Share(0.025));
+        assert_eq!(config.test.null, Null::Ecdf);
+        assert_eq!(config.test.select, Some(Rule::OutLoss));
+        assert_eq!((config.seed, config.data.delimiter), (4, Some(';')));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "giveaway audit --top 0",
+            "giveaway audit --top 1% --count 5",
+            "giveaway audit --hidden 64,zero",
+            "giveaway audit --schedule step:0:2",
+            "giveaway audit --delimiter ab",
+        ] {
+            assert!(
+                Arguments::try_parse_from(line.split(' ')).is_err(),
+                "{line}"
+            );
+        }
+    }
+}

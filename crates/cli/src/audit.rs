@@ -1,0 +1,87 @@
+//! `giveaway audit` and `giveaway data`.
+
+use std::process::ExitCode;
+
+use giveaway::error::{Error, Result};
+use giveaway::report::fail_on::Condition;
+use giveaway::report::text;
+use giveaway::run;
+
+use crate::arguments::AuditOptions;
+use crate::exit_code;
+use crate::terminal::{Bars, print_data, print_line};
+
+/// Audits and prints the result.
+pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
+    let config = options.resolve()?;
+    let conditions: Vec<Condition> = options
+        .output
+        .fail_on
+        .iter()
+        .map(|text| Condition::parse(text))
+        .collect::<Result<_>>()?;
+    if options.output.threads == Some(0) {
+        return Err(Error::usage("cannot work with 0 threads")
+            .at("--threads")
+            .hint("leave it out to use all cores"));
+    }
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.output.threads.unwrap_or(0))
+        .build()
+        .map_err(|e| Error::unexpected(format!("cannot start threads: {e}")))?;
+    let bars = Bars::new(options.output.quiet);
+    let outcome = threads.install(|| run::audit(&config, options.output.run.as_deref(), &bars));
+    let outcome = outcome?;
+    if options.output.json {
+        let json = serde_json::to_string_pretty(&outcome.audit)
+            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
+        print_data(&format!("{json}\n"))?;
+    } else {
+        let path = outcome.path.display();
+        print_data(&format!(
+            "{}\nWRITTEN (readable by you only: the list of exposed records is itself membership data)\n  \
+             {path}/records.parquet   a row per record: p-values, losses, selections\n  \
+             {path}/report.json       this result\n  \
+             {path}/run.toml          the configuration: audit --config with it repeats the run\n",
+            text::summary(&outcome.audit)
+        ))?;
+    }
+    let mut code = exit_code::DONE;
+    for condition in &conditions {
+        if condition.holds(&outcome.audit)? {
+            print_line(&format!("failed on {condition}"));
+            code = exit_code::LEAKAGE;
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// Lists the shipped data sets.
+pub(crate) fn list_shipped(json: bool) -> Result<ExitCode> {
+    let all = giveaway::dataset::shipped();
+    let text = if json {
+        let list: Vec<_> = all
+            .iter()
+            .map(|s| {
+                serde_json::json!({
+                    "name": s.name, "title": s.title, "records": s.records, "columns": s.columns,
+                    "label": s.label, "licence": s.licence, "source": s.source, "changes": s.changes,
+                })
+            })
+            .collect();
+        let json = serde_json::to_string_pretty(&list)
+            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
+        format!("{json}\n")
+    } else {
+        all.iter()
+            .map(|s| {
+                format!(
+                    "{}\n  {}\n  {} records, {} columns, label {}\n  {}\n  {}\n  changes: {}\n",
+                    s.name, s.title, s.records, s.columns, s.label, s.source, s.licence, s.changes
+                )
+            })
+            .collect()
+    };
+    print_data(&text)?;
+    Ok(ExitCode::from(exit_code::DONE))
+}

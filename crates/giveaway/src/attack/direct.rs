@@ -1,0 +1,295 @@
+//! Direct inference (after Long et al. 2018): a hypothesis test per record.
+//!
+//! Null hypothesis H_out: the record is not in the target's training set. Under it the
+//! target's loss on the record is distributed as the losses of the reference models for
+//! which the record is OUT. A loss far to the left of them is evidence of membership.
+//!
+//! Three nulls (methods, section 1.3):
+//!
+//! - `ecdf`: `p = (1 + #{L_i ≤ L}) / (k_out + 1)`. The only one valid in finite samples;
+//!   it cannot go below `1/(k_out + 1)`.
+//! - `t`: scaled logits, right tail of Student's t with the prediction variance. Exact if
+//!   they are normal. Below [`FEW_MODELS`] OUT models the variance is moderated by the
+//!   other units' (Smyth 2004).
+//! - `pchip`: the paper's smoothed distribution function. No guarantee in finite samples.
+
+use std::ops::Range;
+
+use giveaway_stats::distribution::student_t_sf;
+use giveaway_stats::empirical::{ecdf_p_value_sorted, ecdf_p_value_sorted_without};
+use giveaway_stats::pchip::{pchip_p_value_sorted, pchip_p_value_sorted_without};
+use giveaway_stats::variance::{VariancePrior, fit_variance_prior, moderated};
+use serde::{Deserialize, Serialize};
+
+use crate::membership::Membership;
+use crate::signals::{ModelSignals, Signals};
+
+/// Below this number of OUT models a unit's own variance is too uncertain, and is moderated.
+pub const FEW_MODELS: usize = 10;
+
+/// The null distribution of a unit's loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Null {
+    /// Student's t on scaled logits.
+    T,
+    /// The empirical distribution of losses.
+    Ecdf,
+    /// The empirical distribution, smoothed by monotone cubic interpolation.
+    Pchip,
+}
+
+impl Null {
+    /// All nulls, in the order of the tables.
+    pub const EVERY: [Self; 3] = [Self::T, Self::Ecdf, Self::Pchip];
+
+    /// The name used in options, files and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::T => "t",
+            Self::Ecdf => "ecdf",
+            Self::Pchip => "pchip",
+        }
+    }
+
+    /// Whether p-values below `1/(k_out + 1)` cannot occur.
+    #[must_use]
+    pub fn has_floor(self) -> bool {
+        self != Self::T
+    }
+
+    /// The smallest number of OUT models with which the test can be done.
+    #[must_use]
+    pub fn models_needed(self) -> usize {
+        match self {
+            Self::T => 2,
+            Self::Ecdf | Self::Pchip => 1,
+        }
+    }
+}
+
+/// What the OUT models among those that test say of one unit.
+#[derive(Clone, Debug)]
+struct OutSample {
+    /// Losses, ascending.
+    losses: Vec<f64>,
+    /// The model of each of those losses.
+    models: Vec<u32>,
+    /// Mean and sum of squared deviations of the scaled logits.
+    logit_mean: f64,
+    logit_deviations: f64,
+}
+
+/// The null distributions of many units, from one half of the reference models.
+#[derive(Debug)]
+pub struct DirectInference<'a> {
+    signals: &'a Signals,
+    membership: &'a Membership,
+    candidates: &'a [u32],
+    samples: Vec<OutSample>,
+}
+
+/// Which OUT model a unit's null does without.
+///
+/// When a reference model plays the target it leaves the references, and its complement
+/// with it. Exactly one of the two is an OUT model of each unit, so every unit loses one,
+/// whatever its membership: the floor 1/(k_out + 1) tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The real target: no reference model leaves.
+    Nobody,
+    /// This reference model plays the target.
+    Model(usize),
+}
+
+impl<'a> DirectInference<'a> {
+    /// Prepares the null of each candidate unit from the OUT models among `models`.
+    #[must_use]
+    pub fn new(
+        signals: &'a Signals,
+        membership: &'a Membership,
+        candidates: &'a [u32],
+        models: Range<usize>,
+    ) -> Self {
+        use rayon::prelude::*;
+        let samples = candidates
+            .par_iter()
+            .map(|&unit| {
+                let unit = unit as usize;
+                let losses = signals.losses(unit);
+                let logits = signals.scaled_logits(unit);
+                let mut out: Vec<(f64, u32)> = models
+                    .clone()
+                    .filter(|&model| !membership.is_in(model, unit))
+                    .map(|model| (f64::from(losses[model]), model as u32))
+                    .collect();
+                out.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                let count = out.len() as f64;
+                let logit = |&(_, model): &(f64, u32)| f64::from(logits[model as usize]);
+                let logit_mean = out.iter().map(logit).sum::<f64>() / count;
+                let logit_deviations = out.iter().map(|o| (logit(o) - logit_mean).powi(2)).sum();
+                OutSample {
+                    losses: out.iter().map(|o| o.0).collect(),
+                    models: out.iter().map(|o| o.1).collect(),
+                    logit_mean,
+                    logit_deviations,
+                }
+            })
+            .collect();
+        Self {
+            signals,
+            membership,
+            candidates,
+            samples,
+        }
+    }
+
+    /// Number of OUT models of a candidate, by its position.
+    #[must_use]
+    pub fn models_out(&self, position: usize) -> usize {
+        self.samples[position].losses.len()
+    }
+
+    /// Mean loss of a candidate over its OUT models.
+    #[must_use]
+    pub fn mean_out_loss(&self, position: usize) -> f64 {
+        let losses = &self.samples[position].losses;
+        losses.iter().sum::<f64>() / losses.len() as f64
+    }
+
+    /// P-values of the candidates on a target, in their order; `NaN` where a unit has too
+    /// few OUT models to be tested.
+    #[must_use]
+    pub fn p_values(&self, null: Null, target: &ModelSignals, left_out: LeftOut) -> Vec<f64> {
+        let removed: Vec<Option<usize>> = (0..self.samples.len())
+            .map(|position| self.index_left_out(position, left_out))
+            .collect();
+        let prior = (null == Null::T)
+            .then(|| self.variance_prior(&removed))
+            .flatten();
+        self.samples
+            .iter()
+            .zip(self.candidates)
+            .zip(&removed)
+            .map(|((sample, &unit), &removed)| {
+                let unit = unit as usize;
+                let models = sample.losses.len() - usize::from(removed.is_some());
+                if models < null.models_needed() {
+                    return f64::NAN;
+                }
+                let loss = f64::from(target.loss[unit]);
+                match null {
+                    Null::Ecdf => ecdf(&sample.losses, removed, loss),
+                    Null::Pchip => match removed {
+                        None => pchip_p_value_sorted(&sample.losses, loss),
+                        Some(index) => pchip_p_value_sorted_without(&sample.losses, index, loss),
+                    },
+                    Null::T => {
+                        let (mean, deviations) = self.logit_moments(sample, unit, removed);
+                        let spread = deviations / (models as f64 - 1.0);
+                        let (variance, freedom) = match prior {
+                            Some(prior) if models < FEW_MODELS => {
+                                let shrunk = moderated(spread, models as f64 - 1.0, prior);
+                                (shrunk.variance, shrunk.degrees_of_freedom)
+                            }
+                            _ => (spread, models as f64 - 1.0),
+                        };
+                        let scale = (variance * (1.0 + 1.0 / models as f64)).sqrt();
+                        if scale > 0.0 {
+                            let logit = f64::from(target.scaled_logit[unit]);
+                            student_t_sf((logit - mean) / scale, freedom)
+                        } else {
+                            // All OUT models agree to the last bit (a label-only channel, say):
+                            // ranks are all that is left.
+                            ecdf(&sample.losses, removed, loss)
+                        }
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// The position, among the sorted losses, of the OUT model that leaves.
+    fn index_left_out(&self, position: usize, left_out: LeftOut) -> Option<usize> {
+        let LeftOut::Model(model) = left_out else {
+            return None;
+        };
+        let sample = &self.samples[position];
+        let unit = self.candidates[position] as usize;
+        let leaves = if self.membership.is_in(model, unit) {
+            match self.membership.complement(model) {
+                Some(complement) => complement as u32,
+                // No complement: some other OUT model leaves, another for each target and
+                // unit, so that members do not keep one model more than non-members.
+                None => {
+                    let count = sample.models.len();
+                    if count == 0 {
+                        return None;
+                    }
+                    let seed = (model as u64) << 32 | unit as u64;
+                    let pick = giveaway_stats::random::derive_seed(seed, "leaves in place", 0);
+                    let mut models = sample.models.clone();
+                    models.sort_unstable();
+                    models[(pick % count as u64) as usize]
+                }
+            }
+        } else {
+            model as u32
+        };
+        sample.models.iter().position(|&m| m == leaves)
+    }
+
+    /// Mean and sum of squared deviations of the scaled logits without the one removed.
+    fn logit_moments(&self, sample: &OutSample, unit: usize, removed: Option<usize>) -> (f64, f64) {
+        match removed {
+            None => (sample.logit_mean, sample.logit_deviations),
+            Some(index) => {
+                let logits = self.signals.scaled_logits(unit);
+                let left = f64::from(logits[sample.models[index] as usize]);
+                let count = sample.losses.len() as f64;
+                let mean = (count * sample.logit_mean - left) / (count - 1.0);
+                let deviations =
+                    sample.logit_deviations - (left - sample.logit_mean) * (left - mean);
+                (mean, deviations.max(0.0))
+            }
+        }
+    }
+
+    /// The distribution of variances over units, where some unit has few OUT models.
+    fn variance_prior(&self, removed: &[Option<usize>]) -> Option<VariancePrior> {
+        let counts = || {
+            self.samples
+                .iter()
+                .zip(removed)
+                .map(|(sample, removed)| sample.losses.len() - usize::from(removed.is_some()))
+        };
+        if !counts().any(|count| (2..FEW_MODELS).contains(&count)) {
+            return None;
+        }
+        let mut variances = Vec::new();
+        let mut freedoms = Vec::new();
+        for (((sample, &unit), &removed), count) in self
+            .samples
+            .iter()
+            .zip(self.candidates)
+            .zip(removed)
+            .zip(counts())
+        {
+            if count >= 2 {
+                let freedom = count as f64 - 1.0;
+                variances.push(self.logit_moments(sample, unit as usize, removed).1 / freedom);
+                freedoms.push(freedom);
+            }
+        }
+        // Without two units that differ there is nothing to learn a prior from.
+        fit_variance_prior(&variances, &freedoms).ok()
+    }
+}
+
+fn ecdf(losses: &[f64], removed: Option<usize>, loss: f64) -> f64 {
+    match removed {
+        None => ecdf_p_value_sorted(losses, loss),
+        Some(index) => ecdf_p_value_sorted_without(losses, index, loss),
+    }
+}

@@ -1,0 +1,6 @@
+//! Attacks: from signals to scores and p-values.
+//!
+//! Each attack is one file with its source, formula and tests. Higher scores are more
+//! member-like, always.
+
+pub mod direct;

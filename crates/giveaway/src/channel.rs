@@ -1,0 +1,249 @@
+//! What the target's interface does to its outputs, and the signals computed after it.
+//!
+//! The reference models are ours and give exact logits. The target may give rounded
+//! probabilities. A signal of one compared with a signal of the other would be
+//! falsified by the difference, so reference outputs go through the same
+//! [`Channel`] before any signal is computed (methods, section 0).
+
+use serde::{Deserialize, Serialize};
+
+/// What a row of the target's outputs holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputKind {
+    /// Logits: numbers before the softmax.
+    Logits,
+    /// Probabilities that sum to one.
+    Probabilities,
+}
+
+/// The target's interface, as far as it changes numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Logits, or probabilities in float32.
+    pub kind: OutputKind,
+    /// Decimals to which outputs are rounded, if they are.
+    pub decimals: Option<u8>,
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            kind: OutputKind::Logits,
+            decimals: None,
+        }
+    }
+}
+
+/// What an attack sees of one record: loss and scaled logit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecordSignal {
+    /// Cross-entropy loss, `-ln p_y`.
+    pub loss: f64,
+    /// Scaled logit `ln p_y - ln(sum of the other probabilities)` (Carlini et al. 2022).
+    pub scaled_logit: f64,
+    /// Whether the true class has the largest output (the first of equals counts).
+    pub correct: bool,
+}
+
+impl Channel {
+    /// Finds out what a target's outputs went through.
+    ///
+    /// Rows that are all within [0, 1] and sum to one (to 1e-3, or to what rounding can
+    /// do) are probabilities. If every number is a multiple of 10^-d for some d of at
+    /// most 6, the outputs are taken as rounded to the smallest such d.
+    #[must_use]
+    pub fn detect(outputs: ndarray::ArrayView2<'_, f32>) -> Self {
+        let decimals = (0..=6u8).find(|&decimals| {
+            let scale = 10f64.powi(i32::from(decimals));
+            outputs.iter().all(|&x| {
+                let scaled = f64::from(x) * scale;
+                // what a float32 of that size can be off by
+                (scaled - scaled.round()).abs() <= scaled.abs() * 1.2e-7 + 1e-9 * scale
+            })
+        });
+        let tolerance = decimals.map_or(1e-3, |decimals| {
+            outputs.ncols() as f64 * 0.5 * 10f64.powi(-i32::from(decimals)) + 1e-3
+        });
+        let probabilities = outputs.rows().into_iter().all(|row| {
+            let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
+            row.iter().all(|&p| (0.0..=1.0).contains(&p)) && (sum - 1.0).abs() <= tolerance
+        });
+        Self {
+            kind: if probabilities {
+                OutputKind::Probabilities
+            } else {
+                OutputKind::Logits
+            },
+            decimals,
+        }
+    }
+
+    /// The signal of a reference model's logits after the channel.
+    #[must_use]
+    pub fn signal_of_logits(
+        self,
+        logits: &[f32],
+        label: usize,
+        scratch: &mut Vec<f32>,
+    ) -> RecordSignal {
+        scratch.clear();
+        match self.kind {
+            OutputKind::Logits => scratch.extend(logits.iter().map(|&z| self.round(z))),
+            OutputKind::Probabilities => {
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                scratch.extend(logits.iter().map(|&z| (z - largest).exp()));
+                let sum: f32 = scratch.iter().sum();
+                for p in scratch.iter_mut() {
+                    *p = self.round(*p / sum);
+                }
+            }
+        }
+        self.signal(scratch, label)
+    }
+
+    /// The signal of a row that has passed the channel already: the target's own output.
+    #[must_use]
+    pub fn signal(self, output: &[f32], label: usize) -> RecordSignal {
+        let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let correct = output.iter().position(|&x| x >= largest) == Some(label);
+        let (log_own, log_others) = match self.kind {
+            OutputKind::Logits => {
+                let largest = f64::from(largest);
+                let (mut all, mut others) = (0.0, 0.0);
+                let mut largest_other = f64::NEG_INFINITY;
+                for (class, &z) in output.iter().enumerate() {
+                    all += (f64::from(z) - largest).exp();
+                    if class != label {
+                        largest_other = largest_other.max(f64::from(z));
+                    }
+                }
+                for (class, &z) in output.iter().enumerate() {
+                    if class != label {
+                        others += (f64::from(z) - largest_other).exp();
+                    }
+                }
+                let log_sum = largest + all.ln();
+                (
+                    f64::from(output[label]) - log_sum,
+                    largest_other + others.ln() - log_sum,
+                )
+            }
+            OutputKind::Probabilities => {
+                // A probability of zero is one that the channel could not show: below half a
+                // unit of the last decimal, or below the smallest normal float32.
+                let floor = self
+                    .decimals
+                    .map_or(f64::from(f32::MIN_POSITIVE), |decimals| {
+                        0.5 * 10f64.powi(-i32::from(decimals))
+                    });
+                let own = f64::from(output[label]);
+                let others: f64 = output
+                    .iter()
+                    .enumerate()
+                    .filter(|&(class, _)| class != label)
+                    .map(|(_, &p)| f64::from(p))
+                    .sum();
+                (own.max(floor).ln(), others.max(floor).ln())
+            }
+        };
+        RecordSignal {
+            loss: (-log_own).max(0.0),
+            scaled_logit: log_own - log_others,
+            correct,
+        }
+    }
+
+    fn round(self, x: f32) -> f32 {
+        match self.decimals {
+            None => x,
+            Some(decimals) => {
+                let scale = 10f64.powi(i32::from(decimals));
+                ((f64::from(x) * scale).round_ties_even() / scale) as f32
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-7
+    }
+
+    /// Values of methods, section 0.
+    #[test]
+    fn signals_of_logits_match_the_check_values() {
+        let channel = Channel::default();
+        let first = channel.signal(&[1.0, 2.0, -3.0], 1);
+        assert!(close(first.loss, 0.318_175_43), "{first:?}");
+        assert!(close(first.scaled_logit, 0.981_850_09), "{first:?}");
+        assert!(first.correct);
+        let second = channel.signal(&[-1.0, 1.0, 0.0], 2);
+        assert!(close(second.loss, 1.407_605_96), "{second:?}");
+        assert!(close(second.scaled_logit, -1.126_928_02), "{second:?}");
+        assert!(!second.correct);
+    }
+
+    #[test]
+    fn extreme_logits_stay_finite() {
+        let signal = Channel::default().signal(&[500.0, -500.0], 1);
+        assert!(close(signal.loss, 1000.0) && close(signal.scaled_logit, -1000.0));
+        let certain = Channel::default().signal(&[500.0, -500.0], 0);
+        assert!(certain.loss == 0.0 && close(certain.scaled_logit, 1000.0));
+        let probabilities = Channel {
+            kind: OutputKind::Probabilities,
+            decimals: None,
+        };
+        let signal = probabilities.signal_of_logits(&[500.0, -500.0], 1, &mut Vec::new());
+        assert!(signal.loss.is_finite() && signal.scaled_logit.is_finite());
+    }
+
+    #[test]
+    fn the_two_kinds_agree_where_nothing_is_rounded() {
+        let probabilities = Channel {
+            kind: OutputKind::Probabilities,
+            decimals: None,
+        };
+        let (a, b) = (
+            Channel::default().signal(&[0.3, -0.2, 1.1], 0),
+            probabilities.signal_of_logits(&[0.3, -0.2, 1.1], 0, &mut Vec::new()),
+        );
+        assert!((a.loss - b.loss).abs() < 1e-6 && (a.scaled_logit - b.scaled_logit).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rounding_is_detected_and_applied_to_reference_outputs() {
+        let rounded = array![[0.1f32, 0.9], [0.37, 0.63]];
+        let channel = Channel::detect(rounded.view());
+        assert_eq!(
+            channel,
+            Channel {
+                kind: OutputKind::Probabilities,
+                decimals: Some(2)
+            }
+        );
+        let mut scratch = Vec::new();
+        let a = channel.signal_of_logits(&[0.0, 2.197], 1, &mut scratch);
+        let b = channel.signal_of_logits(&[0.0, 2.199], 1, &mut scratch);
+        assert_eq!(a, b, "both are .90 after rounding");
+        assert!(close(a.loss, -(f64::from(0.9f32)).ln()));
+    }
+
+    #[test]
+    fn plain_outputs_are_not_taken_as_rounded() {
+        let logits = array![[0.123_456_78f32, -3.2], [1.7, 0.3]];
+        assert_eq!(Channel::detect(logits.view()), Channel::default());
+        let probabilities = array![[0.123_456_78f32, 0.876_543_2]];
+        assert_eq!(
+            Channel::detect(probabilities.view()),
+            Channel {
+                kind: OutputKind::Probabilities,
+                decimals: None
+            }
+        );
+    }
+}

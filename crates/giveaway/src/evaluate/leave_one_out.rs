@@ -1,0 +1,560 @@
+//! Every reference model in turn plays the target (methods, section 1.5).
+//!
+//! The reference models form two halves. A model of one half is attacked with the others
+//! of its half, without its complement, on the units that the *other* half selected. So
+//! neither selection nor test ever saw the model or its complement, every model plays,
+//! and every unit keeps the same number of OUT models whatever its membership.
+//!
+//! Targets share references, so they are not independent. Intervals are bootstrapped over
+//! families (pairs of complements) and over units at once.
+
+use giveaway_stats::random::Stream;
+use giveaway_stats::roc::{Roc, ppv};
+use giveaway_stats::uniformity::ks_distance;
+use rayon::prelude::*;
+
+use super::{
+    AtPrior, AtRate, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS, Ranking,
+    ratio, score,
+};
+use crate::attack::direct::{DirectInference, LeftOut, Null};
+use crate::membership::Membership;
+use crate::select::Rule;
+use crate::signals::Signals;
+
+/// Bootstrap replicates.
+const REPLICATES: u64 = 400;
+
+/// Scores of all targets are pooled for the ranking only up to so many.
+const POOLED_AT_MOST: usize = 2_000_000;
+
+/// What is attacked, and by what the tested units were selected.
+pub struct Protocol<'a> {
+    /// Signals of the reference models.
+    pub signals: &'a Signals,
+    /// Their membership.
+    pub membership: &'a Membership,
+    /// Units that are IN for some models and OUT for others: all selections are subsets.
+    pub candidates: &'a [u32],
+    /// The selections: rule, and the units that each half of the models selected.
+    pub selections: &'a [(Rule, [Vec<u32>; 2])],
+    /// Nulls to evaluate.
+    pub nulls: &'a [Null],
+    /// Ways to decide.
+    pub decisions: &'a [Decision],
+    /// The null and decision of the verdicts, for the counts per unit.
+    pub headline: (Null, Decision),
+    /// The run's seed.
+    pub seed: u64,
+}
+
+/// In how many of its IN targets a unit was found, and in how many of its OUT targets it was wrongly accused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Recurrence {
+    /// Targets that were trained on the unit.
+    pub in_targets: u32,
+    /// Of those, the ones in which it was found.
+    pub found: u32,
+    /// Targets that were not.
+    pub out_targets: u32,
+    /// Of those, the ones in which it was accused.
+    pub wrongly_accused: u32,
+}
+
+/// The outcome of the protocol.
+#[derive(Clone, Debug)]
+pub struct LeaveOneOut {
+    /// Pooled over targets, by selection and null.
+    pub evaluations: Vec<Evaluation>,
+    /// Per selection, aligned with the units that the first half selected (and on which the real target is tested).
+    pub recurrence: Vec<(Rule, Vec<Recurrence>)>,
+    /// Per target: Kolmogorov–Smirnov distance of its non-members' p-values (headline null, all candidates) from uniform.
+    pub misfit: Vec<f64>,
+}
+
+/// One accusation: who, in which target, rightly or not.
+#[derive(Clone, Copy)]
+struct Accusation {
+    family: u32,
+    unit: u32,
+    is_member: bool,
+}
+
+/// What one target contributes to one selection and null.
+struct Contribution {
+    accusations: Vec<Vec<Accusation>>,
+    members: u64,
+    non_members: u64,
+    figures: Option<Vec<Option<f64>>>,
+    scores: Vec<(f64, Accusation)>,
+}
+
+struct TargetOutcome {
+    contributions: Vec<Contribution>,
+    misfit: f64,
+}
+
+/// Runs the protocol.
+///
+/// `step` is called after each target.
+pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
+    let membership = protocol.membership;
+    let halves = membership.halves();
+    let prepared: Vec<DirectInference<'_>> = halves
+        .iter()
+        .map(|half| {
+            DirectInference::new(
+                protocol.signals,
+                membership,
+                protocol.candidates,
+                half.clone(),
+            )
+        })
+        .collect();
+    let mut position_of = vec![u32::MAX; membership.units()];
+    for (position, &unit) in protocol.candidates.iter().enumerate() {
+        position_of[unit as usize] = position as u32;
+    }
+    let outcomes: Vec<TargetOutcome> = (0..membership.models())
+        .into_par_iter()
+        .map(|model| {
+            let own_half = usize::from(halves[1].contains(&model));
+            let outcome = attack_one(protocol, &prepared[own_half], &position_of, model, own_half);
+            step();
+            outcome
+        })
+        .collect();
+
+    let mut evaluations = Vec::new();
+    for (selection_index, (rule, selected)) in protocol.selections.iter().enumerate() {
+        let weights = Weights::draw(protocol, selected);
+        for (null_index, &null) in protocol.nulls.iter().enumerate() {
+            let index = selection_index * protocol.nulls.len() + null_index;
+            let contributions: Vec<&Contribution> =
+                outcomes.iter().map(|o| &o.contributions[index]).collect();
+            evaluations.push(pool(protocol, *rule, null, &contributions, &weights));
+        }
+    }
+    LeaveOneOut {
+        evaluations,
+        recurrence: recurrences(protocol, &outcomes, &halves[1]),
+        misfit: outcomes.iter().map(|o| o.misfit).collect(),
+    }
+}
+
+fn attack_one(
+    protocol: &Protocol<'_>,
+    inference: &DirectInference<'_>,
+    position_of: &[u32],
+    model: usize,
+    own_half: usize,
+) -> TargetOutcome {
+    let membership = protocol.membership;
+    let target = protocol.signals.of_model(model);
+    let by_null: Vec<Vec<f64>> = protocol
+        .nulls
+        .iter()
+        .map(|&null| inference.p_values(null, &target, LeftOut::Model(model)))
+        .collect();
+    let mut contributions = Vec::new();
+    for (_, selected) in protocol.selections {
+        let units = &selected[1 - own_half];
+        for p_values in &by_null {
+            let p: Vec<f64> = units
+                .iter()
+                .map(|&unit| p_values[position_of[unit as usize] as usize])
+                .collect();
+            contributions.push(contribute(protocol, membership, units, &p, model));
+        }
+    }
+    let headline = protocol
+        .nulls
+        .iter()
+        .position(|&null| null == protocol.headline.0)
+        .map_or(&by_null[0], |index| &by_null[index]);
+    let outside: Vec<f64> = protocol
+        .candidates
+        .iter()
+        .zip(headline)
+        .filter(|&(&unit, p)| !p.is_nan() && !membership.is_in(model, unit as usize))
+        .map(|(_, &p)| p)
+        .collect();
+    TargetOutcome {
+        contributions,
+        misfit: ks_distance(&outside).unwrap_or(f64::NAN),
+    }
+}
+
+fn contribute(
+    protocol: &Protocol<'_>,
+    membership: &Membership,
+    units: &[u32],
+    p: &[f64],
+    model: usize,
+) -> Contribution {
+    let family = membership.family(model) as u32;
+    let entry = |position: usize| Accusation {
+        family,
+        unit: units[position],
+        is_member: membership.is_in(model, units[position] as usize),
+    };
+    let accusations = protocol
+        .decisions
+        .iter()
+        .map(|decision| {
+            let accused = decision.accuse(p);
+            (0..units.len())
+                .filter(|&i| accused[i])
+                .map(entry)
+                .collect()
+        })
+        .collect();
+    let tested: Vec<(f64, Accusation)> = (0..units.len())
+        .filter(|&i| !p[i].is_nan())
+        .map(|i| (score(p[i]), entry(i)))
+        .collect();
+    let members = tested.iter().filter(|t| t.1.is_member).count() as u64;
+    let scores: Vec<f64> = tested.iter().map(|t| t.0).collect();
+    let is_member: Vec<bool> = tested.iter().map(|t| t.1.is_member).collect();
+    let figures = Roc::new(&scores, &is_member).ok().map(|roc| {
+        let mut figures = vec![
+            Some(roc.auc()),
+            Some(roc.advantage()),
+            Some(roc.balanced_accuracy()),
+        ];
+        figures.extend(LOW_RATES.iter().map(|&rate| roc.tpr_at_fpr(rate)));
+        figures
+    });
+    let non_members = tested.len() as u64 - members;
+    let keep = units.len() * protocol.membership.models() <= POOLED_AT_MOST;
+    Contribution {
+        accusations,
+        members,
+        non_members,
+        figures,
+        scores: if keep { tested } else { Vec::new() },
+    }
+}
+
+/// Bootstrap weights of families and units, and the weighted numbers of members and non-members.
+struct Weights {
+    replicates: Vec<Replicate>,
+}
+
+struct Replicate {
+    families: Vec<f32>,
+    units: Vec<f32>,
+    members: f64,
+    non_members: f64,
+}
+
+impl Weights {
+    /// Draws families and units with replacement, the units of both halves' selections together.
+    fn draw(protocol: &Protocol<'_>, selected: &[Vec<u32>; 2]) -> Self {
+        let membership = protocol.membership;
+        let families = membership.families();
+        let mut pool: Vec<u32> = selected.iter().flatten().copied().collect();
+        pool.sort_unstable();
+        pool.dedup();
+        let halves = membership.halves();
+        let replicates = (0..REPLICATES)
+            .into_par_iter()
+            .map(|replicate| {
+                let mut stream = Stream::new(
+                    protocol.seed,
+                    "bootstrap over families and units",
+                    replicate,
+                );
+                let mut family_weights = vec![0f32; families];
+                for _ in 0..families {
+                    family_weights[stream.below(families)] += 1.0;
+                }
+                let mut unit_weights = vec![0f32; membership.units()];
+                for _ in 0..pool.len() {
+                    unit_weights[pool[stream.below(pool.len())] as usize] += 1.0;
+                }
+                let (mut members, mut non_members) = (0.0, 0.0);
+                for (own_half, half) in halves.iter().enumerate() {
+                    let units = &selected[1 - own_half];
+                    let all: f64 = units
+                        .iter()
+                        .map(|&u| f64::from(unit_weights[u as usize]))
+                        .sum();
+                    for model in half.clone() {
+                        let weight = f64::from(family_weights[membership.family(model)]);
+                        if weight == 0.0 {
+                            continue;
+                        }
+                        // complements: what is IN for one is OUT for the other
+                        let inside = if membership.family_size() == 2 {
+                            all / 2.0
+                        } else {
+                            units
+                                .iter()
+                                .filter(|&&u| membership.is_in(model, u as usize))
+                                .map(|&u| f64::from(unit_weights[u as usize]))
+                                .sum()
+                        };
+                        members += weight * inside;
+                        non_members += weight * (all - inside);
+                    }
+                }
+                Replicate {
+                    families: family_weights,
+                    units: unit_weights,
+                    members,
+                    non_members,
+                }
+            })
+            .collect();
+        Self { replicates }
+    }
+}
+
+impl Replicate {
+    fn weight(&self, entry: Accusation) -> f64 {
+        f64::from(self.families[entry.family as usize] * self.units[entry.unit as usize])
+    }
+}
+
+fn pool(
+    protocol: &Protocol<'_>,
+    selection: Rule,
+    null: Null,
+    contributions: &[&Contribution],
+    weights: &Weights,
+) -> Evaluation {
+    let members: u64 = contributions.iter().map(|c| c.members).sum();
+    let non_members: u64 = contributions.iter().map(|c| c.non_members).sum();
+    let decisions = protocol
+        .decisions
+        .iter()
+        .enumerate()
+        .map(|(index, &decision)| {
+            let all: Vec<Accusation> = contributions
+                .iter()
+                .flat_map(|c| c.accusations[index].iter().copied())
+                .collect();
+            decision_rates(decision, &all, members, non_members, weights)
+        })
+        .collect();
+    Evaluation {
+        selection,
+        null,
+        tested: (members + non_members) as f64 / contributions.len() as f64,
+        members,
+        non_members,
+        decisions,
+        ranking: ranking(protocol, contributions, weights),
+    }
+}
+
+fn decision_rates(
+    decision: Decision,
+    accusations: &[Accusation],
+    members: u64,
+    non_members: u64,
+    weights: &Weights,
+) -> DecisionRates {
+    let right = accusations.iter().filter(|a| a.is_member).count() as f64;
+    let wrong = accusations.len() as f64 - right;
+    // Per replicate: right and wrong accusations, members and non-members.
+    let replicates: Vec<[f64; 4]> = weights
+        .replicates
+        .par_iter()
+        .map(|replicate| {
+            let mut sums = [0.0; 2];
+            for &accusation in accusations {
+                sums[usize::from(!accusation.is_member)] += replicate.weight(accusation);
+            }
+            [sums[0], sums[1], replicate.members, replicate.non_members]
+        })
+        .collect();
+    let estimate = |of: &dyn Fn([f64; 4]) -> Option<f64>| {
+        Estimate::with_replicates(
+            of([right, wrong, members as f64, non_members as f64]),
+            replicates.iter().filter_map(|&r| of(r)).collect(),
+        )
+    };
+    DecisionRates {
+        decision,
+        accusations: accusations.len() as u64,
+        wrong: wrong as u64,
+        precision: estimate(&|[right, wrong, ..]| ratio(right, right + wrong)),
+        true_positive_rate: estimate(&|[right, _, members, _]| ratio(right, members)),
+        false_positive_rate: estimate(&|[_, wrong, _, non]| ratio(wrong, non)),
+        predictive_value: PRIORS
+            .iter()
+            .map(|&prior| AtPrior {
+                prior,
+                value: estimate(&|[right, wrong, members, non]| {
+                    ppv(ratio(right, members)?, ratio(wrong, non)?, prior)
+                }),
+            })
+            .collect(),
+    }
+}
+
+/// Figures of the ranking: those of each target, averaged; a rate that single targets have
+/// too few non-members for is taken from the scores of all targets together.
+fn ranking(protocol: &Protocol<'_>, contributions: &[&Contribution], weights: &Weights) -> Ranking {
+    let family: Vec<usize> = (0..contributions.len())
+        .map(|model| protocol.membership.family(model))
+        .collect();
+    let averaged = |index: usize| {
+        let per_target: Vec<Option<f64>> = contributions
+            .iter()
+            .map(|c| c.figures.as_ref().and_then(|f| f[index]))
+            .collect();
+        let known: Vec<(usize, f64)> = per_target
+            .iter()
+            .enumerate()
+            .filter_map(|(model, value)| Some((family[model], (*value)?)))
+            .collect();
+        if known.len() < contributions.len() {
+            return None;
+        }
+        let mean = |weight: &dyn Fn(usize) -> f64| {
+            let total: f64 = known.iter().map(|&(f, _)| weight(f)).sum();
+            ratio(known.iter().map(|&(f, v)| weight(f) * v).sum(), total)
+        };
+        Some(Estimate::with_replicates(
+            mean(&|_| 1.0),
+            weights
+                .replicates
+                .iter()
+                .filter_map(|r| mean(&|f| f64::from(r.families[f])))
+                .collect(),
+        ))
+    };
+    let pooled = pooled_rates(contributions, weights);
+    Ranking {
+        auc: averaged(0).unwrap_or_default(),
+        advantage: averaged(1).unwrap_or_default(),
+        balanced_accuracy: averaged(2).unwrap_or_default(),
+        at_rates: LOW_RATES
+            .iter()
+            .enumerate()
+            .map(|(index, &rate)| AtRate {
+                false_positive_rate: rate,
+                true_positive_rate: averaged(3 + index).unwrap_or(pooled[index]),
+            })
+            .collect(),
+    }
+}
+
+fn pooled_rates(contributions: &[&Contribution], weights: &Weights) -> [Estimate; LOW_RATES.len()] {
+    let mut entries: Vec<(f64, Accusation)> = contributions
+        .iter()
+        .flat_map(|c| c.scores.iter().copied())
+        .collect();
+    let members = entries.iter().filter(|e| e.1.is_member).count();
+    let non_members = entries.len() - members;
+    if members == 0 || non_members == 0 {
+        return Default::default();
+    }
+    entries.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let at_rates = |weight: &(dyn Fn(Accusation) -> f64 + Sync)| -> [Option<f64>; LOW_RATES.len()] {
+        let (mut all_members, mut all_non_members) = (0.0, 0.0);
+        for &(_, entry) in &entries {
+            let slot = if entry.is_member {
+                &mut all_members
+            } else {
+                &mut all_non_members
+            };
+            *slot += weight(entry);
+        }
+        let mut best = [0.0; LOW_RATES.len()];
+        let (mut right, mut wrong) = (0.0, 0.0);
+        let mut start = 0;
+        while start < entries.len() {
+            // ties go together
+            let end = start + entries[start..].partition_point(|e| e.0 >= entries[start].0);
+            for &(_, entry) in &entries[start..end] {
+                let slot = if entry.is_member {
+                    &mut right
+                } else {
+                    &mut wrong
+                };
+                *slot += weight(entry);
+            }
+            for (best, rate) in best.iter_mut().zip(LOW_RATES) {
+                if wrong <= rate * all_non_members {
+                    *best = right;
+                }
+            }
+            if wrong > LOW_RATES[0] * all_non_members {
+                break;
+            }
+            start = end;
+        }
+        best.map(|right| ratio(right, all_members))
+    };
+    let values = at_rates(&|_| 1.0);
+    let replicates: Vec<[Option<f64>; LOW_RATES.len()]> = weights
+        .replicates
+        .par_iter()
+        .map(|replicate| at_rates(&|entry| replicate.weight(entry)))
+        .collect();
+    std::array::from_fn(|index| {
+        if (non_members as f64) < 1.0 / LOW_RATES[index] {
+            return Estimate::default();
+        }
+        Estimate::with_replicates(
+            values[index],
+            replicates.iter().filter_map(|r| r[index]).collect(),
+        )
+    })
+}
+
+/// Counts per unit that the first half selected, over the targets of the second half.
+fn recurrences(
+    protocol: &Protocol<'_>,
+    outcomes: &[TargetOutcome],
+    targets: &std::ops::Range<usize>,
+) -> Vec<(Rule, Vec<Recurrence>)> {
+    let null = protocol
+        .nulls
+        .iter()
+        .position(|&n| n == protocol.headline.0);
+    let decision = protocol
+        .decisions
+        .iter()
+        .position(|&d| d == protocol.headline.1);
+    let (Some(null), Some(decision)) = (null, decision) else {
+        return Vec::new();
+    };
+    protocol
+        .selections
+        .iter()
+        .enumerate()
+        .map(|(index, (rule, selected))| {
+            let units = &selected[0];
+            let mut position = vec![usize::MAX; protocol.membership.units()];
+            for (i, &unit) in units.iter().enumerate() {
+                position[unit as usize] = i;
+            }
+            let mut counts = vec![Recurrence::default(); units.len()];
+            for model in targets.clone() {
+                for (count, &unit) in counts.iter_mut().zip(units) {
+                    if protocol.membership.is_in(model, unit as usize) {
+                        count.in_targets += 1;
+                    } else {
+                        count.out_targets += 1;
+                    }
+                }
+                let contribution =
+                    &outcomes[model].contributions[index * protocol.nulls.len() + null];
+                for accusation in &contribution.accusations[decision] {
+                    let count = &mut counts[position[accusation.unit as usize]];
+                    if accusation.is_member {
+                        count.found += 1;
+                    } else {
+                        count.wrongly_accused += 1;
+                    }
+                }
+            }
+            (*rule, counts)
+        })
+        .collect()
+}

@@ -1,0 +1,211 @@
+//! Evaluation against known membership: rates, each with an interval.
+//!
+//! [`target`] judges the verdicts on the target itself; [`leave_one_out`] lets every
+//! reference model play the target in turn, which needs no more training and shows how
+//! the test behaves on models of this recipe.
+
+pub mod leave_one_out;
+pub mod target;
+
+use giveaway_stats::interval::percentile_interval;
+use giveaway_stats::multiplicity::benjamini_hochberg;
+use serde::{Deserialize, Serialize};
+
+use crate::attack::direct::Null;
+use crate::select::Rule;
+
+/// False-positive rates at which true-positive rates are given.
+pub const LOW_RATES: [f64; 4] = [0.1, 0.01, 0.001, 0.0001];
+
+/// Shares of members among the audited for which the positive predictive value is given.
+pub const PRIORS: [f64; 3] = [0.5, 0.1, 0.01];
+
+/// Levels at which single p-values are judged.
+pub const LEVELS: [f64; 2] = [0.01, 0.05];
+
+/// Confidence level of every interval.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// A rate with its 95 % interval; absent where it is not defined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The rate, or nothing where its denominator is zero or too small.
+    pub value: Option<f64>,
+    /// Lower end.
+    pub lower: Option<f64>,
+    /// Upper end.
+    pub upper: Option<f64>,
+}
+
+impl Estimate {
+    /// An estimate with the percentile interval of its bootstrap replicates.
+    fn with_replicates(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
+        let interval = value.and_then(|_| percentile_interval(&mut replicates, CONFIDENCE));
+        Self {
+            value,
+            lower: interval.map(|i| i.lower),
+            upper: interval.map(|i| i.upper),
+        }
+    }
+}
+
+/// When a tested unit is called a member.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// The unit's p-value is below this level.
+    Level(f64),
+    /// Benjamini–Hochberg over the tested units at this false discovery rate.
+    DiscoveryRate(f64),
+}
+
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Level(level) => write!(f, "p < {level}"),
+            Self::DiscoveryRate(rate) => write!(f, "FDR {rate}"),
+        }
+    }
+}
+
+impl Decision {
+    /// Which of the tested units are called members. P-values that are `NaN` never are.
+    #[must_use]
+    pub fn accuse(self, p_values: &[f64]) -> Vec<bool> {
+        match self {
+            Self::Level(level) => p_values.iter().map(|&p| p < level).collect(),
+            Self::DiscoveryRate(rate) => q_values(p_values).iter().map(|&q| q <= rate).collect(),
+        }
+    }
+}
+
+/// Benjamini–Hochberg adjusted p-values over those that are not `NaN`, in their order.
+#[must_use]
+pub fn q_values(p_values: &[f64]) -> Vec<f64> {
+    adjust_tested(p_values, |tested| {
+        benjamini_hochberg(tested).unwrap_or_default()
+    })
+}
+
+/// Applies an adjustment to the p-values that are not `NaN` and leaves the others `NaN`.
+#[must_use]
+pub fn adjust_tested(p_values: &[f64], adjust: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let tested: Vec<usize> = (0..p_values.len())
+        .filter(|&i| !p_values[i].is_nan())
+        .collect();
+    let values: Vec<f64> = tested.iter().map(|&i| p_values[i]).collect();
+    let mut adjusted = vec![f64::NAN; p_values.len()];
+    for (index, value) in tested.into_iter().zip(adjust(&values)) {
+        adjusted[index] = value;
+    }
+    adjusted
+}
+
+/// Rates of one way to decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRates {
+    /// The way to decide.
+    pub decision: Decision,
+    /// Accusations in all: units called members, summed over targets.
+    pub accusations: u64,
+    /// Of those, the wrong ones.
+    pub wrong: u64,
+    /// Share of accusations that are right.
+    pub precision: Estimate,
+    /// Share of tested members that are accused (recall).
+    pub true_positive_rate: Estimate,
+    /// Share of tested non-members that are accused.
+    pub false_positive_rate: Estimate,
+    /// Positive predictive value where a member is as rare as this.
+    pub predictive_value: Vec<AtPrior>,
+}
+
+/// Positive predictive value at a share of members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtPrior {
+    /// Share of members among those judged.
+    pub prior: f64,
+    /// Share of accusations that would be right.
+    pub value: Estimate,
+}
+
+/// True-positive rate at a false-positive rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtRate {
+    /// The false-positive rate.
+    pub false_positive_rate: f64,
+    /// The largest true-positive rate with at most that many false positives.
+    pub true_positive_rate: Estimate,
+}
+
+/// How well the score ranks members before non-members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranking {
+    /// Area under the ROC curve.
+    pub auc: Estimate,
+    /// Largest TPR − FPR.
+    pub advantage: Estimate,
+    /// Largest balanced accuracy, over thresholds chosen on the evaluated target itself.
+    pub balanced_accuracy: Estimate,
+    /// True-positive rates at low false-positive rates.
+    pub at_rates: Vec<AtRate>,
+}
+
+/// Everything about one selection and one null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// By what the tested units were selected.
+    pub selection: Rule,
+    /// The null of the test.
+    pub null: Null,
+    /// Tested units on each target (mean over targets where they differ).
+    pub tested: f64,
+    /// Tested members, summed over targets.
+    pub members: u64,
+    /// Tested non-members, summed over targets.
+    pub non_members: u64,
+    /// Rates by way to decide.
+    pub decisions: Vec<DecisionRates>,
+    /// Quality of the ranking by p-value.
+    pub ranking: Ranking,
+}
+
+impl Evaluation {
+    /// The rates of one way to decide.
+    #[must_use]
+    pub fn rates(&self, decision: Decision) -> Option<&DecisionRates> {
+        self.decisions
+            .iter()
+            .find(|rates| rates.decision == decision)
+    }
+}
+
+/// The score that ranks: minus the logarithm of the p-value.
+fn score(p_value: f64) -> f64 {
+    -p_value.max(f64::MIN_POSITIVE).ln()
+}
+
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untested_units_are_neither_accused_nor_counted() {
+        let p = [0.001, f64::NAN, 0.2, 0.012];
+        assert_eq!(
+            Decision::Level(0.01).accuse(&p),
+            [true, false, false, false]
+        );
+        let q = q_values(&p);
+        assert!((q[0] - 0.003).abs() < 1e-15 && q[1].is_nan());
+        assert!((q[3] - 0.018).abs() < 1e-15, "three tests, not four: {q:?}");
+        assert_eq!(
+            Decision::DiscoveryRate(0.05).accuse(&p),
+            [true, false, false, true]
+        );
+    }
+}

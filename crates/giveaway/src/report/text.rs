@@ -1,0 +1,595 @@
+//! The result in words, for a terminal. Everything is understandable without colour.
+
+use std::fmt::Write;
+
+use super::{Audit, Exposed, Spread};
+use crate::attack::direct::Null;
+use crate::evaluate::{Estimate, Evaluation};
+use crate::membership::Design;
+use crate::select::{Amount, Rule};
+use crate::validity::Status;
+
+/// The network in words.
+#[must_use]
+pub fn network(features: usize, hidden: &[usize], classes: usize) -> String {
+    if hidden.is_empty() {
+        return format!("softmax regression, {features} features, {classes} classes");
+    }
+    let widths: Vec<String> = hidden.iter().map(ToString::to_string).collect();
+    format!(
+        "multilayer perceptron {features}-{}-{classes}",
+        widths.join("-")
+    )
+}
+
+/// The headline: which claim it makes, by which selection, at which false discovery rate,
+/// and what share of accusations is expected to be wrong.
+#[must_use]
+pub fn headline(audit: &Audit) -> String {
+    let verdict = &audit.verdict;
+    let test = &audit.test;
+    let units = &audit.data.unit_name;
+    let selection = match test.selection {
+        Rule::All => format!("all {} {units} tested", test.selected),
+        rule => format!("the {} {units} selected by {}", test.selected, rule.name()),
+    };
+    let mut text = format!(
+        "This model gives away {} of {selection}, at a false discovery rate of {}.",
+        verdict.given_away,
+        percent(test.fdr),
+    );
+    match verdict.expected_wrong.value {
+        Some(_) => {
+            let _ = write!(
+                text,
+                " Of such accusations {} are expected to be wrong (measured on the {} reference models, half members).",
+                percent_interval(verdict.expected_wrong),
+                audit.reference.models
+            );
+        }
+        None => text.push_str(
+            " No reference model accused anybody, so the share of wrong accusations could not be measured.",
+        ),
+    }
+    if audit.exposed.iter().any(|e| e.recurrence.is_some()) {
+        let _ = write!(
+            text,
+            " This recipe gives away {}: they are found in at least half of the models trained on them.",
+            verdict.given_away_by_recipe
+        );
+    }
+    if !verdict.valid {
+        text.insert_str(
+            0,
+            "THE SET-UP FAILS A CHECK, so these figures are no evidence of leakage (see the checks). ",
+        );
+    }
+    text
+}
+
+/// The whole result.
+#[must_use]
+pub fn summary(audit: &Audit) -> String {
+    let mut out = String::new();
+    about(&mut out, audit);
+    let _ = writeln!(out, "\nVERDICT");
+    for line in wrap(&audit.verdict.headline, 96) {
+        let _ = writeln!(out, "  {line}");
+    }
+    verdict_details(&mut out, audit);
+    exposed_table(&mut out, audit);
+    evaluation_tables(&mut out, audit);
+    checks(&mut out, audit);
+    if !audit.notes.is_empty() {
+        let _ = writeln!(out, "\nNOTES");
+        for note in &audit.notes {
+            bullet(&mut out, "-", note);
+        }
+    }
+    out
+}
+
+fn about(out: &mut String, audit: &Audit) {
+    let data = &audit.data;
+    let _ = writeln!(out, "AUDITED");
+    let mut parts = vec![format!("{} records", data.records)];
+    if data.records_in_file != data.records {
+        parts[0] = format!("{} of {} records", data.records, data.records_in_file);
+    }
+    if data.unit_name != "records" {
+        parts.push(format!("{} {}", data.units, data.unit_name));
+    }
+    parts.push(format!("{} features", data.features));
+    parts.push(format!("{} classes", data.classes.len()));
+    if data.exact_duplicates > 0 {
+        parts.push(format!(
+            "{} exact duplicates{}",
+            data.exact_duplicates,
+            if data.units < data.records && data.unit_name == "records" {
+                " (judged together)"
+            } else {
+                ""
+            }
+        ));
+    }
+    if data.validation_units > 0 {
+        parts.push(format!(
+            "{} set aside for early stopping",
+            data.validation_units
+        ));
+    }
+    row(out, "data", &format!("{}: {}", data.name, parts.join(", ")));
+    let target = &audit.target;
+    let trained = match (target.trained_here, target.training_units) {
+        (true, Some(n)) => format!(
+            "{}, trained here on {n} {}",
+            audit.reference.network, data.unit_name
+        ),
+        (_, Some(n)) => format!("given by its outputs, trained on {n} {}", data.unit_name),
+        (_, None) => "given by its outputs, training records unknown".to_owned(),
+    };
+    row(out, "target", &trained);
+    let reference = &audit.reference;
+    let design = match reference.design {
+        Design::Halves => "random halves of the pool in complementary pairs".to_owned(),
+        Design::Share => format!(
+            "{} units each, without replacement",
+            reference.training_units
+        ),
+        Design::Subsample => format!(
+            "{} reference units each, without replacement",
+            reference.training_units
+        ),
+        Design::Bootstrap => format!(
+            "{} reference units each, with replacement",
+            reference.training_units
+        ),
+    };
+    row(
+        out,
+        "references",
+        &format!(
+            "{} models of the same kind ({}), {design}",
+            reference.models, reference.network
+        ),
+    );
+    let accuracy = |value: Option<f64>| value.map_or("n/a".to_owned(), |v| format!("{v:.3}"));
+    let spread = |s: Spread| format!("{:.3} ({:.3}–{:.3})", s.mean, s.smallest, s.largest);
+    row(
+        out,
+        "accuracy",
+        &format!(
+            "target {} train, {} test; references {} train, {} test",
+            accuracy(target.accuracy.train),
+            accuracy(target.accuracy.test),
+            spread(reference.train_accuracy),
+            spread(reference.test_accuracy)
+        ),
+    );
+    let test = &audit.test;
+    let amount = match (test.selection, test.amount) {
+        (Rule::All, _) => String::new(),
+        (_, Amount::Share(share)) => format!(" (top {})", percent(share)),
+        (_, Amount::Count(count)) => format!(" (top {count})"),
+        (_, Amount::Alpha(alpha)) => format!(" (α = {alpha})"),
+    };
+    row(
+        out,
+        "test",
+        &format!(
+            "selection by {}{amount} on {} reference models, null {} on the other {} (k_out {}), {} tested",
+            test.selection.name(),
+            test.selecting_models,
+            test.null.name(),
+            test.testing_models,
+            if test.models_out[0] == test.models_out[1] {
+                test.models_out[0].to_string()
+            } else {
+                format!("{}–{}", test.models_out[0], test.models_out[1])
+            },
+            test.selected - test.untestable,
+        ),
+    );
+}
+
+fn verdict_details(out: &mut String, audit: &Audit) {
+    let verdict = &audit.verdict;
+    let test = &audit.test;
+    if let Some(wrong) = verdict.wrong {
+        row(
+            out,
+            "checked",
+            &format!(
+                "of the {} accused, {} are members and {wrong} are not (the members of this target are known)",
+                verdict.given_away,
+                verdict.given_away - wrong
+            ),
+        );
+    }
+    row(
+        out,
+        "guarantee",
+        &format!(
+            "{} under any dependence between p-values (Benjamini–Yekutieli)",
+            verdict.given_away_any_dependence
+        ),
+    );
+    let needed: Vec<String> = test
+        .models_out_needed
+        .iter()
+        .map(|n| format!("{} for {}", n.models_out, n.discoveries))
+        .collect();
+    let tested = test.selected - test.untestable;
+    let possible = if test.minimum_discoveries > tested {
+        "no discovery is possible with them".to_owned()
+    } else {
+        format!(
+            "only {} discoveries or more are possible with them",
+            test.minimum_discoveries
+        )
+    };
+    row(
+        out,
+        "floor",
+        &format!(
+            "{} cannot give p below {:.4}, so {possible}; OUT models needed for fewer discoveries: {}{}",
+            if test.null.has_floor() {
+                "this null"
+            } else {
+                "the nulls ecdf and pchip"
+            },
+            test.floor,
+            needed.join(", "),
+            if test.null == Null::T {
+                "; the null t has no floor, but trusts the normal tail beyond it"
+            } else {
+                ""
+            },
+        ),
+    );
+    if test.untestable + test.unranked > 0 {
+        row(
+            out,
+            "not judged",
+            &format!(
+                "{} selected have too few OUT models to be tested, {} could not be ranked: more --models would do",
+                test.untestable, test.unranked
+            ),
+        );
+    }
+}
+
+fn exposed_table(out: &mut String, audit: &Audit) {
+    let exposed = &audit.exposed;
+    if exposed.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\nMOST EXPOSED");
+    let grouped = exposed.iter().any(|e| e.group.is_some());
+    let mut header = vec![
+        if grouped { "group" } else { "id" },
+        "class",
+        "loss",
+        "OUT loss",
+        "IN loss",
+    ];
+    let with_neighbours = exposed.iter().any(|e| e.neighbours.is_some());
+    if with_neighbours {
+        header.push("neighbours");
+    }
+    header.extend(["p", "q", "given away"]);
+    let with_recurrence = exposed.iter().any(|e| e.recurrence.is_some());
+    if with_recurrence {
+        header.extend(["found IN", "accused OUT"]);
+    }
+    let with_member = exposed.iter().any(|e| e.member.is_some());
+    if with_member {
+        header.push("member");
+    }
+    let rows: Vec<Vec<String>> = exposed
+        .iter()
+        .map(|e| exposed_row(e, with_neighbours, with_recurrence, with_member))
+        .collect();
+    table(out, &header, &rows, 2);
+}
+
+fn exposed_row(e: &Exposed, neighbours: bool, recurrence: bool, member: bool) -> Vec<String> {
+    let mut cells = vec![
+        clip(e.group.as_ref().unwrap_or(&e.id), 24),
+        clip(&e.class, 16),
+        format!("{:.3}", e.target_loss),
+        format!("{:.3}", e.out_loss),
+        e.in_loss.map_or("n/a".to_owned(), |l| format!("{l:.3}")),
+    ];
+    if neighbours {
+        cells.push(e.neighbours.map_or("n/a".to_owned(), |n| n.to_string()));
+    }
+    cells.push(small(e.p));
+    cells.push(small(e.q));
+    cells.push(if e.given_away { "yes" } else { "no" }.to_owned());
+    if recurrence {
+        match e.recurrence {
+            Some(r) => {
+                cells.push(format!("{}/{}", r.found, r.in_targets));
+                cells.push(format!("{}/{}", r.wrongly_accused, r.out_targets));
+            }
+            None => cells.extend(["n/a".to_owned(), "n/a".to_owned()]),
+        }
+    }
+    if member {
+        cells.push(
+            match e.member {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "n/a",
+            }
+            .to_owned(),
+        );
+    }
+    cells
+}
+
+fn evaluation_tables(out: &mut String, audit: &Audit) {
+    let null = audit.test.null;
+    let of = |evaluations: &[Evaluation]| -> Vec<Vec<String>> {
+        evaluations
+            .iter()
+            .filter(|e| e.null == null)
+            .flat_map(|e| {
+                e.decisions.iter().map(|d| {
+                    vec![
+                        e.selection.name().to_owned(),
+                        format!("{:.0}", e.tested),
+                        d.decision.to_string(),
+                        d.accusations.to_string(),
+                        rate(d.precision),
+                        rate(d.true_positive_rate),
+                        rate(d.false_positive_rate),
+                        d.predictive_value
+                            .iter()
+                            .find(|v| v.prior == 0.01)
+                            .map_or("n/a".to_owned(), |v| rate(v.value)),
+                    ]
+                })
+            })
+            .collect()
+    };
+    let header = [
+        "selection",
+        "tested",
+        "called member if",
+        "accused",
+        "precision",
+        "recall",
+        "FPR",
+        "PPV if 1 % are members",
+    ];
+    if !audit.on_target.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nON THIS MODEL, against its known members (null {})",
+            null.name()
+        );
+        table(out, &header, &of(&audit.on_target), 1);
+        ranking_table(out, &audit.on_target, null);
+    }
+    if !audit.leave_one_out.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nON THIS RECIPE, every reference model in turn as the target (null {})",
+            null.name()
+        );
+        table(out, &header, &of(&audit.leave_one_out), 1);
+        ranking_table(out, &audit.leave_one_out, null);
+    }
+}
+
+fn ranking_table(out: &mut String, evaluations: &[Evaluation], null: Null) {
+    let rows: Vec<Vec<String>> = evaluations
+        .iter()
+        .filter(|e| e.null == null)
+        .map(|e| {
+            let mut cells = vec![
+                e.selection.name().to_owned(),
+                rate(e.ranking.auc),
+                rate(e.ranking.advantage),
+            ];
+            cells.extend(
+                e.ranking
+                    .at_rates
+                    .iter()
+                    .map(|r| rate(r.true_positive_rate)),
+            );
+            cells
+        })
+        .collect();
+    let _ = writeln!(out);
+    let mut header = vec![
+        "selection".to_owned(),
+        "AUC".to_owned(),
+        "advantage".to_owned(),
+    ];
+    header.extend(
+        crate::evaluate::LOW_RATES
+            .iter()
+            .map(|r| format!("TPR at FPR {r}")),
+    );
+    table(
+        out,
+        &header.iter().map(String::as_str).collect::<Vec<_>>(),
+        &rows,
+        1,
+    );
+}
+
+fn checks(out: &mut String, audit: &Audit) {
+    let _ = writeln!(out, "\nCHECKS OF THE SET-UP");
+    for check in &audit.checks {
+        let status = match check.status {
+            Status::Passed => "passed",
+            Status::Failed => "FAILED",
+            Status::Unavailable => "not made",
+        };
+        bullet(out, status, &format!("{}: {}", check.name, check.finding));
+    }
+}
+
+fn row(out: &mut String, name: &str, text: &str) {
+    for (index, line) in wrap(text, 84).into_iter().enumerate() {
+        let name = if index == 0 { name } else { "" };
+        let _ = writeln!(out, "  {name:<11} {line}");
+    }
+}
+
+fn bullet(out: &mut String, mark: &str, text: &str) {
+    for (index, line) in wrap(text, 84).into_iter().enumerate() {
+        let mark = if index == 0 { mark } else { "" };
+        let _ = writeln!(out, "  {mark:<8} {line}");
+    }
+}
+
+/// A table with two spaces between columns; the first `left` columns flush left.
+fn table(out: &mut String, header: &[&str], rows: &[Vec<String>], left: usize) {
+    let width: Vec<usize> = (0..header.len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .chain([header[column].chars().count()])
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::from(" ");
+        for (column, cell) in cells.enumerate() {
+            let space = " ".repeat(width[column] - cell.chars().count());
+            if column < left {
+                let _ = write!(text, " {cell}{space}");
+            } else {
+                let _ = write!(text, " {space}{cell}");
+            }
+            text.push(' ');
+        }
+        let _ = writeln!(out, "{}", text.trim_end());
+    };
+    line(&mut header.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+}
+
+fn rate(estimate: Estimate) -> String {
+    match (estimate.value, estimate.lower, estimate.upper) {
+        (Some(value), Some(lower), Some(upper)) => {
+            format!("{} [{}–{}]", digits(value), digits(lower), digits(upper))
+        }
+        (Some(value), ..) => digits(value),
+        _ => "n/a".to_owned(),
+    }
+}
+
+/// Three decimals, or more for small rates, without the leading zero.
+fn digits(value: f64) -> String {
+    let text = if value != 0.0 && value < 0.01 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3}")
+    };
+    match text.strip_prefix("0.") {
+        Some(rest) => format!(".{rest}"),
+        None => text,
+    }
+}
+
+fn small(p: f64) -> String {
+    if p.is_nan() {
+        "n/a".to_owned()
+    } else if p < 0.0001 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.4}")
+    }
+}
+
+fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    if (value - value.round()).abs() < 1e-9 {
+        format!("{value:.0} %")
+    } else if value.abs() < 10.0 {
+        format!("{value:.1} %")
+    } else {
+        format!("{value:.0} %")
+    }
+}
+
+fn percent_interval(estimate: Estimate) -> String {
+    let value = estimate.value.map_or("n/a".to_owned(), percent);
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => {
+            format!(
+                "{value} [95 % interval {}–{}]",
+                percent(lower),
+                percent(upper)
+            )
+        }
+        _ => value,
+    }
+}
+
+fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        let mut clipped: String = text.chars().take(most - 1).collect();
+        clipped.push('…');
+        clipped
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(digits(0.5), ".500");
+        assert_eq!(digits(0.0012), ".0012");
+        assert_eq!(digits(0.0), ".000");
+        assert_eq!(digits(1.0), "1.000");
+        assert_eq!(small(3.2e-7), "3.2e-7");
+        assert_eq!(percent(0.05), "5 %");
+        assert_eq!(percent(0.025), "2.5 %");
+        assert_eq!(clip("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn tables_line_up() {
+        let mut out = String::new();
+        table(
+            &mut out,
+            &["name", "n"],
+            &[
+                vec!["é".into(), "10".into()],
+                vec!["long name".into(), "1".into()],
+            ],
+            1,
+        );
+        assert_eq!(out, "  name        n\n  é          10\n  long name   1\n");
+    }
+}

@@ -1,0 +1,135 @@
+//! The NPY files of a run directory: float32 or bytes, C order, little endian.
+//!
+//! Only what we write ourselves is read here, so anything else is a damaged file.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::directory::RunDirectory;
+use crate::error::{Error, Result};
+
+/// The NPY header, format 1.0, padded so that the data start at a multiple of 64.
+fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
+    let mut dimensions = String::new();
+    for length in shape {
+        dimensions.push_str(&format!("{length}, "));
+    }
+    let mut text = format!(
+        "{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({}), }}",
+        if shape.len() == 1 {
+            dimensions.trim_end()
+        } else {
+            dimensions.trim_end_matches(", ")
+        }
+    );
+    while (10 + text.len() + 1) % 64 != 0 {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+/// Writes model outputs `[records × classes]` as float32 `[records × 1 × classes]`: one augmentation.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_outputs(run: &RunDirectory, name: &str, outputs: &Array2<f32>) -> Result<()> {
+    run.write_with(name, |writer| {
+        writer.write_all(&header("<f4", &[outputs.nrows(), 1, outputs.ncols()]))?;
+        for value in outputs {
+            writer.write_all(&value.to_le_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes a matrix of bytes `[rows × columns]`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_bytes(run: &RunDirectory, name: &str, columns: usize, bytes: &[u8]) -> Result<()> {
+    let rows = bytes.len().checked_div(columns).unwrap_or(0);
+    run.write_with(name, |writer| {
+        writer.write_all(&header("|u1", &[rows, columns]))?;
+        writer.write_all(bytes)
+    })
+}
+
+/// Reads model outputs back, knowing their shape.
+///
+/// # Errors
+/// If the file is missing, of another shape, or cut short.
+pub fn read_outputs(path: &Path, records: usize, classes: usize) -> Result<Array2<f32>> {
+    let file = File::open(path).map_err(|e| Error::io("open the signals", path, &e))?;
+    let expected = header("<f4", &[records, 1, classes]);
+    let damaged = || {
+        Error::input(format!(
+            "not a signal file of {records} records and {classes} classes"
+        ))
+        .at(path.display())
+        .hint("delete the file and run the same command again: it will be made anew")
+    };
+    let length = file
+        .metadata()
+        .map_err(|e| Error::io("read the signals", path, &e))?
+        .len();
+    if length != (expected.len() + 4 * records * classes) as u64 {
+        return Err(damaged());
+    }
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut found = vec![0; expected.len()];
+    let mut bytes = vec![0u8; 4 * records * classes];
+    reader
+        .read_exact(&mut found)
+        .and_then(|()| reader.read_exact(&mut bytes))
+        .map_err(|e| Error::io("read the signals", path, &e))?;
+    if found != expected {
+        return Err(damaged());
+    }
+    let values = bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    Array2::from_shape_vec((records, classes), values).map_err(|_| damaged())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// The header that numpy 2.3 writes for `np.save(f, np.zeros((20000, 1, 2), '<f4'))`.
+    #[test]
+    fn header_is_numpy_s() {
+        let bytes = header("<f4", &[20000, 1, 2]);
+        assert_eq!(bytes.len(), 128);
+        assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+        assert!(
+            bytes[10..].starts_with(
+                b"{'descr': '<f4', 'fortran_order': False, 'shape': (20000, 1, 2), }  "
+            )
+        );
+        assert_eq!(bytes[127], b'\n');
+    }
+
+    #[test]
+    fn outputs_come_back_and_damage_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::open(&folder.path().join("run")).unwrap();
+        let outputs = array![[1.5f32, -2.0], [f32::MIN_POSITIVE, 3.0]];
+        write_outputs(&run, "signals/000.npy", &outputs).unwrap();
+        let path = run.signal_file(0);
+        assert_eq!(read_outputs(&path, 2, 2).unwrap(), outputs);
+        assert!(read_outputs(&path, 2, 3).is_err());
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let error = read_outputs(&path, 2, 2).unwrap_err();
+        assert!(error.hint_text().unwrap().contains("delete the file"));
+    }
+}

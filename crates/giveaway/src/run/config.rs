@@ -1,0 +1,384 @@
+//! The configuration of an audit: what `run.toml` holds.
+
+use std::path::PathBuf;
+
+use giveaway_nn::{Activation, EarlyStopping, Network, Optimiser, Schedule, Training};
+use serde::{Deserialize, Serialize};
+
+use crate::attack::direct::Null;
+use crate::channel::OutputKind;
+use crate::dataset::{Scaling, TableOptions, UnknownCategories};
+use crate::error::{Error, Result};
+use crate::membership::Design;
+use crate::select::{Amount, Rule};
+
+/// Everything that an audit depends on. Two runs with equal configurations and equal
+/// input files give equal results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[derive(Default)]
+pub struct Config {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The records.
+    pub data: DataConfig,
+    /// The reference models.
+    pub reference: ReferenceConfig,
+    /// The model under audit.
+    pub target: TargetConfig,
+    /// Selection and test.
+    pub test: TestConfig,
+}
+
+/// The records and how they are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct DataConfig {
+    /// A file, or `shipped:NAME`.
+    pub source: String,
+    /// A second file whose records train the reference models; without it the pool itself does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
+    /// Labels, where they are not in the same file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels_file: Option<PathBuf>,
+    /// Column with the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Column with the record's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Column that tells whose record it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Columns to leave out.
+    pub drop: Vec<String>,
+    /// Columns to be read as numbers.
+    pub numeric: Vec<String>,
+    /// Columns to be read as categories.
+    pub categorical: Vec<String>,
+    /// Field delimiter of a text file, where it is not to be guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// Whether numeric features are standardised.
+    pub scaling: Scaling,
+    /// Categories of one column that get a feature of their own.
+    pub max_levels: usize,
+    /// What a category does that no reference record has.
+    pub unknown_categories: UnknownCategories,
+    /// What exact duplicates are.
+    pub duplicates: Duplicates,
+    /// Size of the target's training set, in units; the pool is twice that. All of the file without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training_units: Option<usize>,
+    /// Whether the run directory keeps a copy of the records.
+    pub keep_records: bool,
+}
+
+/// What records are that equal each other in every feature and the label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// One unit: in a training set together or not at all.
+    Group,
+    /// Units of their own; the report counts them.
+    Report,
+}
+
+/// The reference models and their training; the target is trained the same way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ReferenceConfig {
+    /// How training sets are drawn; chosen by the circumstances if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub design: Option<Design>,
+    /// Number of reference models.
+    pub models: usize,
+    /// Widths of the hidden layers; none is softmax regression.
+    pub hidden: Vec<usize>,
+    /// Activation of the hidden layers.
+    pub activation: Activation,
+    /// Dropout rate of the hidden layers.
+    pub dropout: f32,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Records in a batch; 128, or 32 for training sets below 2,000 records, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Learning rate at the start.
+    pub learning_rate: f32,
+    /// The optimiser.
+    pub optimiser: Optimiser,
+    /// L2 penalty (weight decay).
+    pub l2: f32,
+    /// Label smoothing.
+    pub label_smoothing: f32,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Epochs without a better validation loss after which training stops; never, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Share of the units set aside for validation when training stops early. They are not audited.
+    pub validation_share: f64,
+}
+
+/// The model under audit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct TargetConfig {
+    /// File with the target's output on every record; without it a target is trained here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<PathBuf>,
+    /// What the outputs are, where it is not to be found out from the numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_kind: Option<OutputKind>,
+    /// File that names the target's training records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<PathBuf>,
+}
+
+/// Selection and test. The reference models do not depend on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct TestConfig {
+    /// By what vulnerable records are selected; chosen by the circumstances if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<Rule>,
+    /// How many are selected.
+    pub amount: Amount,
+    /// The null distribution.
+    pub null: Null,
+    /// False discovery rate.
+    pub fdr: f64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: "shipped:adult".to_owned(),
+            reference: None,
+            labels_file: None,
+            label: None,
+            id: None,
+            group: None,
+            drop: Vec::new(),
+            numeric: Vec::new(),
+            categorical: Vec::new(),
+            delimiter: None,
+            scaling: Scaling::Standard,
+            max_levels: 100,
+            unknown_categories: UnknownCategories::Error,
+            duplicates: Duplicates::Group,
+            training_units: None,
+            keep_records: true,
+        }
+    }
+}
+
+impl Default for ReferenceConfig {
+    fn default() -> Self {
+        Self {
+            design: None,
+            models: 256,
+            hidden: vec![64, 32],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            epochs: 20,
+            batch_size: None,
+            learning_rate: 1e-3,
+            optimiser: Optimiser::adam(),
+            l2: 1e-4,
+            label_smoothing: 0.0,
+            schedule: Schedule::Constant,
+            patience: None,
+            validation_share: 0.1,
+        }
+    }
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self {
+            select: None,
+            amount: Amount::Share(0.01),
+            null: Null::T,
+            fdr: 0.05,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration, as `run.toml` holds it.
+    ///
+    /// # Errors
+    /// If the text is not one; the message names the line and the key.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|e| {
+            Error::usage(format!("not a configuration: {}", e.to_string().trim_end()))
+                .hint("the run.toml of any run shows every key")
+        })
+    }
+
+    /// Writes the configuration as `run.toml` holds it.
+    ///
+    /// # Errors
+    /// If a value cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self)
+            .map_err(|e| Error::unexpected(format!("cannot write the configuration: {e}")))
+    }
+
+    /// Checks what can be checked without the data.
+    ///
+    /// # Errors
+    /// On the first value that makes no sense, naming its option.
+    pub fn check(&self) -> Result<()> {
+        let usage = |option: &str, message: String, hint: &str| {
+            Err(Error::usage(message).at(option).hint(hint))
+        };
+        if !(self.test.fdr > 0.0 && self.test.fdr < 1.0) {
+            return usage(
+                "--fdr",
+                format!("a false discovery rate of {} makes no sense", self.test.fdr),
+                "give a number between 0 and 1, such as 0.05",
+            );
+        }
+        if self.reference.models < MINIMUM_MODELS {
+            return usage(
+                "--models",
+                format!("{} reference models are too few", self.reference.models),
+                &format!(
+                    "one half selects, the other tests, and each model in turn is left out with its complement: at least {MINIMUM_MODELS} are needed, and 100 or more are usual"
+                ),
+            );
+        }
+        if !(self.reference.validation_share > 0.0 && self.reference.validation_share < 0.5) {
+            return usage(
+                "--validation-share",
+                format!(
+                    "cannot set aside {} of the records",
+                    self.reference.validation_share
+                ),
+                "give a number between 0 and 0.5",
+            );
+        }
+        if self.data.max_levels < 2 {
+            return usage(
+                "--max-levels",
+                format!("{} levels per column are too few", self.data.max_levels),
+                "give at least 2",
+            );
+        }
+        if self.data.training_units.is_some_and(|units| units < 2) {
+            return usage(
+                "--train-size",
+                "a training set needs at least 2 records".to_owned(),
+                "give a larger number, or leave it out to use the whole file",
+            );
+        }
+        if self.target.members.is_some() && self.target.outputs.is_none() {
+            return usage(
+                "--members",
+                "names the training records of a target that is not given".to_owned(),
+                "give its outputs with --target-outputs, or leave --members out to train a target here",
+            );
+        }
+        Ok(())
+    }
+
+    /// How the data file is read.
+    #[must_use]
+    pub fn table_options(&self) -> TableOptions {
+        TableOptions {
+            label: self.data.label.clone(),
+            id: self.data.id.clone(),
+            group: self.data.group.clone(),
+            drop: self.data.drop.clone(),
+            numeric: self.data.numeric.clone(),
+            categorical: self.data.categorical.clone(),
+            delimiter: self.data.delimiter.and_then(|c| u8::try_from(c).ok()),
+            labels_file: self.data.labels_file.clone(),
+        }
+    }
+
+    /// The network, for so many features and classes.
+    #[must_use]
+    pub fn network(&self, inputs: usize, classes: usize) -> Network {
+        Network {
+            inputs,
+            hidden: self.reference.hidden.clone(),
+            classes,
+            activation: self.reference.activation,
+            dropout: self.reference.dropout,
+        }
+    }
+
+    /// The training, for training sets of so many records.
+    #[must_use]
+    pub fn training(&self, training_records: usize) -> Training {
+        let reference = &self.reference;
+        Training {
+            epochs: reference.epochs,
+            // Small sets get more steps from the same number of epochs.
+            batch_size: reference.batch_size.unwrap_or(if training_records >= 2000 {
+                128
+            } else {
+                32
+            }),
+            learning_rate: reference.learning_rate,
+            optimiser: reference.optimiser,
+            l2: reference.l2,
+            label_smoothing: reference.label_smoothing,
+            schedule: reference.schedule,
+            early_stopping: reference
+                .patience
+                .map(|patience| EarlyStopping { patience }),
+        }
+    }
+}
+
+/// Fewer reference models leave less than two OUT models when one half selects and a pair
+/// of the other is left out.
+pub const MINIMUM_MODELS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_comes_back_from_toml() {
+        let mut config = Config {
+            seed: 7,
+            ..Config::default()
+        };
+        config.data.label = Some("income".into());
+        config.data.delimiter = Some(';');
+        config.reference.patience = Some(3);
+        config.test.amount = Amount::Count(50);
+        config.test.select = Some(Rule::OutLoss);
+        let text = config.to_toml().unwrap();
+        assert_eq!(Config::from_toml(&text).unwrap(), config, "{text}");
+        assert_eq!(Config::from_toml("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = Config::from_toml("[reference]\nmodles = 3\n").unwrap_err();
+        assert!(error.to_string().contains("modles"), "{error}");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_name_their_option() {
+        let refused = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(refused(&|c| c.test.fdr = 0.0).starts_with("--fdr"));
+        assert!(refused(&|c| c.test.fdr = f64::NAN).starts_with("--fdr"));
+        assert!(refused(&|c| c.reference.models = 4).starts_with("--models"));
+        assert!(refused(&|c| c.target.members = Some("m".into())).starts_with("--members"));
+        assert!(refused(&|c| c.data.training_units = Some(1)).starts_with("--train-size"));
+        Config::default().check().unwrap();
+    }
+}

@@ -1,0 +1,795 @@
+//! From the outputs in the run directory to the result: selection, test, evaluation, checks.
+
+use std::collections::BTreeMap;
+
+use giveaway_stats::multiplicity::{benjamini_yekutieli, minimum_rejections, models_out_needed};
+
+use super::array_file::read_outputs;
+use super::directory::RunDirectory;
+use super::pool::Pool;
+use super::progress::Progress;
+use crate::attack::direct::{DirectInference, LeftOut, Null};
+use crate::channel::Channel;
+use crate::error::{Error, Result};
+use crate::evaluate::leave_one_out::{self, LeaveOneOut, Protocol, Recurrence};
+use crate::evaluate::{Decision, LEVELS, adjust_tested, q_values, target as on_target};
+use crate::report::records::{Values, to_parquet};
+use crate::report::{
+    Audit, DataSummary, Exposed, FORMAT_VERSION, ModelsNeeded, ReferenceSummary, Spread,
+    TargetSummary, TestSummary, Verdict, text,
+};
+use crate::select::neighbours::{self, Features, NeighbourCount, Neighbours};
+use crate::select::{Amount, Rule, Selection, loss_vulnerability, neighbour_vulnerability, take};
+use crate::signals::{ModelSignals, Signals};
+use crate::validity;
+
+/// Bytes of feature vectors for neighbours that are held in memory; more go through a file.
+const FEATURE_MEMORY: usize = 1 << 30;
+
+/// Multiplications up to which neighbours are counted without being asked for.
+const NEIGHBOUR_BUDGET: f64 = 1e12;
+
+/// Units in the table of the most exposed.
+const EXPOSED: usize = 20;
+
+/// The result and what the table of records needs besides.
+pub(super) struct Findings {
+    pub(super) audit: Audit,
+    target: ModelSignals,
+    /// Per null, per audited unit.
+    p_values: Vec<(Null, Vec<f64>)>,
+    selections: Vec<Selection>,
+    q: BTreeMap<u32, f64>,
+    recurrence: BTreeMap<u32, Recurrence>,
+    out_loss: Vec<f64>,
+    in_loss: Vec<f64>,
+    neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+}
+
+/// Computes everything after training.
+pub(super) fn find(
+    run: &RunDirectory,
+    pool: &Pool,
+    kernel: &str,
+    progress: &dyn Progress,
+) -> Result<Findings> {
+    let membership = &pool.membership;
+    let classes = pool.dataset.schema.classes.len();
+    let labels = &pool.dataset.labels;
+    let channel = pool
+        .target_outputs
+        .as_ref()
+        .map_or(Channel::default(), |t| t.channel);
+    let read = |model: usize| read_outputs(&run.signal_file(model), pool.dataset.len(), classes);
+
+    progress.begin("reading signals", 0);
+    let signals = Signals::load(membership, &pool.units, labels, channel, read)?;
+    let target = target_signals(run, pool, channel)?;
+    progress.end();
+
+    let halves = membership.halves();
+    let inference = DirectInference::new(&signals, membership, &pool.audited, halves[1].clone());
+    let most_out = (0..pool.audited.len())
+        .map(|i| inference.models_out(i))
+        .max()
+        .unwrap_or(0);
+    let null = pool.config.test.null;
+    if most_out < null.models_needed() + 1 {
+        return Err(Error::usage(format!(
+            "no record is OUT for more than {most_out} of the {} reference models that test, but the null {} needs {} and one to leave out",
+            halves[1].len(),
+            null.name(),
+            null.models_needed()
+        ))
+        .at("--models")
+        .hint("train more reference models"));
+    }
+    let chosen = select(run, pool, &signals, &halves, progress)?;
+    let p_values: Vec<(Null, Vec<f64>)> = Null::EVERY
+        .iter()
+        .map(|&null| (null, inference.p_values(null, &target, LeftOut::Nobody)))
+        .collect();
+
+    let decisions = decisions(pool);
+    let headline = (null, Decision::DiscoveryRate(pool.config.test.fdr));
+    progress.begin(
+        "letting every reference model play the target",
+        membership.models() as u64,
+    );
+    let left_out = leave_one_out::run(
+        &Protocol {
+            signals: &signals,
+            membership,
+            candidates: &pool.eligible,
+            selections: &chosen.for_evaluation,
+            nulls: &Null::EVERY,
+            decisions: &decisions,
+            headline,
+            seed: pool.config.seed,
+        },
+        || progress.advance(1),
+    );
+    progress.end();
+
+    progress.begin("checking the set-up", 0);
+    let mut findings = Findings {
+        audit: empty_audit(pool, kernel, &signals, &target, channel, headline.1),
+        target,
+        p_values,
+        selections: chosen.for_target,
+        q: BTreeMap::new(),
+        recurrence: BTreeMap::new(),
+        out_loss: Vec::new(),
+        in_loss: Vec::new(),
+        neighbours: chosen.neighbours,
+    };
+    findings.audit.notes.extend(chosen.notes);
+    findings.mean_losses(pool, &signals);
+    findings.judge(
+        pool,
+        &inference,
+        &left_out,
+        chosen.rule,
+        chosen.alpha,
+        &decisions,
+    )?;
+    findings.check(pool, &left_out)?;
+    findings.audit.leave_one_out = left_out.evaluations;
+    findings.conclude(pool);
+    progress.end();
+    Ok(findings)
+}
+
+fn decisions(pool: &Pool) -> Vec<Decision> {
+    LEVELS
+        .iter()
+        .map(|&level| Decision::Level(level))
+        .chain([Decision::DiscoveryRate(pool.config.test.fdr)])
+        .collect()
+}
+
+fn target_signals(run: &RunDirectory, pool: &Pool, channel: Channel) -> Result<ModelSignals> {
+    let is_in = |unit: usize| pool.is_member[unit];
+    let labels = &pool.dataset.labels;
+    match &pool.target_outputs {
+        None => {
+            let classes = pool.dataset.schema.classes.len();
+            let logits =
+                read_outputs(&run.file("signals/target.npy"), pool.dataset.len(), classes)?;
+            Ok(ModelSignals::of_logits(
+                &logits,
+                labels,
+                &pool.units,
+                channel,
+                is_in,
+            ))
+        }
+        Some(given) => {
+            let answered = given.outputs.nrows();
+            let mut row = Vec::new();
+            Ok(ModelSignals::new(&pool.units, is_in, |record| {
+                // Reference records are not the target's to answer, and nobody asks for them.
+                if record >= answered {
+                    return crate::channel::RecordSignal {
+                        loss: f64::NAN,
+                        scaled_logit: f64::NAN,
+                        correct: false,
+                    };
+                }
+                row.clear();
+                row.extend(given.outputs.row(record).iter().copied());
+                channel.signal(&row, labels[record] as usize)
+            }))
+        }
+    }
+}
+
+/// The selections of an audit.
+struct Chosen {
+    rule: Rule,
+    /// Of the audited units, by the first half of the models.
+    for_target: Vec<Selection>,
+    /// Of the units that judge the test, by each half.
+    for_evaluation: Vec<(Rule, [Vec<u32>; 2])>,
+    neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+    alpha: Option<f64>,
+    notes: Vec<String>,
+}
+
+fn select(
+    run: &RunDirectory,
+    pool: &Pool,
+    signals: &Signals,
+    halves: &[std::ops::Range<usize>; 2],
+    progress: &dyn Progress,
+) -> Result<Chosen> {
+    let membership = &pool.membership;
+    let test = &pool.config.test;
+    let separate = pool.config.data.reference.is_some();
+    let rule = test.select.unwrap_or(if separate {
+        Rule::OutLoss
+    } else {
+        Rule::Influence
+    });
+    let amount_for = |other: Rule| match test.amount {
+        // An α belongs to neighbours; the other rules are shown at their usual share.
+        Amount::Alpha(_) if other != Rule::Neighbours && other != rule => Amount::Share(0.01),
+        amount => amount,
+    };
+    let mut notes = Vec::new();
+    let width = halves[0].len() * pool.dataset.schema.classes.len();
+    let cost = pool.units.len() as f64 * pool.eligible.len() as f64 * width as f64;
+    let with_neighbours = rule == Rule::Neighbours || cost <= NEIGHBOUR_BUDGET;
+    if !with_neighbours {
+        notes.push(format!(
+            "neighbours were not counted, because {} units against {} would take long; ask for them with --select neighbours",
+            pool.units.len(),
+            pool.eligible.len()
+        ));
+    }
+    let features = |half: usize| {
+        let classes = pool.dataset.schema.classes.len();
+        Features::gather(
+            &pool.units,
+            classes,
+            halves[half].clone(),
+            FEATURE_MEMORY,
+            run.path(),
+            |model| read_outputs(&run.signal_file(model), pool.dataset.len(), classes),
+        )
+    };
+    let training_units = membership.training_units(0).len();
+    if with_neighbours {
+        let passes = 3 * pool.eligible.len() + usize::from(separate) * 2 * pool.audited.len();
+        progress.begin("measuring distances to neighbours", passes as u64);
+    }
+    let mut found: [Option<Neighbours>; 2] = [None, None];
+    let mut for_audited = None;
+    let mut first_features = None;
+    if with_neighbours {
+        let search = |features: &Features, candidates: &[u32]| {
+            neighbours::search(features, candidates, &pool.eligible, training_units, |n| {
+                progress.advance(n);
+            })
+        };
+        for half in [1, 0] {
+            let features = features(half)?;
+            found[half] = Some(search(&features, &pool.eligible)?);
+            if half == 0 {
+                for_audited = Some(if separate {
+                    search(&features, &pool.audited)?
+                } else {
+                    found[0]
+                        .clone()
+                        .ok_or_else(|| Error::unexpected("no neighbours"))?
+                });
+                first_features = Some(features);
+            }
+        }
+    }
+    let vulnerability =
+        |rule: Rule, candidates: &[u32], half: usize, found: Option<&Neighbours>| match (
+            rule, found,
+        ) {
+            (Rule::Neighbours, Some(found)) => Ok(neighbour_vulnerability(found)),
+            _ => loss_vulnerability(rule, signals, membership, candidates, halves[half].clone()),
+        };
+    let mut for_target = Vec::new();
+    let mut for_evaluation = Vec::new();
+    let mut alpha = None;
+    for other in Rule::EVERY {
+        if other == Rule::Neighbours && !with_neighbours {
+            continue;
+        }
+        let amount = amount_for(other);
+        let selection = vulnerability(other, &pool.audited, 0, for_audited.as_ref())
+            .and_then(|v| take(other, v, &pool.audited, amount));
+        let selection = match selection {
+            Ok(selection) => selection,
+            // What was not asked for may be impossible, such as influence without IN models.
+            Err(_) if other != rule => continue,
+            Err(error) => return Err(error),
+        };
+        if other == Rule::Neighbours {
+            alpha = Some(match amount {
+                Amount::Alpha(alpha) => alpha,
+                // the largest α that selects all of them
+                _ => selection
+                    .selected
+                    .last()
+                    .and_then(|last| pool.audited.iter().position(|unit| unit == last))
+                    .map_or(0.0, |position| selection.vulnerability[position]),
+            });
+        }
+        let by_half = |half: usize| -> Result<Vec<u32>> {
+            let v = vulnerability(other, &pool.eligible, half, found[half].as_ref())?;
+            Ok(take(other, v, &pool.eligible, amount)?.selected)
+        };
+        for_evaluation.push((other, [by_half(0)?, by_half(1)?]));
+        for_target.push(selection);
+    }
+    let mut neighbours = None;
+    if let (Some(features), Some(found), Some(alpha)) = (first_features, for_audited, alpha) {
+        let counts = neighbours::count(
+            &features,
+            &pool.audited,
+            &pool.eligible,
+            training_units,
+            alpha as f32,
+            |n| progress.advance(n),
+        )?;
+        neighbours = Some((found, counts));
+    }
+    if with_neighbours {
+        progress.end();
+    }
+    Ok(Chosen {
+        rule,
+        for_target,
+        for_evaluation,
+        neighbours,
+        alpha,
+        notes,
+    })
+}
+
+impl Findings {
+    fn mean_losses(&mut self, pool: &Pool, signals: &Signals) {
+        let mean = |unit: u32, inside: bool| {
+            let losses = signals.losses(unit as usize);
+            let (mut sum, mut count) = (0.0, 0.0);
+            for (model, &loss) in losses.iter().enumerate() {
+                if pool.membership.is_in(model, unit as usize) == inside {
+                    sum += f64::from(loss);
+                    count += 1.0;
+                }
+            }
+            sum / count
+        };
+        self.out_loss = pool.audited.iter().map(|&unit| mean(unit, false)).collect();
+        self.in_loss = pool.audited.iter().map(|&unit| mean(unit, true)).collect();
+    }
+
+    fn p_values_of(&self, null: Null) -> &[f64] {
+        self.p_values
+            .iter()
+            .find(|(n, _)| *n == null)
+            .map_or(&[], |(_, p)| p)
+    }
+
+    /// Verdicts, the table of the most exposed, and the evaluation on the target.
+    fn judge(
+        &mut self,
+        pool: &Pool,
+        inference: &DirectInference<'_>,
+        left_out: &LeaveOneOut,
+        rule: Rule,
+        alpha: Option<f64>,
+        decisions: &[Decision],
+    ) -> Result<()> {
+        let test = &pool.config.test;
+        let mut position_of = vec![usize::MAX; pool.units.len()];
+        for (position, &unit) in pool.audited.iter().enumerate() {
+            position_of[unit as usize] = position;
+        }
+        let selection = self
+            .selections
+            .iter()
+            .find(|s| s.rule == rule)
+            .ok_or_else(|| Error::unexpected("the selection was not made"))?;
+        let selected = selection.selected.clone();
+        let positions: Vec<usize> = selected.iter().map(|&u| position_of[u as usize]).collect();
+        let p: Vec<f64> = positions
+            .iter()
+            .map(|&i| self.p_values_of(test.null)[i])
+            .collect();
+        let q = q_values(&p);
+        let by_any_dependence =
+            adjust_tested(&p, |tested| benjamini_yekutieli(tested).unwrap_or_default());
+        self.q = selected.iter().copied().zip(q.iter().copied()).collect();
+        if pool.config.data.reference.is_none()
+            && let Some((_, counts)) = left_out.recurrence.iter().find(|(r, _)| *r == rule)
+        {
+            self.recurrence = selected
+                .iter()
+                .copied()
+                .zip(counts.iter().copied())
+                .collect();
+        }
+        let tested: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
+        let models_out: Vec<usize> = tested
+            .iter()
+            .map(|&i| inference.models_out(positions[i]))
+            .collect();
+        let extremes = [
+            models_out.iter().copied().min().unwrap_or(0),
+            models_out.iter().copied().max().unwrap_or(0),
+        ];
+        let one_percent = (tested.len() as f64 / 100.0).ceil().max(1.0) as usize;
+        let mut discoveries = vec![1, 10, one_percent];
+        discoveries.sort_unstable();
+        discoveries.dedup();
+        self.audit.test = TestSummary {
+            selection: rule,
+            amount: test.amount,
+            selected: selected.len(),
+            untestable: p.len() - tested.len(),
+            unranked: selection.unranked,
+            null: test.null,
+            fdr: test.fdr,
+            selecting_models: pool.membership.halves()[0].len(),
+            testing_models: pool.membership.halves()[1].len(),
+            models_out: extremes,
+            floor: 1.0 / (extremes[0] as f64 + 1.0),
+            minimum_discoveries: minimum_rejections(tested.len(), test.fdr, extremes[0]),
+            models_out_needed: discoveries
+                .into_iter()
+                .map(|discoveries| ModelsNeeded {
+                    discoveries,
+                    models_out: models_out_needed(tested.len(), test.fdr, discoveries),
+                })
+                .collect(),
+            alpha,
+        };
+        let accused = |i: usize| q[i] <= test.fdr;
+        let verdict = &mut self.audit.verdict;
+        verdict.given_away = (0..p.len()).filter(|&i| accused(i)).count();
+        verdict.given_away_any_dependence =
+            by_any_dependence.iter().filter(|&&q| q <= test.fdr).count();
+        let memberships: Vec<Option<bool>> = selected
+            .iter()
+            .map(|&u| pool.is_member[u as usize])
+            .collect();
+        verdict.wrong = memberships.iter().all(Option::is_some).then(|| {
+            (0..p.len())
+                .filter(|&i| accused(i) && memberships[i] == Some(false))
+                .count()
+        });
+        verdict.given_away_by_recipe = self
+            .recurrence
+            .values()
+            .filter(|r| r.in_targets > 0 && 2 * r.found >= r.in_targets)
+            .count();
+
+        let mut order = tested;
+        order.sort_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
+        order.truncate(EXPOSED);
+        self.audit.exposed = order
+            .into_iter()
+            .map(|i| self.exposed(pool, selected[i], positions[i], p[i], q[i]))
+            .collect();
+        self.evaluate_on_target(pool, &position_of, decisions);
+        Ok(())
+    }
+
+    fn exposed(&self, pool: &Pool, unit: u32, position: usize, p: f64, q: f64) -> Exposed {
+        let records = pool.units.records(unit as usize);
+        let first = records[0] as usize;
+        Exposed {
+            id: pool.table.ids[first].clone(),
+            group: pool
+                .table
+                .groups
+                .as_ref()
+                .map(|groups| groups[first].clone()),
+            records: records.len(),
+            class: pool.table.classes[pool.table.labels[first] as usize].clone(),
+            target_loss: f64::from(self.target.loss[unit as usize]),
+            out_loss: self.out_loss[position],
+            in_loss: Some(self.in_loss[position]).filter(|loss| !loss.is_nan()),
+            neighbours: self
+                .neighbours
+                .as_ref()
+                .map(|(_, counts)| counts[position].reference),
+            p,
+            q,
+            given_away: q <= pool.config.test.fdr,
+            member: pool.is_member[unit as usize],
+            recurrence: self.recurrence.get(&unit).copied(),
+        }
+    }
+
+    fn evaluate_on_target(&mut self, pool: &Pool, position_of: &[usize], decisions: &[Decision]) {
+        let known = pool
+            .audited
+            .iter()
+            .all(|&unit| pool.is_member[unit as usize].is_some());
+        if !known {
+            return;
+        }
+        let mut evaluations = Vec::new();
+        for selection in &self.selections {
+            let is_member: Vec<bool> = selection
+                .selected
+                .iter()
+                .map(|&unit| pool.is_member[unit as usize] == Some(true))
+                .collect();
+            for (null, p_values) in &self.p_values {
+                let p: Vec<f64> = selection
+                    .selected
+                    .iter()
+                    .map(|&unit| p_values[position_of[unit as usize]])
+                    .collect();
+                evaluations.push(on_target::evaluate(
+                    selection.rule,
+                    *null,
+                    &p,
+                    &is_member,
+                    decisions,
+                    pool.config.seed,
+                ));
+            }
+        }
+        self.audit.on_target = evaluations;
+    }
+
+    fn check(&mut self, pool: &Pool, left_out: &LeaveOneOut) -> Result<()> {
+        let outside: Vec<f64> = pool
+            .audited
+            .iter()
+            .zip(self.p_values_of(pool.config.test.null))
+            .filter(|&(&unit, _)| pool.is_member[unit as usize] == Some(false))
+            .map(|(_, &p)| p)
+            .collect();
+        self.audit.checks = vec![
+            validity::blind_baseline(
+                &pool.dataset,
+                &pool.units,
+                &pool.is_member,
+                pool.config.seed,
+            )?,
+            validity::reference_fit(&outside, &left_out.misfit),
+            validity::across_the_split(
+                &pool.table,
+                &pool.dataset,
+                &pool.units,
+                &pool.is_member,
+                pool.split_units,
+                pool.table.groups.is_some(),
+                pool.config.seed,
+            ),
+        ];
+        Ok(())
+    }
+
+    fn conclude(&mut self, pool: &Pool) {
+        self.audit.verdict.valid = self.audit.failed_checks() == 0;
+        if let Some(rates) = self
+            .audit
+            .headline_leave_one_out()
+            .and_then(|e| e.rates(self.audit.verdict.decision))
+        {
+            let precision = rates.precision;
+            self.audit.verdict.expected_wrong = crate::evaluate::Estimate {
+                value: precision.value.map(|v| 1.0 - v),
+                lower: precision.upper.map(|v| 1.0 - v),
+                upper: precision.lower.map(|v| 1.0 - v),
+            };
+        }
+        self.audit.notes.extend(pool.notes.iter().cloned());
+        self.audit.verdict.headline = text::headline(&self.audit);
+    }
+
+    /// The table of all audited records.
+    pub(super) fn records_parquet(&self, pool: &Pool) -> Result<Vec<u8>> {
+        let records = pool.table.len();
+        let mut position_of = vec![usize::MAX; pool.units.len()];
+        for (position, &unit) in pool.audited.iter().enumerate() {
+            position_of[unit as usize] = position;
+        }
+        let unit_of: Vec<usize> = (0..records).map(|r| pool.units.of_record(r)).collect();
+        let text =
+            |of: &dyn Fn(usize) -> Option<String>| Values::Text((0..records).map(of).collect());
+        let per_position = |of: &dyn Fn(usize) -> f64| {
+            Values::Number(
+                unit_of
+                    .iter()
+                    .map(|&unit| match position_of[unit] {
+                        usize::MAX => f64::NAN,
+                        position => of(position),
+                    })
+                    .collect(),
+            )
+        };
+        let whole = |of: &dyn Fn(usize) -> Option<i64>| {
+            Values::Whole(unit_of.iter().map(|&u| of(u)).collect())
+        };
+        let truth = |of: &dyn Fn(usize) -> Option<bool>| {
+            Values::Truth(unit_of.iter().map(|&u| of(u)).collect())
+        };
+        let mut columns: Vec<(String, Values)> = Vec::new();
+        let mut add = |name: &str, values: Values| columns.push((name.to_owned(), values));
+        add("id", text(&|r| Some(pool.table.ids[r].clone())));
+        if let Some(groups) = &pool.table.groups {
+            add("group", text(&|r| Some(groups[r].clone())));
+        }
+        add("unit", whole(&|unit| Some(unit as i64)));
+        add(
+            "class",
+            text(&|r| Some(pool.table.classes[pool.table.labels[r] as usize].clone())),
+        );
+        add(
+            "audited",
+            truth(&|unit| Some(position_of[unit] != usize::MAX)),
+        );
+        add("member", truth(&|unit| pool.is_member[unit]));
+        let fdr = pool.config.test.fdr;
+        add(
+            "given_away",
+            truth(&|unit| {
+                (position_of[unit] != usize::MAX)
+                    .then(|| self.q.get(&(unit as u32)).is_some_and(|&q| q <= fdr))
+            }),
+        );
+        add(
+            "q_value",
+            per_position(&|i| self.q.get(&pool.audited[i]).copied().unwrap_or(f64::NAN)),
+        );
+        for (null, p) in &self.p_values {
+            add(&format!("p_value_{}", null.name()), per_position(&|i| p[i]));
+        }
+        let target = |values: &[f32], unit: usize| f64::from(values[unit]);
+        add(
+            "target_loss",
+            per_position(&|i| target(&self.target.loss, pool.audited[i] as usize)),
+        );
+        add(
+            "target_scaled_logit",
+            per_position(&|i| target(&self.target.scaled_logit, pool.audited[i] as usize)),
+        );
+        add("out_loss", per_position(&|i| self.out_loss[i]));
+        add("in_loss", per_position(&|i| self.in_loss[i]));
+        for selection in &self.selections {
+            let name = selection.rule.name().replace('-', "_");
+            let chosen: std::collections::BTreeSet<u32> =
+                selection.selected.iter().copied().collect();
+            if selection.rule != Rule::All {
+                add(
+                    &format!("selected_by_{name}"),
+                    truth(&|unit| {
+                        (position_of[unit] != usize::MAX).then(|| chosen.contains(&(unit as u32)))
+                    }),
+                );
+                add(
+                    &format!("vulnerability_{name}"),
+                    per_position(&|i| selection.vulnerability[i]),
+                );
+            }
+        }
+        if let Some((found, counts)) = &self.neighbours {
+            add(
+                "nearest_distance",
+                per_position(&|i| f64::from(found.nearest_distance[i])),
+            );
+            let count = |unit: usize| Some(position_of[unit]).filter(|&i| i != usize::MAX);
+            add(
+                "neighbours",
+                whole(&|unit| count(unit).map(|i| i64::from(counts[i].reference))),
+            );
+            add("expected_neighbours", per_position(&|i| counts[i].expected));
+            add(
+                "expected_neighbours_upper",
+                per_position(&|i| counts[i].expected_upper),
+            );
+        }
+        let recurrence = |unit: usize, of: &dyn Fn(&Recurrence) -> u32| {
+            self.recurrence
+                .get(&(unit as u32))
+                .map(|r| i64::from(of(r)))
+        };
+        add(
+            "in_targets",
+            whole(&|unit| recurrence(unit, &|r| r.in_targets)),
+        );
+        add(
+            "in_targets_found",
+            whole(&|unit| recurrence(unit, &|r| r.found)),
+        );
+        add(
+            "out_targets",
+            whole(&|unit| recurrence(unit, &|r| r.out_targets)),
+        );
+        add(
+            "out_targets_wrongly_accused",
+            whole(&|unit| recurrence(unit, &|r| r.wrongly_accused)),
+        );
+        to_parquet(
+            &columns,
+            &[("giveaway.format_version", FORMAT_VERSION.to_string())],
+        )
+    }
+}
+
+fn empty_audit(
+    pool: &Pool,
+    kernel: &str,
+    signals: &Signals,
+    target: &ModelSignals,
+    channel: Channel,
+    decision: Decision,
+) -> Audit {
+    let accuracies = |of: &dyn Fn(&crate::signals::Accuracy) -> Option<f64>| {
+        Spread::of(
+            &signals
+                .accuracies()
+                .iter()
+                .filter_map(of)
+                .collect::<Vec<f64>>(),
+        )
+    };
+    let membership = &pool.membership;
+    let training_units = membership.training_units(0).len();
+    let reference = &pool.config.reference;
+    Audit {
+        format_version: FORMAT_VERSION,
+        giveaway_version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: pool.config.seed,
+        data: DataSummary {
+            name: pool.table.name.clone(),
+            records_in_file: pool.records_in_file,
+            records: pool.table.len(),
+            units: pool.audited.len(),
+            unit_name: if pool.table.groups.is_some() {
+                "groups"
+            } else {
+                "records"
+            }
+            .to_owned(),
+            features: pool.dataset.features.ncols(),
+            classes: pool.dataset.schema.classes.clone(),
+            exact_duplicates: pool.exact_duplicates,
+            validation_units: pool.validation_units.len(),
+        },
+        target: TargetSummary {
+            trained_here: pool.target_outputs.is_none(),
+            training_units: pool.target_training_size(),
+            channel,
+            accuracy: target.accuracy,
+        },
+        reference: ReferenceSummary {
+            models: membership.models(),
+            design: membership.design(),
+            training_units,
+            expected_overlap: training_units as f64 / pool.eligible.len() as f64,
+            network: text::network(
+                pool.dataset.features.ncols(),
+                &reference.hidden,
+                pool.dataset.schema.classes.len(),
+            ),
+            kernel: kernel.to_owned(),
+            train_accuracy: accuracies(&|a| a.train),
+            test_accuracy: accuracies(&|a| a.test),
+        },
+        test: TestSummary {
+            selection: Rule::All,
+            amount: pool.config.test.amount,
+            selected: 0,
+            untestable: 0,
+            unranked: 0,
+            null: pool.config.test.null,
+            fdr: pool.config.test.fdr,
+            selecting_models: 0,
+            testing_models: 0,
+            models_out: [0, 0],
+            floor: 1.0,
+            minimum_discoveries: 0,
+            models_out_needed: Vec::new(),
+            alpha: None,
+        },
+        verdict: Verdict {
+            valid: false,
+            headline: String::new(),
+            decision,
+            given_away: 0,
+            given_away_any_dependence: 0,
+            expected_wrong: crate::evaluate::Estimate::default(),
+            wrong: None,
+            given_away_by_recipe: 0,
+        },
+        exposed: Vec::new(),
+        on_target: Vec::new(),
+        leave_one_out: Vec::new(),
+        checks: Vec::new(),
+        notes: Vec::new(),
+    }
+}

@@ -1,0 +1,158 @@
+//! An audit from beginning to end: what is done in which order, and what is kept where.
+
+pub mod array_file;
+pub mod config;
+pub mod directory;
+pub mod pool;
+pub mod progress;
+
+mod findings;
+mod training;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::report::Audit;
+use config::Config;
+use directory::{FORMAT_VERSION, Manifest, RunDirectory};
+use pool::Pool;
+use progress::Progress;
+
+/// What an audit leaves.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The result.
+    pub audit: Audit,
+    /// Where it was written.
+    pub path: PathBuf,
+    /// Reference models that were there already when the audit began.
+    pub resumed_models: usize,
+}
+
+/// Audits: reads, trains what is not there yet, tests, evaluates and writes the result.
+///
+/// Without `path` the run directory is `runs/NAME-HASH`, where the hash is that of
+/// everything the reference models depend on, so the same command goes on where it was
+/// stopped and another one does not get in its way.
+///
+/// Runs on the current rayon thread pool. The result does not depend on its size.
+///
+/// # Errors
+/// On bad input, impossible requests, and files that cannot be written.
+pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> Result<Outcome> {
+    config.check()?;
+    let pool = Pool::prepare(config, progress)?;
+    let config = &pool.config;
+    let trainer = training::trainer(&pool)?;
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        identity: identity(config, &pool.inputs)?,
+        inputs: pool.inputs.clone(),
+        kernel: crate::trainer::Trainer::kernel(&trainer),
+        stages: Vec::new(),
+    };
+    let path = path.map_or_else(
+        || PathBuf::from("runs").join(format!("{}-{}", pool.name, &manifest.identity[..8])),
+        Path::to_path_buf,
+    );
+    let run = RunDirectory::open(&path)?;
+    let mut manifest = adopt(&run, manifest)?;
+    run.write("run.toml", config.to_toml()?.as_bytes())?;
+    pool.write(&run)?;
+    run.event(
+        "audit",
+        &serde_json::json!({ "giveaway": env!("CARGO_PKG_VERSION") }),
+    )?;
+
+    let resumed_models = training::train_missing(&run, &pool, &trainer, progress)?;
+    finish_stage(&run, &mut manifest, "reference")?;
+
+    let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
+    run.write("records.parquet", &findings.records_parquet(&pool)?)?;
+    let mut json = serde_json::to_string_pretty(&findings.audit)
+        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
+    json.push('\n');
+    run.write("report.json", json.as_bytes())?;
+    finish_stage(&run, &mut manifest, "report")?;
+    run.event(
+        "done",
+        &serde_json::json!({ "given_away": findings.audit.verdict.given_away }),
+    )?;
+    Ok(Outcome {
+        audit: findings.audit,
+        path,
+        resumed_models,
+    })
+}
+
+/// The hash of everything that the outputs of the models depend on: the configuration
+/// without selection and test, and the content of the input files.
+fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String> {
+    let mut config = config.clone();
+    config.test = config::TestConfig::default();
+    config.data.keep_records = true;
+    // The content counts, and not where it lies.
+    config.data.source = String::new();
+    config.data.labels_file = None;
+    config.data.reference = None;
+    config.target.outputs = None;
+    config.target.members = None;
+    let text = config.to_toml()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(text.as_bytes());
+    for (role, hash) in inputs {
+        hasher.update(format!("\n{role} {hash}").as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Takes over the manifest of a run that was begun before, if it is this one.
+fn adopt(run: &RunDirectory, fresh: Manifest) -> Result<Manifest> {
+    let Some(found) = run.manifest()? else {
+        run.write_manifest(&fresh)?;
+        return Ok(fresh);
+    };
+    let different = |what: &str| {
+        Err(Error::input(format!("the directory holds a run with {what}"))
+            .at(run.path().display())
+            .hint("name a new directory with --run, or leave --run out and get one that fits; nothing was changed"))
+    };
+    if found.inputs != fresh.inputs {
+        let differing: Vec<&str> = fresh
+            .inputs
+            .iter()
+            .filter(|(role, hash)| found.inputs.get(*role) != Some(*hash))
+            .map(|(role, _)| role.as_str())
+            .collect();
+        return different(&format!(
+            "other input{}",
+            if differing.is_empty() {
+                "s".to_owned()
+            } else {
+                format!(" ({})", differing.join(", "))
+            }
+        ));
+    }
+    if found.identity != fresh.identity {
+        return different("other settings (its run.toml has them)");
+    }
+    if found.kernel != fresh.kernel {
+        return different(&format!(
+            "models trained with {} arithmetic, while this machine uses {}, which rounds differently",
+            found.kernel, fresh.kernel
+        ));
+    }
+    Ok(Manifest {
+        stages: found.stages,
+        ..fresh
+    })
+}
+
+fn finish_stage(run: &RunDirectory, manifest: &mut Manifest, stage: &str) -> Result<()> {
+    if !manifest.stages.iter().any(|done| done == stage) {
+        manifest.stages.push(stage.to_owned());
+        run.write_manifest(manifest)?;
+    }
+    Ok(())
+}

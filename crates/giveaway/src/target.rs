@@ -1,0 +1,199 @@
+//! The model under audit: trained here, or known by a file of its outputs.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use crate::channel::{Channel, OutputKind};
+use crate::dataset::{Table, matrix};
+use crate::error::{Error, Result};
+
+/// The outputs of a target on every record, and what they went through.
+#[derive(Clone, Debug)]
+pub struct TargetOutputs {
+    /// `[records × classes]`
+    pub outputs: Array2<f32>,
+    /// What the target's interface does to them.
+    pub channel: Channel,
+}
+
+/// Reads a target's outputs: a table or array with one row per record of the data file, in
+/// its order, and one column per class. A table whose columns are named like the classes
+/// is put into their order. For two classes a single column of probabilities is that of
+/// the second class.
+///
+/// # Errors
+/// If the file cannot be read, has other numbers of rows or columns, or holds `NaN`.
+pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Result<TargetOutputs> {
+    let classes = table.classes.len();
+    let read = matrix::read(path)?;
+    let place = path.display();
+    if read.values.nrows() != table.len() {
+        return Err(Error::input(format!(
+            "{} rows of outputs for {} records",
+            read.values.nrows(),
+            table.len()
+        ))
+        .at(place)
+        .hint("give one row per record of the data file, in its order"));
+    }
+    for ((row, column), value) in read.values.indexed_iter() {
+        if !value.is_finite() {
+            return Err(Error::input(format!("the output is {value}"))
+                .at(format!("row {row}, column {column}"))
+                .at(place)
+                .hint("a target must answer every record with finite numbers"));
+        }
+    }
+    let mut outputs = read.values;
+    if outputs.ncols() == 1 && classes == 2 {
+        if outputs.iter().any(|p| !(0.0..=1.0).contains(p)) {
+            return Err(Error::input(
+                "a single column of outputs must hold probabilities of the second class",
+            )
+            .at(place)
+            .hint(format!(
+                "give two columns, for {} and {}",
+                table.classes[0], table.classes[1]
+            )));
+        }
+        outputs = Array2::from_shape_fn((outputs.nrows(), 2), |(row, class)| {
+            let p = outputs[[row, 0]];
+            if class == 1 { p } else { 1.0 - p }
+        });
+    } else if outputs.ncols() != classes {
+        return Err(Error::input(format!(
+            "{} columns of outputs for {classes} classes",
+            outputs.ncols()
+        ))
+        .at(place)
+        .hint(format!(
+            "give one column per class, in this order: {}",
+            table.classes.join(", ")
+        )));
+    } else if let Some(names) = read.names {
+        let order: Option<Vec<usize>> = table
+            .classes
+            .iter()
+            .map(|class| names.iter().position(|name| name == class))
+            .collect();
+        if let Some(order) = order {
+            outputs = outputs.select(ndarray::Axis(1), &order);
+        }
+    }
+    let mut channel = Channel::detect(outputs.view());
+    if let Some(kind) = kind {
+        channel.kind = kind;
+    }
+    if channel.kind == OutputKind::Probabilities && outputs.iter().any(|p| !(0.0..=1.0).contains(p))
+    {
+        return Err(Error::input("not all outputs are between 0 and 1")
+            .at(place)
+            .hint("use --output-kind logits if these are logits"));
+    }
+    Ok(TargetOutputs { outputs, channel })
+}
+
+/// Reads which records the target was trained on: an NPY mask with one entry per record, or
+/// a list of record numbers, as NPY or as text with one per line; where the data file has
+/// an id column, the text lists ids.
+///
+/// # Errors
+/// If the file cannot be read, names a record that is not there or one twice, or names none.
+pub fn read_members(path: &Path, table: &Table) -> Result<Vec<bool>> {
+    let members = if path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+    {
+        members_from_array(path, table.len())?
+    } else {
+        members_from_text(path, table)?
+    };
+    match members.iter().filter(|&&member| member).count() {
+        0 => Err(Error::input("names no training record")
+            .at(path.display())
+            .hint("list the records that the target was trained on")),
+        _ => Ok(members),
+    }
+}
+
+fn members_from_array(path: &Path, records: usize) -> Result<Vec<bool>> {
+    let read = matrix::read(path)?.values;
+    let values: Vec<f32> = read.iter().copied().collect();
+    if values.len() == records && values.iter().all(|&v| v == 0.0 || v == 1.0) {
+        return Ok(values.iter().map(|&v| v == 1.0).collect());
+    }
+    let mut members = vec![false; records];
+    for (position, &value) in values.iter().enumerate() {
+        let place = format!("entry {position}");
+        if value.fract() != 0.0 || value < 0.0 || value as usize >= records {
+            return Err(
+                Error::input(format!("{value} is not the number of a record"))
+                    .at(place)
+                    .at(path.display())
+                    .hint(format!(
+                        "give a mask of {records} zeros and ones, or record numbers from 0 to {}",
+                        records - 1
+                    )),
+            );
+        }
+        mark(
+            &mut members,
+            value as usize,
+            &value.to_string(),
+            path,
+            &place,
+        )?;
+    }
+    Ok(members)
+}
+
+fn members_from_text(path: &Path, table: &Table) -> Result<Vec<bool>> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::io("read the members", path, &e))?;
+    let by_id: std::collections::HashMap<&str, usize> = table
+        .ids
+        .iter()
+        .enumerate()
+        .map(|(record, id)| (id.as_str(), record))
+        .collect();
+    let mut members = vec![false; table.len()];
+    for (line, name) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let name = name.trim().trim_matches('"');
+        if name.is_empty() {
+            continue;
+        }
+        let place = format!("line {}", line + 1);
+        let Some(&record) = by_id.get(name) else {
+            // A header is fine, when it is not taken for a record.
+            if line == 0 && name.parse::<f64>().is_err() {
+                continue;
+            }
+            let what = if table.has_id_column {
+                "id"
+            } else {
+                "record number (counted from 0)"
+            };
+            return Err(Error::input(format!("no record has the {what} {name}"))
+                .at(place)
+                .at(path.display())
+                .hint(if table.has_id_column {
+                    "list values of the id column, one per line"
+                } else {
+                    "list record numbers counted from 0, one per line, or name an id column with --id"
+                }));
+        };
+        mark(&mut members, record, name, path, &place)?;
+    }
+    Ok(members)
+}
+
+fn mark(members: &mut [bool], record: usize, name: &str, path: &Path, place: &str) -> Result<()> {
+    if std::mem::replace(&mut members[record], true) {
+        return Err(Error::input(format!("{name} is named a second time"))
+            .at(place)
+            .at(path.display())
+            .hint("name each training record once"));
+    }
+    Ok(())
+}
