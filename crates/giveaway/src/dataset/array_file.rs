@@ -1,4 +1,4 @@
-//! NumPy arrays: NPY files, and NPZ archives of them.
+//! Arrays of `NumPy`: NPY files, and NPZ archives of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

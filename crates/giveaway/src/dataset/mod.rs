@@ -24,6 +24,7 @@ pub mod duplicates;
 pub mod encoding;
 mod idx_file;
 mod parquet_file;
+mod parquet_footer;
 mod parquet_pages;
 pub mod shipped;
 pub mod table;

@@ -28,6 +28,8 @@ pub(super) struct Pages {
     values_left: u64,
     /// The fewest bytes that a plainly stored value takes.
     plain_bytes: u64,
+    /// The highest repetition and definition levels.
+    levels: (i16, i16),
 }
 
 impl Pages {
@@ -50,6 +52,10 @@ impl Pages {
             zstd,
             budget: u64::try_from(chunk.uncompressed_size()).unwrap_or_default(),
             values_left: u64::try_from(chunk.num_values()).unwrap_or_default(),
+            levels: (
+                chunk.column_descr().max_rep_level(),
+                chunk.column_descr().max_def_level(),
+            ),
             plain_bytes: match chunk.column_type() {
                 PhysicalType::BOOLEAN => 0,
                 PhysicalType::INT32 | PhysicalType::FLOAT | PhysicalType::BYTE_ARRAY => 4,
@@ -104,7 +110,7 @@ impl Pages {
             .values_left
             .checked_sub(values)
             .ok_or_else(|| damaged("the pages hold more values than the file declares"))?;
-        check_deltas(page, values)
+        check_deltas(page, self.levels)
     }
 }
 
@@ -160,15 +166,115 @@ fn damaged(what: &str) -> ParquetError {
 
 /// Refuses delta-encoded pages that declare more values than the page has, since the crate
 /// reserves room for as many as they declare.
-fn check_deltas(page: &Page, values: u64) -> Result<()> {
+fn check_deltas(page: &Page, (repetition, definition): (i16, i16)) -> Result<()> {
+    let encoding = page.encoding();
     if !matches!(
-        page.encoding(),
+        encoding,
         Encoding::DELTA_BINARY_PACKED
             | Encoding::DELTA_LENGTH_BYTE_ARRAY
             | Encoding::DELTA_BYTE_ARRAY
     ) {
         return Ok(());
     }
-    let _ = values;
+    let mut deltas = Deltas {
+        rest: page.buffer(),
+    };
+    match page {
+        Page::DataPageV2 {
+            def_levels_byte_len,
+            rep_levels_byte_len,
+            ..
+        } => deltas.bytes(u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len))?,
+        _ => {
+            // In these pages the length of the levels stands before them.
+            for level in [repetition, definition] {
+                if level > 0 {
+                    let length = deltas.length()?;
+                    deltas.bytes(length)?;
+                }
+            }
+        }
+    }
+    let values = u64::from(page.num_values());
+    // A page of missing values only has nothing after its levels.
+    if deltas.rest.is_empty() {
+        return Ok(());
+    }
+    deltas.run(values)?;
+    if encoding == Encoding::DELTA_BYTE_ARRAY {
+        deltas.run(values)?;
+    }
     Ok(())
+}
+
+/// Walks over runs of delta-encoded numbers without decoding them.
+struct Deltas<'a> {
+    rest: &'a [u8],
+}
+
+impl Deltas<'_> {
+    fn bytes(&mut self, count: u64) -> Result<()> {
+        self.rest = usize::try_from(count)
+            .ok()
+            .and_then(|count| self.rest.get(count..))
+            .ok_or_else(|| damaged("a page is cut off"))?;
+        Ok(())
+    }
+
+    fn length(&mut self) -> Result<u64> {
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<4>()
+            .ok_or_else(|| damaged("a page is cut off"))?;
+        self.rest = rest;
+        Ok(u64::from(u32::from_le_bytes(*head)))
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self
+                .rest
+                .split_first()
+                .ok_or_else(|| damaged("a page is cut off"))?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(damaged("a number is too long"))
+    }
+
+    /// One run: block size, blocks' parts, count, first value, then blocks of differences.
+    fn run(&mut self, most: u64) -> Result<()> {
+        const LARGEST_BLOCK: u64 = 1 << 20;
+        let (block, parts, count) = (self.number()?, self.number()?, self.number()?);
+        self.number()?;
+        if count > most {
+            return Err(damaged("a page declares more values than it has"));
+        }
+        if block > LARGEST_BLOCK || parts == 0 || parts > block || block % parts != 0 {
+            return Err(damaged("a page has blocks of an impossible size"));
+        }
+        let part = block / parts;
+        let mut left = count.saturating_sub(1);
+        while left > 0 {
+            self.number()?;
+            let widths = self
+                .rest
+                .get(..parts as usize)
+                .ok_or_else(|| damaged("a page is cut off"))?
+                .to_vec();
+            self.bytes(parts)?;
+            for width in widths {
+                if left == 0 {
+                    break;
+                }
+                self.bytes(part * u64::from(width) / 8)?;
+                left = left.saturating_sub(part);
+            }
+        }
+        Ok(())
+    }
 }
