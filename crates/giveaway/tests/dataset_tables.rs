@@ -469,6 +469,9 @@ fn encoding_refuses_what_it_was_not_learnt_for() {
             .to_string();
         assert!(text.contains(words), "{text}");
     };
+    let empty = read(b"x,c,y\n,,0\n,,1\n", &label("y")).unwrap();
+    let dataset = encoding.encode(&empty).unwrap();
+    assert!(dataset.features.iter().all(|&value| value == 0.0));
     refused(b"x,y\n1,0\n2,1\n", "column `c` is not there");
     refused(
         b"x,c,y\n1,a,0\n2,b,2\n",
@@ -508,4 +511,24 @@ fn the_hash_is_that_of_the_file() {
         table.content_hash,
         blake3::hash(content).to_hex().to_string()
     );
+}
+
+#[test]
+fn the_index_of_pandas_is_no_feature() {
+    let table = read(b",x,y\n4,1,0\n7,2,1\n", &label("y")).unwrap();
+    assert_eq!(table.column_names(), ["x"]);
+    assert!(
+        table
+            .notes
+            .iter()
+            .any(|note| note.contains("index that pandas writes"))
+    );
+    let options = TableOptions {
+        id: Some("unnamed column 1".into()),
+        ..label("y")
+    };
+    let table = read(b",x,y\n4,1,0\n7,2,1\n", &options).unwrap();
+    assert_eq!(table.ids, ["4", "7"]);
+    let table = read(b",x,y\n4,1,0\n4,2,1\n", &label("y")).unwrap();
+    assert_eq!(table.column_names(), ["unnamed column 1", "x"]);
 }

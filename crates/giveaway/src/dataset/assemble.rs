@@ -233,6 +233,7 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         .filter(|(index, _)| !dropped.contains(index))
         .filter_map(|(_, column)| column)
         .collect();
+    let features = without_index(features, &mut notes);
     if features.is_empty() {
         return Err(Error::input(
             "no feature column is left beside the label, the identifier, the group and what was dropped",
@@ -532,6 +533,36 @@ pub(super) fn class_labels(
         )),
     }
     Ok((interned.codes, interned.levels))
+}
+
+/// Leaves out the index that pandas writes beside the columns unless told not to: a column
+/// without a name of its own in which no value repeats. As a feature it would tell records apart.
+fn without_index(features: Vec<RawColumn>, notes: &mut Vec<String>) -> Vec<RawColumn> {
+    features
+        .into_iter()
+        .filter(|column| {
+            let name = column.name.as_str();
+            let unnamed = name.starts_with("unnamed column ")
+                || name == "Unnamed: 0"
+                || (name.starts_with("__index_level_") && name.ends_with("__"));
+            let is_index = unnamed
+                && match &column.values {
+                    RawValues::Text(interned) | RawValues::Category(interned) => {
+                        interned.levels.len() == interned.codes.len()
+                    }
+                    RawValues::Integer(values) => {
+                        values.iter().collect::<BTreeSet<_>>().len() == values.len()
+                    }
+                    RawValues::Float(_) | RawValues::List { .. } => false,
+                };
+            if is_index {
+                notes.push(format!(
+                    "Column `{name}` is left out: it looks like the index that pandas writes. To use it as identifiers, give --id \"{name}\"."
+                ));
+            }
+            !is_index
+        })
+        .collect()
 }
 
 /// Finds the type of a column, or imposes the one that was asked for.

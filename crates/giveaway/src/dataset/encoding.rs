@@ -534,18 +534,28 @@ impl Encoding {
                 }
                 Ok(levels.len() + usize::from(*pooled) + usize::from(*missing))
             }
-            (Code::Numeric { .. }, Values::Categorical { codes, levels }) => {
-                // A column without any value has no type: it is missing throughout.
-                let row = codes.iter().position(|&code| code != MISSING).unwrap_or(0);
-                Err(Error::input(format!(
-                    "`{}` is not a number, and the encoding was learnt from numbers",
-                    levels
-                        .get(codes.get(row).map_or(0, |&code| code as usize))
-                        .map_or("", String::as_str)
-                ))
-                .at(format!("{}, column `{name}`", place(table, row))))
+            // A column without any value has no type of its own.
+            (_, Values::Categorical { codes, levels }) => {
+                match codes.iter().position(|&code| code != MISSING) {
+                    None => {
+                        let missing = Values::Numeric(vec![f64::NAN; codes.len()]);
+                        self.encode_column(table, plan, &missing, features, start)
+                    }
+                    Some(row) => Err(Error::input(format!(
+                        "`{}` is not a number, and the encoding was learnt from numbers",
+                        levels[codes[row] as usize]
+                    ))
+                    .at(format!("{}, column `{name}`", place(table, row)))),
+                }
             }
-            (Code::Levels { .. }, Values::Numeric(_)) => Err(Error::input(
+            (_, Values::Numeric(values)) if values.iter().all(|value| value.is_nan()) => {
+                let missing = Values::Categorical {
+                    codes: vec![MISSING; values.len()],
+                    levels: Vec::new(),
+                };
+                self.encode_column(table, plan, &missing, features, start)
+            }
+            (_, Values::Numeric(_)) => Err(Error::input(
                 "the column holds numbers, and the encoding was learnt from categories",
             )
             .at(format!("{}, column `{name}`", table.name))

@@ -68,36 +68,6 @@ impl Pages {
         })
     }
 
-    /// Decompresses what follows the first `stored` bytes, which are kept as they are.
-    fn inflate(&mut self, buffer: &Bytes, stored: usize) -> Result<Bytes> {
-        if stored > buffer.len() {
-            return Err(damaged("the levels of a page are longer than the page"));
-        }
-        let (head, compressed) = buffer.split_at(stored);
-        let mut page = head.to_vec();
-        // Frames may follow one another; an empty rest is a page without values.
-        let mut rest = compressed;
-        while !rest.is_empty() {
-            let limit = self.budget.min(LARGEST_PAGE) + 1;
-            let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
-                .map_err(|error| damaged(&format!("zstd: {error}")))?;
-            let before = page.len();
-            decoder
-                .by_ref()
-                .take(limit)
-                .read_to_end(&mut page)
-                .map_err(|error| damaged(&format!("zstd: {error}")))?;
-            let produced = (page.len() - before) as u64;
-            if produced >= limit {
-                return Err(damaged(
-                    "a page is larger than the file declares, or than 1 GiB",
-                ));
-            }
-            self.budget -= produced;
-        }
-        Ok(page.into())
-    }
-
     fn check(&mut self, page: &Page) -> Result<()> {
         let values = u64::from(page.num_values());
         if page.is_dictionary_page() {
@@ -130,7 +100,7 @@ impl PageReader for Pages {
         if self.zstd {
             match &mut page {
                 Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
-                    *buf = self.inflate(buf, 0)?;
+                    *buf = inflate(buf, 0, &mut self.budget)?;
                 }
                 Page::DataPageV2 {
                     buf,
@@ -142,7 +112,7 @@ impl PageReader for Pages {
                     // In these pages the levels at the head are never compressed.
                     if *is_compressed {
                         let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
-                        *buf = self.inflate(buf, levels)?;
+                        *buf = inflate(buf, levels, &mut self.budget)?;
                     }
                 }
             }
@@ -158,6 +128,37 @@ impl PageReader for Pages {
     fn skip_next_page(&mut self) -> Result<()> {
         self.inner.skip_next_page()
     }
+}
+
+/// Decompresses what follows the first `stored` bytes, which are kept as they are.
+/// What comes out is taken from the budget, and at most that.
+fn inflate(buffer: &Bytes, stored: usize, budget: &mut u64) -> Result<Bytes> {
+    if stored > buffer.len() {
+        return Err(damaged("the levels of a page are longer than the page"));
+    }
+    let (head, compressed) = buffer.split_at(stored);
+    let mut page = head.to_vec();
+    // Frames may follow one another; an empty rest is a page without values.
+    let mut rest = compressed;
+    while !rest.is_empty() {
+        let limit = (*budget).min(LARGEST_PAGE) + 1;
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
+            .map_err(|error| damaged(&format!("zstd: {error}")))?;
+        let before = page.len();
+        decoder
+            .by_ref()
+            .take(limit)
+            .read_to_end(&mut page)
+            .map_err(|error| damaged(&format!("zstd: {error}")))?;
+        let produced = (page.len() - before) as u64;
+        if produced >= limit {
+            return Err(damaged(
+                "a page is larger than the file declares, or than 1 GiB",
+            ));
+        }
+        *budget -= produced;
+    }
+    Ok(page.into())
 }
 
 fn damaged(what: &str) -> ParquetError {
@@ -276,5 +277,49 @@ impl Deltas<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    #[test]
+    fn what_a_page_expands_to_is_bounded_by_the_declared_size() {
+        let zeros = vec![0_u8; 5_000_000];
+        let mut stored = b"levels".to_vec();
+        stored.extend(compress_to_vec(zeros.as_slice(), CompressionLevel::Fastest));
+        let stored = Bytes::from(stored);
+        let mut budget = 5_000_000;
+        let page = inflate(&stored, 6, &mut budget).unwrap();
+        assert_eq!(
+            (page.len(), &page[..6], budget),
+            (5_000_006, &b"levels"[..], 0)
+        );
+        let error = inflate(&stored, 6, &mut 4_999_999).unwrap_err();
+        assert!(error.to_string().contains("larger than the file declares"));
+        assert!(inflate(&stored, stored.len() + 1, &mut 10).is_err());
+        // A page of missing values has nothing after its levels.
+        assert_eq!(
+            inflate(&stored.slice(..6), 6, &mut 0).unwrap(),
+            b"levels"[..]
+        );
+    }
+
+    #[test]
+    fn runs_of_deltas_may_not_declare_more_values_than_the_page() {
+        // Blocks of 128 in 4 parts; 5 values; first 0; smallest difference 1; no bits needed.
+        let run = [0x80, 0x01, 4, 5, 0, 2, 0, 0, 0, 0, 9];
+        let mut deltas = Deltas { rest: &run };
+        deltas.run(5).unwrap();
+        assert_eq!(deltas.rest, [9]);
+        assert!(Deltas { rest: &run }.run(4).is_err());
+        // A count of 2^62 or so.
+        let hostile = [
+            0x80, 0x01, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0,
+        ];
+        assert!(Deltas { rest: &hostile }.run(1000).is_err());
     }
 }
