@@ -421,8 +421,7 @@ fn encoding_equals_scikit_learn() {
         .iter()
         .map(|f| f.name.as_str())
         .collect();
-    // The generator sorts levels as text, this crate sorts numbers before: a, b and 9, 10
-    // are not all numbers, so that both sort as text.
+    // Levels that are not all numbers sort as text, as they do for scikit-learn.
     assert_eq!(
         names,
         [
