@@ -1,4 +1,4 @@
-//! NumPy arrays: NPY files, and NPZ archives of them.
+//! Arrays of `NumPy`: NPY files, and NPZ archives of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,11 +25,9 @@ pub(super) struct Array {
 /// The elements of an array.
 #[derive(Debug)]
 pub(super) enum Elements {
-    /// Numbers, with whether they are bytes without a sign.
-    Real {
-        values: Vec<f64>,
-        bytes: bool,
-    },
+    Real(Vec<f64>),
+    /// Bytes without a sign, of which images are made.
+    Bytes(Vec<u8>),
     /// Whole numbers, kept exact.
     Whole(Vec<i64>),
     Text(Vec<String>),
@@ -295,7 +293,7 @@ pub(super) fn from_arrays(
 
 /// Records and values per record, and the image that they make.
 fn shape_of(array: &Array) -> Result<((usize, usize), Option<ImageShape>)> {
-    let bytes = matches!(array.elements, Elements::Real { bytes: true, .. });
+    let bytes = matches!(array.elements, Elements::Bytes(_));
     let colours = |count: usize| matches!(count, 1 | 3 | 4);
     let image = |height, width, channels, channels_first| {
         Some(ImageShape {
@@ -341,7 +339,8 @@ fn shape_of(array: &Array) -> Result<((usize, usize), Option<ImageShape>)> {
 fn finite_values(array: Array, width: usize) -> Result<Vec<f32>> {
     match array.elements {
         Elements::Whole(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
-        Elements::Real { values, .. } => {
+        Elements::Bytes(values) => Ok(values.into_iter().map(f32::from).collect()),
+        Elements::Real(values) => {
             if let Some(index) = values.iter().position(|value| !(*value as f32).is_finite()) {
                 return Err(Error::input(format!("the value `{}` is not finite", values[index]))
                     .at(format!(
@@ -368,7 +367,13 @@ fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
         .hint("give class numbers or names, not one-hot rows"));
     }
     Ok(match array.elements {
-        Elements::Real { values, .. } => RawValues::Float(values),
+        Elements::Real(values) => RawValues::Float(values),
+        Elements::Bytes(values) => RawValues::Integer(
+            values
+                .into_iter()
+                .map(|value| Some(i64::from(value)))
+                .collect(),
+        ),
         Elements::Whole(values) => RawValues::Integer(values.into_iter().map(Some).collect()),
         Elements::Text(texts) => {
             let mut interner = Interner::default();
@@ -538,10 +543,8 @@ pub(super) fn parse_npy(content: &[u8]) -> Result<Array> {
     };
     let elements = if header.fortran && header.shape.len() > 1 {
         match elements {
-            Elements::Real { values, bytes } => Elements::Real {
-                values: from_fortran(&values, &header.shape),
-                bytes,
-            },
+            Elements::Real(values) => Elements::Real(from_fortran(&values, &header.shape)),
+            Elements::Bytes(values) => Elements::Bytes(from_fortran(&values, &header.shape)),
             Elements::Whole(values) => Elements::Whole(from_fortran(&values, &header.shape)),
             Elements::Text(values) => Elements::Text(from_fortran(&values, &header.shape)),
         }
@@ -599,30 +602,17 @@ fn parse_numbers(body: &[u8], kind: Kind, big_endian: bool) -> Elements {
                     .collect(),
             )
         }
-        Kind::Unsigned(1) => Elements::Real {
-            values: bits.map(|bits| bits as f64).collect(),
-            bytes: true,
-        },
-        Kind::Float(2) => Elements::Real {
-            values: bits
-                .map(|bits| super::parquet_file::half(bits as u16))
+        Kind::Unsigned(1) => Elements::Bytes(body.to_vec()),
+        Kind::Float(2) => Elements::Real(
+            bits.map(|bits| super::parquet_file::half(bits as u16))
                 .collect(),
-            bytes: false,
-        },
-        Kind::Float(4) => Elements::Real {
-            values: bits
-                .map(|bits| f64::from(f32::from_bits(bits as u32)))
+        ),
+        Kind::Float(4) => Elements::Real(
+            bits.map(|bits| f64::from(f32::from_bits(bits as u32)))
                 .collect(),
-            bytes: false,
-        },
-        Kind::Float(_) => Elements::Real {
-            values: bits.map(f64::from_bits).collect(),
-            bytes: false,
-        },
-        _ => Elements::Real {
-            values: bits.map(|bits| bits as f64).collect(),
-            bytes: false,
-        },
+        ),
+        Kind::Float(_) => Elements::Real(bits.map(f64::from_bits).collect()),
+        _ => Elements::Real(bits.map(|bits| bits as f64).collect()),
     }
 }
 

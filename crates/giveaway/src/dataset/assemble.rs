@@ -198,38 +198,12 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     refuse_repeated_names(&names)?;
 
-    let label = label_column(&names, options, &mut notes)?;
-    let id = named(&names, options.id.as_ref(), "--id")?;
-    let group = named(&names, options.group.as_ref(), "--group")?;
-    let mut dropped = BTreeSet::new();
-    for column in &options.drop {
-        dropped.insert(find(&names, column, "--drop")?);
-    }
-    for column in &options.numeric {
-        find(&names, column, "--numeric")?;
-    }
-    for column in &options.categorical {
-        find(&names, column, "--categorical")?;
-        if options.numeric.contains(column) {
-            return Err(Error::usage(format!(
-                "column `{column}` is named by both --numeric and --categorical"
-            )));
-        }
-    }
-    for (role, index) in [("--id", id), ("--group", group)] {
-        if index == Some(label) {
-            return Err(Error::usage(format!(
-                "column `{}` is named by both --label and {role}",
-                names[label]
-            )));
-        }
-    }
-    if dropped.contains(&label) {
-        return Err(Error::usage(format!(
-            "column `{}` is named by both --label and --drop",
-            names[label]
-        )));
-    }
+    let Roles {
+        label,
+        id,
+        group,
+        dropped,
+    } = roles(&names, options, &mut notes)?;
 
     let mut columns: Vec<Option<RawColumn>> = columns.into_iter().map(Some).collect();
     let groups = match group {
@@ -259,6 +233,7 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         .filter(|(index, _)| !dropped.contains(index))
         .filter_map(|(_, column)| column)
         .collect();
+    let features = without_index(features, &mut notes);
     if features.is_empty() {
         return Err(Error::input(
             "no feature column is left beside the label, the identifier, the group and what was dropped",
@@ -290,6 +265,56 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         notes,
         content_hash,
         rows: (0..rows as u32).collect(),
+    })
+}
+
+/// Which column, by its place, is what.
+struct Roles {
+    label: usize,
+    id: Option<usize>,
+    group: Option<usize>,
+    dropped: BTreeSet<usize>,
+}
+
+fn roles(names: &[String], options: &TableOptions, notes: &mut Vec<String>) -> Result<Roles> {
+    let label = label_column(names, options, notes)?;
+    let id = named(names, options.id.as_ref(), "--id")?;
+    let group = named(names, options.group.as_ref(), "--group")?;
+    let mut dropped = BTreeSet::new();
+    for column in &options.drop {
+        dropped.insert(find(names, column, "--drop")?);
+    }
+    for column in &options.numeric {
+        find(names, column, "--numeric")?;
+    }
+    for column in &options.categorical {
+        find(names, column, "--categorical")?;
+        if options.numeric.contains(column) {
+            return Err(Error::usage(format!(
+                "column `{column}` is named by both --numeric and --categorical"
+            )));
+        }
+    }
+    let twice = |column: usize, one: &str, other: &str| {
+        Err(Error::usage(format!(
+            "column `{}` is named by both {one} and {other}",
+            names[column]
+        )))
+    };
+    for (role, index) in [("--label", Some(label)), ("--id", id), ("--group", group)] {
+        let Some(column) = index else { continue };
+        if dropped.contains(&column) {
+            return twice(column, role, "--drop");
+        }
+        if role != "--label" && column == label {
+            return twice(column, "--label", role);
+        }
+    }
+    Ok(Roles {
+        label,
+        id,
+        group,
+        dropped,
     })
 }
 
@@ -363,14 +388,14 @@ pub(super) fn find(names: &[String], wanted: &str, option: &str) -> Result<usize
 /// Names for a message: all of them, or the first thirty.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 30;
-    let mut text = names
+    let text = names
         .iter()
         .take(MOST)
         .map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > MOST {
-        text.push_str(&format!(" and {} more", names.len() - MOST));
+        return format!("{text} and {} more", names.len() - MOST);
     }
     text
 }
@@ -508,6 +533,36 @@ pub(super) fn class_labels(
         )),
     }
     Ok((interned.codes, interned.levels))
+}
+
+/// Leaves out the index that pandas writes beside the columns unless told not to: a column
+/// without a name of its own in which no value repeats. As a feature it would tell records apart.
+fn without_index(features: Vec<RawColumn>, notes: &mut Vec<String>) -> Vec<RawColumn> {
+    features
+        .into_iter()
+        .filter(|column| {
+            let name = column.name.as_str();
+            let unnamed = name.starts_with("unnamed column ")
+                || name == "Unnamed: 0"
+                || (name.starts_with("__index_level_") && name.ends_with("__"));
+            let is_index = unnamed
+                && match &column.values {
+                    RawValues::Text(interned) | RawValues::Category(interned) => {
+                        interned.levels.len() == interned.codes.len()
+                    }
+                    RawValues::Integer(values) => {
+                        values.iter().collect::<BTreeSet<_>>().len() == values.len()
+                    }
+                    RawValues::Float(_) | RawValues::List { .. } => false,
+                };
+            if is_index {
+                notes.push(format!(
+                    "Column `{name}` is left out: it looks like the index that pandas writes. To use it as identifiers, give --id \"{name}\"."
+                ));
+            }
+            !is_index
+        })
+        .collect()
 }
 
 /// Finds the type of a column, or imposes the one that was asked for.

@@ -45,6 +45,7 @@ pub(super) fn read(
     }
     let mut columns: Vec<Interner> = names.iter().map(|_| Interner::default()).collect();
     let mut lines: Vec<u64> = Vec::new();
+    let mut ends_in_lines = false;
     while reader.read_byte_record(&mut record).map_err(broken)? {
         let line = record.position().map_or(0, csv::Position::line);
         let row = lines.len();
@@ -63,9 +64,21 @@ pub(super) fn read(
             })?;
             column.push(field);
         }
+        ends_in_lines = record
+            .iter()
+            .next_back()
+            .is_some_and(|field| field.contains(&b'\n'));
         lines.push(line);
     }
-    refuse_open_quote(text, &record, &lines)?;
+    // A quote that is never closed swallows the rest of the file into one value.
+    if ends_in_lines && !text.trim_ascii_end().ends_with(b"\"") {
+        return Err(Error::input("a quoted value is never closed")
+            .at(place(
+                lines.len() - 1,
+                lines.last().copied().unwrap_or_default(),
+            ))
+            .hint("close the double quote, or double it if it is part of the value"));
+    }
     let rows = lines.len();
     assemble(
         RawTable {
@@ -94,22 +107,6 @@ fn not_utf8(place: &str) -> Error {
     Error::input("the text is not UTF-8").at(place).hint(
         "convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8 OLD.csv > NEW.csv",
     )
-}
-
-/// A quote that is never closed swallows the rest of the file into one value.
-fn refuse_open_quote(text: &[u8], last: &csv::ByteRecord, lines: &[u64]) -> Result<()> {
-    let swallowed = last
-        .iter()
-        .next_back()
-        .is_some_and(|field| field.contains(&b'\n'));
-    let closed = text.trim_ascii_end().ends_with(b"\"");
-    if swallowed && !closed {
-        let row = lines.len().saturating_sub(1);
-        return Err(Error::input("a quoted value is never closed")
-            .at(place(row, lines.last().copied().unwrap_or_default()))
-            .hint("close the double quote, or double it if it is part of the value"));
-    }
-    Ok(())
 }
 
 /// The delimiter that the header uses most, outside quotes; a comma where it has none.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::table::{Body, MISSING, Table, Values};
@@ -133,7 +133,7 @@ impl Scale {
         }
         let count = count as f64;
         let mean = sum / count;
-        // The second sum takes out what rounding left in the mean.
+        // The sum of the deviations says what rounding left in the mean.
         let (mut squares, mut rest) = (0.0, 0.0);
         for value in values {
             let deviation = value - mean;
@@ -141,7 +141,10 @@ impl Scale {
             rest += deviation;
         }
         let sd = ((squares - rest * rest / count) / count).max(0.0).sqrt();
-        Some(Self { mean, sd })
+        Some(Self {
+            mean: mean + rest / count,
+            sd,
+        })
     }
 
     fn apply(self, value: f64, scaling: Scaling) -> f32 {
@@ -217,7 +220,7 @@ impl Encoding {
                     None
                 } else {
                     Some(learn_dense(
-                        values.view(),
+                        values,
                         names,
                         reference_rows,
                         options,
@@ -352,7 +355,7 @@ impl Encoding {
                     ))
                     .at(&table.name));
                 }
-                self.encode_dense(values.view(), scales.as_deref(), &mut features);
+                self.encode_dense(values, scales.as_deref(), &mut features);
             }
             _ => {
                 return Err(Error::input(
@@ -362,7 +365,7 @@ impl Encoding {
                 .hint("give both files in the same format"));
             }
         }
-        refuse_overflow(table, &schema, features.view())?;
+        refuse_overflow(table, &schema, &features)?;
         Ok(Dataset {
             features,
             labels,
@@ -531,18 +534,28 @@ impl Encoding {
                 }
                 Ok(levels.len() + usize::from(*pooled) + usize::from(*missing))
             }
-            (Code::Numeric { .. }, Values::Categorical { codes, levels }) => {
-                // A column without any value has no type: it is missing throughout.
-                let row = codes.iter().position(|&code| code != MISSING).unwrap_or(0);
-                Err(Error::input(format!(
-                    "`{}` is not a number, and the encoding was learnt from numbers",
-                    levels
-                        .get(codes.get(row).map_or(0, |&code| code as usize))
-                        .map_or("", String::as_str)
-                ))
-                .at(format!("{}, column `{name}`", place(table, row))))
+            // A column without any value has no type of its own.
+            (_, Values::Categorical { codes, levels }) => {
+                match codes.iter().position(|&code| code != MISSING) {
+                    None => {
+                        let missing = Values::Numeric(vec![f64::NAN; codes.len()]);
+                        self.encode_column(table, plan, &missing, features, start)
+                    }
+                    Some(row) => Err(Error::input(format!(
+                        "`{}` is not a number, and the encoding was learnt from numbers",
+                        levels[codes[row] as usize]
+                    ))
+                    .at(format!("{}, column `{name}`", place(table, row)))),
+                }
             }
-            (Code::Levels { .. }, Values::Numeric(_)) => Err(Error::input(
+            (_, Values::Numeric(values)) if values.iter().all(|value| value.is_nan()) => {
+                let missing = Values::Categorical {
+                    codes: vec![MISSING; values.len()],
+                    levels: Vec::new(),
+                };
+                self.encode_column(table, plan, &missing, features, start)
+            }
+            (_, Values::Numeric(_)) => Err(Error::input(
                 "the column holds numbers, and the encoding was learnt from categories",
             )
             .at(format!("{}, column `{name}`", table.name))
@@ -552,7 +565,7 @@ impl Encoding {
 
     fn encode_dense(
         &self,
-        values: ArrayView2<'_, f32>,
+        values: &Array2<f32>,
         scales: Option<&[Scale]>,
         features: &mut Array2<f32>,
     ) {
@@ -678,7 +691,7 @@ fn learn_levels(
 }
 
 fn learn_dense(
-    values: ArrayView2<'_, f32>,
+    values: &Array2<f32>,
     names: &[String],
     rows: &[u32],
     options: &EncodingOptions,
@@ -707,7 +720,7 @@ fn learn_dense(
     Ok(scales)
 }
 
-fn refuse_overflow(table: &Table, schema: &Schema, features: ArrayView2<'_, f32>) -> Result<()> {
+fn refuse_overflow(table: &Table, schema: &Schema, features: &Array2<f32>) -> Result<()> {
     if let Some(((row, feature), value)) = features
         .indexed_iter()
         .find(|(_, value)| !value.is_finite())

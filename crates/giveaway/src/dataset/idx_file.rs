@@ -141,27 +141,20 @@ pub(super) fn parse(content: &[u8]) -> Result<Array> {
             .collect()
     };
     let elements = match code {
-        0x08 => Elements::Real {
-            values: body.iter().map(|&byte| f64::from(byte)).collect(),
-            bytes: true,
-        },
+        0x08 => Elements::Bytes(body.to_vec()),
         0x09 => Elements::Whole(whole(1)),
         0x0b => Elements::Whole(whole(2)),
         0x0c => Elements::Whole(whole(4)),
-        0x0d => Elements::Real {
-            values: body
-                .chunks_exact(4)
+        0x0d => Elements::Real(
+            body.chunks_exact(4)
                 .map(|b| f64::from(f32::from_be_bytes([b[0], b[1], b[2], b[3]])))
                 .collect(),
-            bytes: false,
-        },
-        _ => Elements::Real {
-            values: body
-                .chunks_exact(8)
+        ),
+        _ => Elements::Real(
+            body.chunks_exact(8)
                 .map(|b| f64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
                 .collect(),
-            bytes: false,
-        },
+        ),
     };
     Ok(Array { shape, elements })
 }

@@ -25,6 +25,7 @@ pub mod encoding;
 mod idx_file;
 pub mod matrix;
 mod parquet_file;
+mod parquet_footer;
 mod parquet_pages;
 pub mod shipped;
 pub mod table;

@@ -16,12 +16,15 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::{ColumnDescriptor, Type};
 
 use super::assemble::{Interner, RawColumn, RawTable, RawValues, assemble};
+use super::parquet_footer;
 use super::parquet_pages::Pages;
 use super::table::{Table, TableOptions};
 use crate::{Error, Result};
 
 /// Records that are decoded at a time.
 const BATCH: usize = 16_384;
+/// Lists that are decoded at a time: each may have thousands of values.
+const LIST_BATCH: usize = 512;
 
 /// More values than this for each byte of the file is no table but a trap: it would be a
 /// sixty-fourth of a byte for a value. Small files are let off.
@@ -35,7 +38,7 @@ pub(super) fn read(
     hash: blake3::Hash,
     options: &TableOptions,
 ) -> Result<Table> {
-    let (columns, rows) = guarded(|| read_columns(Bytes::from(content), options))?;
+    let (columns, rows) = guarded(|| read_columns(&Bytes::from(content), options))?;
     assemble(
         RawTable {
             name,
@@ -77,15 +80,13 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     outcome.unwrap_or_else(|_| Err(damaged("its contents contradict each other")))
 }
 
-fn damaged(what: impl std::fmt::Display) -> Error {
+pub(super) fn damaged(what: impl std::fmt::Display) -> Error {
     Error::input(format!("the Parquet file is damaged: {what}"))
         .hint("copy or download the file again, or write it anew")
 }
 
-fn read_columns(file: Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>, usize)> {
-    if !file.ends_with(b"PAR1") {
-        return Err(damaged("its end is missing (it does not end with PAR1)"));
-    }
+fn read_columns(file: &Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>, usize)> {
+    parquet_footer::check(file)?;
     let reader = SerializedFileReader::new(file.clone()).map_err(damaged)?;
     let metadata = reader.metadata();
     let rows = checked_rows(metadata, file.len() as u64)?;
@@ -104,8 +105,8 @@ fn read_columns(file: Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>, 
             });
         } else {
             let values = match shape {
-                Shape::Scalar => read_scalar(&file, metadata, leaf),
-                Shape::List => read_list(&file, metadata, leaf, rows),
+                Shape::Scalar => read_scalar(file, metadata, leaf),
+                Shape::List => read_list(file, metadata, leaf, rows),
                 Shape::Nested => Err(Error::input("nested values cannot be read").hint(format!(
                     "leave the column out with --drop {name}, or spread it over columns of its own"
                 ))),
@@ -330,14 +331,10 @@ fn read_scalar(file: &Bytes, metadata: &ParquetMetaData, leaf: usize) -> Result<
     let mut sink = match meaning {
         Meaning::Text | Meaning::Boolean => Sink::Text(Interner::default()),
         Meaning::Signed | Meaning::Unsigned32 => Sink::Integer(Vec::new()),
-        Meaning::Unsigned64 => {
-            if fits_signed(metadata, leaf) {
-                Sink::Integer(Vec::new())
-            } else {
-                Sink::Float(Vec::new())
-            }
+        Meaning::Unsigned64 if fits_signed(metadata, leaf) => Sink::Integer(Vec::new()),
+        Meaning::Unsigned64 | Meaning::Float | Meaning::Half | Meaning::Decimal(_) => {
+            Sink::Float(Vec::new())
         }
-        Meaning::Float | Meaning::Half | Meaning::Decimal(_) => Sink::Float(Vec::new()),
     };
     for group in 0..metadata.num_row_groups() {
         read_scalar_chunk(file, metadata, group, leaf, meaning, &mut sink)?;
@@ -401,7 +398,7 @@ fn read_scalar_chunk(
         }),
         ColumnReader::Int32ColumnReader(reader) => drain(reader, sink, |&value, sink| {
             match meaning {
-                Meaning::Decimal(scale) => sink.float(decimal(f64::from(value), scale)),
+                Meaning::Decimal(scale) => sink.float(decimal(i128::from(value), scale)),
                 Meaning::Unsigned32 => sink.integer(i64::from(value.cast_unsigned())),
                 _ => sink.integer(i64::from(value)),
             }
@@ -409,7 +406,7 @@ fn read_scalar_chunk(
         }),
         ColumnReader::Int64ColumnReader(reader) => drain(reader, sink, |&value, sink| {
             match meaning {
-                Meaning::Decimal(scale) => sink.float(decimal(value as f64, scale)),
+                Meaning::Decimal(scale) => sink.float(decimal(i128::from(value), scale)),
                 Meaning::Unsigned64 if matches!(sink, Sink::Float(_)) => {
                     sink.float(value.cast_unsigned() as f64);
                 }
@@ -452,7 +449,7 @@ fn bytes_value(
     utf8: &impl Fn(&[u8], &mut Sink) -> Result<()>,
 ) -> Result<()> {
     match meaning {
-        Meaning::Decimal(scale) => sink.float(decimal(big_endian(bytes), scale)),
+        Meaning::Decimal(scale) => sink.float(decimal(big_endian(bytes)?, scale)),
         Meaning::Half => match bytes {
             [low, high] => sink.float(half(u16::from_le_bytes([*low, *high]))),
             _ => return Err(damaged("a 16-bit number has another length")),
@@ -462,25 +459,30 @@ fn bytes_value(
     Ok(())
 }
 
-/// A decimal as the nearest double: dividing by an exact power of ten rounds once.
-fn decimal(unscaled: f64, scale: i32) -> f64 {
-    unscaled / 10_f64.powi(scale)
+/// A decimal as the nearest double.
+fn decimal(unscaled: i128, scale: i32) -> f64 {
+    const EXACT: u128 = 1 << 53;
+    if unscaled.unsigned_abs() <= EXACT && (0..=22).contains(&scale) {
+        // Both are exact, so that the division rounds once.
+        return unscaled as f64 / 10_f64.powi(scale);
+    }
+    format!("{unscaled}e{}", -i64::from(scale))
+        .parse()
+        .unwrap_or(f64::NAN)
 }
 
-/// A signed big-endian whole number of any length, as a double.
-fn big_endian(bytes: &[u8]) -> f64 {
-    if bytes.len() <= 16 {
-        let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-        let mut whole = [if negative { 0xff } else { 0 }; 16];
-        whole[16 - bytes.len()..].copy_from_slice(bytes);
-        return i128::from_be_bytes(whole) as f64;
-    }
-    let start = bytes
-        .first()
-        .map_or(0.0, |&byte| f64::from(byte.cast_signed()));
-    bytes[1..]
-        .iter()
-        .fold(start, |sum, &byte| sum * 256.0 + f64::from(byte))
+/// A signed big-endian whole number of 16 bytes at most, which is 38 digits.
+fn big_endian(bytes: &[u8]) -> Result<i128> {
+    let mut whole = [match bytes.first() {
+        Some(0x80..) => 0xff,
+        _ => 0,
+    }; 16];
+    let start = whole
+        .len()
+        .checked_sub(bytes.len())
+        .ok_or_else(|| damaged("a decimal has more than 38 digits"))?;
+    whole[start..].copy_from_slice(bytes);
+    Ok(i128::from_be_bytes(whole))
 }
 
 /// An IEEE 754 number of 16 bits.
@@ -490,7 +492,7 @@ pub(super) fn half(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3ff);
     match exponent {
         0 => sign * fraction * 2_f64.powi(-24),
-        31 if bits & 0x3ff == 0 => sign * f64::INFINITY,
+        31 if fraction == 0.0 => sign * f64::INFINITY,
         31 => f64::NAN,
         _ => sign * (1.0 + fraction / 1024.0) * 2_f64.powi(exponent - 15),
     }
@@ -557,17 +559,17 @@ fn read_list(
         match open_chunk(file, metadata, group, leaf)? {
             ColumnReader::Int32ColumnReader(reader) => {
                 list.drain(reader, |&value| match meaning {
-                    Meaning::Decimal(scale) => decimal(f64::from(value), scale),
+                    Meaning::Decimal(scale) => decimal(i128::from(value), scale),
                     Meaning::Unsigned32 => f64::from(value.cast_unsigned()),
                     _ => f64::from(value),
-                })?
+                })?;
             }
             ColumnReader::Int64ColumnReader(reader) => {
                 list.drain(reader, |&value| match meaning {
-                    Meaning::Decimal(scale) => decimal(value as f64, scale),
+                    Meaning::Decimal(scale) => decimal(i128::from(value), scale),
                     Meaning::Unsigned64 => value.cast_unsigned() as f64,
                     _ => value as f64,
-                })?
+                })?;
             }
             ColumnReader::FloatColumnReader(reader) => {
                 list.drain(reader, |&value| f64::from(value))?;
@@ -620,7 +622,7 @@ impl Lists {
             values.clear();
             let (records, ..) = reader
                 .read_records(
-                    BATCH,
+                    LIST_BATCH,
                     Some(&mut definition),
                     Some(&mut repetition),
                     &mut values,

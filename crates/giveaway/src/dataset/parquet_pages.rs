@@ -28,6 +28,8 @@ pub(super) struct Pages {
     values_left: u64,
     /// The fewest bytes that a plainly stored value takes.
     plain_bytes: u64,
+    /// The highest repetition and definition levels.
+    levels: (i16, i16),
 }
 
 impl Pages {
@@ -50,6 +52,10 @@ impl Pages {
             zstd,
             budget: u64::try_from(chunk.uncompressed_size()).unwrap_or_default(),
             values_left: u64::try_from(chunk.num_values()).unwrap_or_default(),
+            levels: (
+                chunk.column_descr().max_rep_level(),
+                chunk.column_descr().max_def_level(),
+            ),
             plain_bytes: match chunk.column_type() {
                 PhysicalType::BOOLEAN => 0,
                 PhysicalType::INT32 | PhysicalType::FLOAT | PhysicalType::BYTE_ARRAY => 4,
@@ -60,36 +66,6 @@ impl Pages {
                 }
             },
         })
-    }
-
-    /// Decompresses what follows the first `stored` bytes, which are kept as they are.
-    fn inflate(&mut self, buffer: &Bytes, stored: usize) -> Result<Bytes> {
-        if stored > buffer.len() {
-            return Err(damaged("the levels of a page are longer than the page"));
-        }
-        let (head, compressed) = buffer.split_at(stored);
-        let mut page = head.to_vec();
-        // Frames may follow one another; an empty rest is a page without values.
-        let mut rest = compressed;
-        while !rest.is_empty() {
-            let limit = self.budget.min(LARGEST_PAGE) + 1;
-            let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
-                .map_err(|error| damaged(&format!("zstd: {error}")))?;
-            let before = page.len();
-            decoder
-                .by_ref()
-                .take(limit)
-                .read_to_end(&mut page)
-                .map_err(|error| damaged(&format!("zstd: {error}")))?;
-            let produced = (page.len() - before) as u64;
-            if produced >= limit {
-                return Err(damaged(
-                    "a page is larger than the file declares, or than 1 GiB",
-                ));
-            }
-            self.budget -= produced;
-        }
-        Ok(page.into())
     }
 
     fn check(&mut self, page: &Page) -> Result<()> {
@@ -104,7 +80,7 @@ impl Pages {
             .values_left
             .checked_sub(values)
             .ok_or_else(|| damaged("the pages hold more values than the file declares"))?;
-        check_deltas(page, values)
+        check_deltas(page, self.levels)
     }
 }
 
@@ -124,7 +100,7 @@ impl PageReader for Pages {
         if self.zstd {
             match &mut page {
                 Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
-                    *buf = self.inflate(buf, 0)?;
+                    *buf = inflate(buf, 0, &mut self.budget)?;
                 }
                 Page::DataPageV2 {
                     buf,
@@ -136,7 +112,7 @@ impl PageReader for Pages {
                     // In these pages the levels at the head are never compressed.
                     if *is_compressed {
                         let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
-                        *buf = self.inflate(buf, levels)?;
+                        *buf = inflate(buf, levels, &mut self.budget)?;
                     }
                 }
             }
@@ -154,21 +130,196 @@ impl PageReader for Pages {
     }
 }
 
+/// Decompresses what follows the first `stored` bytes, which are kept as they are.
+/// What comes out is taken from the budget, and at most that.
+fn inflate(buffer: &Bytes, stored: usize, budget: &mut u64) -> Result<Bytes> {
+    if stored > buffer.len() {
+        return Err(damaged("the levels of a page are longer than the page"));
+    }
+    let (head, compressed) = buffer.split_at(stored);
+    let mut page = head.to_vec();
+    // Frames may follow one another; an empty rest is a page without values.
+    let mut rest = compressed;
+    while !rest.is_empty() {
+        let limit = (*budget).min(LARGEST_PAGE) + 1;
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
+            .map_err(|error| damaged(&format!("zstd: {error}")))?;
+        let before = page.len();
+        decoder
+            .by_ref()
+            .take(limit)
+            .read_to_end(&mut page)
+            .map_err(|error| damaged(&format!("zstd: {error}")))?;
+        let produced = (page.len() - before) as u64;
+        if produced >= limit {
+            return Err(damaged(
+                "a page is larger than the file declares, or than 1 GiB",
+            ));
+        }
+        *budget -= produced;
+    }
+    Ok(page.into())
+}
+
 fn damaged(what: &str) -> ParquetError {
     ParquetError::General(what.to_owned())
 }
 
 /// Refuses delta-encoded pages that declare more values than the page has, since the crate
 /// reserves room for as many as they declare.
-fn check_deltas(page: &Page, values: u64) -> Result<()> {
+fn check_deltas(page: &Page, (repetition, definition): (i16, i16)) -> Result<()> {
+    let encoding = page.encoding();
     if !matches!(
-        page.encoding(),
+        encoding,
         Encoding::DELTA_BINARY_PACKED
             | Encoding::DELTA_LENGTH_BYTE_ARRAY
             | Encoding::DELTA_BYTE_ARRAY
     ) {
         return Ok(());
     }
-    let _ = values;
+    let mut deltas = Deltas {
+        rest: page.buffer(),
+    };
+    match page {
+        Page::DataPageV2 {
+            def_levels_byte_len,
+            rep_levels_byte_len,
+            ..
+        } => deltas.bytes(u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len))?,
+        _ => {
+            // In these pages the length of the levels stands before them.
+            for level in [repetition, definition] {
+                if level > 0 {
+                    let length = deltas.length()?;
+                    deltas.bytes(length)?;
+                }
+            }
+        }
+    }
+    let values = u64::from(page.num_values());
+    // A page of missing values only has nothing after its levels.
+    if deltas.rest.is_empty() {
+        return Ok(());
+    }
+    deltas.run(values)?;
+    if encoding == Encoding::DELTA_BYTE_ARRAY {
+        deltas.run(values)?;
+    }
     Ok(())
+}
+
+/// Walks over runs of delta-encoded numbers without decoding them.
+struct Deltas<'a> {
+    rest: &'a [u8],
+}
+
+impl Deltas<'_> {
+    fn bytes(&mut self, count: u64) -> Result<()> {
+        self.rest = usize::try_from(count)
+            .ok()
+            .and_then(|count| self.rest.get(count..))
+            .ok_or_else(|| damaged("a page is cut off"))?;
+        Ok(())
+    }
+
+    fn length(&mut self) -> Result<u64> {
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<4>()
+            .ok_or_else(|| damaged("a page is cut off"))?;
+        self.rest = rest;
+        Ok(u64::from(u32::from_le_bytes(*head)))
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self
+                .rest
+                .split_first()
+                .ok_or_else(|| damaged("a page is cut off"))?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(damaged("a number is too long"))
+    }
+
+    /// One run: block size, blocks' parts, count, first value, then blocks of differences.
+    fn run(&mut self, most: u64) -> Result<()> {
+        const LARGEST_BLOCK: u64 = 1 << 20;
+        let (block, parts, count) = (self.number()?, self.number()?, self.number()?);
+        self.number()?;
+        if count > most {
+            return Err(damaged("a page declares more values than it has"));
+        }
+        if block > LARGEST_BLOCK || parts == 0 || parts > block || block % parts != 0 {
+            return Err(damaged("a page has blocks of an impossible size"));
+        }
+        let part = block / parts;
+        let mut left = count.saturating_sub(1);
+        while left > 0 {
+            self.number()?;
+            let widths = self
+                .rest
+                .get(..parts as usize)
+                .ok_or_else(|| damaged("a page is cut off"))?
+                .to_vec();
+            self.bytes(parts)?;
+            for width in widths {
+                if left == 0 {
+                    break;
+                }
+                self.bytes(part * u64::from(width) / 8)?;
+                left = left.saturating_sub(part);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    #[test]
+    fn what_a_page_expands_to_is_bounded_by_the_declared_size() {
+        let zeros = vec![0_u8; 5_000_000];
+        let mut stored = b"levels".to_vec();
+        stored.extend(compress_to_vec(zeros.as_slice(), CompressionLevel::Fastest));
+        let stored = Bytes::from(stored);
+        let mut budget = 5_000_000;
+        let page = inflate(&stored, 6, &mut budget).unwrap();
+        assert_eq!(
+            (page.len(), &page[..6], budget),
+            (5_000_006, &b"levels"[..], 0)
+        );
+        let error = inflate(&stored, 6, &mut 4_999_999).unwrap_err();
+        assert!(error.to_string().contains("larger than the file declares"));
+        assert!(inflate(&stored, stored.len() + 1, &mut 10).is_err());
+        // A page of missing values has nothing after its levels.
+        assert_eq!(
+            inflate(&stored.slice(..6), 6, &mut 0).unwrap(),
+            b"levels"[..]
+        );
+    }
+
+    #[test]
+    fn runs_of_deltas_may_not_declare_more_values_than_the_page() {
+        // Blocks of 128 in 4 parts; 5 values; first 0; smallest difference 1; no bits needed.
+        let run = [0x80, 0x01, 4, 5, 0, 2, 0, 0, 0, 0, 9];
+        let mut deltas = Deltas { rest: &run };
+        deltas.run(5).unwrap();
+        assert_eq!(deltas.rest, [9]);
+        assert!(Deltas { rest: &run }.run(4).is_err());
+        // A count of 2^62 or so.
+        let hostile = [
+            0x80, 0x01, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0,
+        ];
+        assert!(Deltas { rest: &hostile }.run(1000).is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! Zip archives as NumPy writes them: members stored or deflated, found by the directory at the end.
+//! Zip archives as `NumPy` writes them: members stored or deflated, found by the directory at the end.
 
 use std::collections::BTreeMap;
 use std::io::Read;
