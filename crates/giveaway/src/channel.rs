@@ -53,7 +53,7 @@ impl Channel {
     /// do) are probabilities. If every number is a multiple of 10^-d for some d of at
     /// most 6, the outputs are taken as rounded to the smallest such d.
     #[must_use]
-    pub fn detect(outputs: ndarray::ArrayView2<'_, f32>) -> Self {
+    pub fn detect(outputs: &ndarray::Array2<f32>) -> Self {
         let decimals = (0..=6u8).find(|&decimals| {
             let scale = 10f64.powi(i32::from(decimals));
             outputs.iter().all(|&x| {
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn rounding_is_detected_and_applied_to_reference_outputs() {
         let rounded = array![[0.1f32, 0.9], [0.37, 0.63]];
-        let channel = Channel::detect(rounded.view());
+        let channel = Channel::detect(&rounded);
         assert_eq!(
             channel,
             Channel {
@@ -236,10 +236,10 @@ mod tests {
     #[test]
     fn plain_outputs_are_not_taken_as_rounded() {
         let logits = array![[0.123_456_78f32, -3.2], [1.7, 0.3]];
-        assert_eq!(Channel::detect(logits.view()), Channel::default());
+        assert_eq!(Channel::detect(&logits), Channel::default());
         let probabilities = array![[0.123_456_78f32, 0.876_543_2]];
         assert_eq!(
-            Channel::detect(probabilities.view()),
+            Channel::detect(&probabilities),
             Channel {
                 kind: OutputKind::Probabilities,
                 decimals: None

@@ -85,7 +85,7 @@ impl Membership {
                     let mut order = eligible.to_vec();
                     Stream::new(seed, "membership", pair as u64).shuffle(&mut order);
                     // Of an odd number the larger half goes to the first and the second in turn.
-                    let cut = (order.len() + pair % 2) / 2;
+                    let cut = usize::midpoint(order.len(), pair % 2);
                     let complement = order.split_off(cut);
                     for mut half in [order, complement] {
                         half.sort_unstable();

@@ -115,6 +115,9 @@ impl ModelSignals {
     }
 }
 
+/// Models whose outputs are held at a time.
+const AT_ONCE: usize = 16;
+
 impl Signals {
     /// Reads every model's outputs through `read` and keeps the signals.
     ///
@@ -134,8 +137,6 @@ impl Signals {
             scaled_logit: vec![0.0; units.len() * models],
             accuracies: Vec::with_capacity(models),
         };
-        // So many at a time, so that memory does not hold all outputs at once.
-        const AT_ONCE: usize = 16;
         for first in (0..models).step_by(AT_ONCE) {
             let last = models.min(first + AT_ONCE);
             let chunk: Vec<ModelSignals> = (first..last)

@@ -81,7 +81,7 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
             outputs = outputs.select(ndarray::Axis(1), &order);
         }
     }
-    let mut channel = Channel::detect(outputs.view());
+    let mut channel = Channel::detect(&outputs);
     if let Some(kind) = kind {
         channel.kind = kind;
     }
@@ -120,13 +120,20 @@ pub fn read_members(path: &Path, table: &Table) -> Result<Vec<bool>> {
 fn members_from_array(path: &Path, records: usize) -> Result<Vec<bool>> {
     let read = matrix::read(path)?.values;
     let values: Vec<f32> = read.iter().copied().collect();
-    if values.len() == records && values.iter().all(|&v| v == 0.0 || v == 1.0) {
-        return Ok(values.iter().map(|&v| v == 1.0).collect());
+    let bit = |value: f32| {
+        [0.0f32, 1.0]
+            .iter()
+            .position(|b| b.to_bits() == value.to_bits())
+    };
+    if values.len() == records
+        && let Some(mask) = values.iter().map(|&v| Some(bit(v)? == 1)).collect()
+    {
+        return Ok(mask);
     }
     let mut members = vec![false; records];
     for (position, &value) in values.iter().enumerate() {
         let place = format!("entry {position}");
-        if value.fract() != 0.0 || value < 0.0 || value as usize >= records {
+        if value.fract().abs() > 0.0 || value < 0.0 || value.is_nan() || value as usize >= records {
             return Err(
                 Error::input(format!("{value} is not the number of a record"))
                     .at(place)

@@ -1,6 +1,6 @@
 //! Direct inference (after Long et al. 2018): a hypothesis test per record.
 //!
-//! Null hypothesis H_out: the record is not in the target's training set. Under it the
+//! Null hypothesis `H_out`: the record is not in the target's training set. Under it the
 //! target's loss on the record is distributed as the losses of the reference models for
 //! which the record is OUT. A loss far to the left of them is evidence of membership.
 //!
@@ -94,7 +94,7 @@ pub struct DirectInference<'a> {
 ///
 /// When a reference model plays the target it leaves the references, and its complement
 /// with it. Exactly one of the two is an OUT model of each unit, so every unit loses one,
-/// whatever its membership: the floor 1/(k_out + 1) tells nothing.
+/// whatever its membership: the floor `1/(k_out + 1)` tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
     /// The real target: no reference model leaves.
@@ -218,21 +218,20 @@ impl<'a> DirectInference<'a> {
         let sample = &self.samples[position];
         let unit = self.candidates[position] as usize;
         let leaves = if self.membership.is_in(model, unit) {
-            match self.membership.complement(model) {
-                Some(complement) => complement as u32,
+            if let Some(complement) = self.membership.complement(model) {
+                complement as u32
+            } else {
                 // No complement: some other OUT model leaves, another for each target and
                 // unit, so that members do not keep one model more than non-members.
-                None => {
-                    let count = sample.models.len();
-                    if count == 0 {
-                        return None;
-                    }
-                    let seed = (model as u64) << 32 | unit as u64;
-                    let pick = giveaway_stats::random::derive_seed(seed, "leaves in place", 0);
-                    let mut models = sample.models.clone();
-                    models.sort_unstable();
-                    models[(pick % count as u64) as usize]
+                let count = sample.models.len();
+                if count == 0 {
+                    return None;
                 }
+                let seed = (model as u64) << 32 | unit as u64;
+                let pick = giveaway_stats::random::derive_seed(seed, "leaves in place", 0);
+                let mut models = sample.models.clone();
+                models.sort_unstable();
+                models[(pick % count as u64) as usize]
             }
         } else {
             model as u32

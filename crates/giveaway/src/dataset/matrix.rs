@@ -46,7 +46,8 @@ fn from_npy(bytes: &[u8]) -> Result<Matrix> {
         }
     };
     let values = match array.elements {
-        Elements::Real { values, .. } => values.into_iter().map(|v| v as f32).collect(),
+        Elements::Real(values) => values.into_iter().map(|v| v as f32).collect(),
+        Elements::Bytes(values) => values.into_iter().map(f32::from).collect(),
         Elements::Whole(values) => values.into_iter().map(|v| v as f32).collect(),
         Elements::Text(_) => {
             return Err(Error::input("an array of texts").hint("give an array of numbers"));

@@ -53,7 +53,7 @@ pub(super) fn read(
 
 /// Reads the columns of a Parquet file that lies in memory, whatever they mean.
 pub(super) fn read_raw(content: Vec<u8>) -> Result<(Vec<RawColumn>, usize)> {
-    guarded(|| read_columns(Bytes::from(content), &TableOptions::default()))
+    guarded(|| read_columns(&Bytes::from(content), &TableOptions::default()))
 }
 
 thread_local! {

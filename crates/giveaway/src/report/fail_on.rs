@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Audit;
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, LOW_RATES};
 use crate::select::Rule;
 
 /// A condition on a figure of the result.
@@ -25,7 +25,8 @@ enum Figure {
     Auc,
     Advantage,
     Precision,
-    TruePositiveRate(f64),
+    /// By its place among [`LOW_RATES`].
+    TruePositiveRate(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,13 +93,16 @@ impl Condition {
                 .strip_prefix("tpr@")
                 .and_then(|rate| rate.parse::<f64>().ok())
             {
-                Some(rate) if crate::evaluate::LOW_RATES.contains(&rate) => {
-                    Figure::TruePositiveRate(rate)
-                }
                 Some(rate) => {
-                    return Err(wrong(format!(
-                        "a true-positive rate at {rate} is not computed, only at .1, .01, .001 and .0001"
-                    )));
+                    if let Some(index) =
+                        LOW_RATES.iter().position(|r| r.to_bits() == rate.to_bits())
+                    {
+                        Figure::TruePositiveRate(index)
+                    } else {
+                        return Err(wrong(format!(
+                            "a true-positive rate at {rate} is not computed, only at .1, .01, .001 and .0001"
+                        )));
+                    }
                 }
                 None => return Err(wrong(format!("there is no figure {other:?}"))),
             },
@@ -154,12 +158,11 @@ impl Condition {
                     .precision
                     .value
             }
-            Figure::TruePositiveRate(rate) => {
+            Figure::TruePositiveRate(index) => {
                 find(Rule::All)?
                     .ranking
                     .at_rates
-                    .iter()
-                    .find(|r| r.false_positive_rate == rate)?
+                    .get(index)?
                     .true_positive_rate
                     .value
             }
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn conditions_are_read() {
         let condition = Condition::parse("recipe.tpr@0.01 >= .05").unwrap();
-        assert_eq!(condition.figure, Figure::TruePositiveRate(0.01));
+        assert_eq!(condition.figure, Figure::TruePositiveRate(1));
         assert!(condition.recipe);
         assert_eq!(condition.comparison, Comparison::AtLeast);
         assert!((condition.threshold - 0.05).abs() < 1e-15);

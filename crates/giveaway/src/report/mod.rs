@@ -155,9 +155,9 @@ pub struct TestSummary {
     pub testing_models: usize,
     /// Smallest and largest number of OUT models of a tested unit.
     pub models_out: [usize; 2],
-    /// Smallest p-value of the rank-based nulls: 1/(k_out + 1).
+    /// Smallest p-value of the rank-based nulls: `1/(k_out + 1)`.
     pub floor: f64,
-    /// Fewest discoveries that the rank-based nulls allow at this rate (R_min).
+    /// Fewest discoveries that the rank-based nulls allow at this rate (`R_min`).
     pub minimum_discoveries: usize,
     /// OUT models that would allow the rank-based nulls 1, 10 and 1 % discoveries.
     pub models_out_needed: Vec<ModelsNeeded>,

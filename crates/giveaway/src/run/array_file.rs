@@ -13,17 +13,11 @@ use crate::error::{Error, Result};
 
 /// The NPY header, format 1.0, padded so that the data start at a multiple of 64.
 fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
-    let mut dimensions = String::new();
-    for length in shape {
-        dimensions.push_str(&format!("{length}, "));
-    }
+    let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
     let mut text = format!(
-        "{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({}), }}",
-        if shape.len() == 1 {
-            dimensions.trim_end()
-        } else {
-            dimensions.trim_end_matches(", ")
-        }
+        "{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({}{}), }}",
+        lengths.join(", "),
+        if shape.len() == 1 { "," } else { "" }
     );
     while (10 + text.len() + 1) % 64 != 0 {
         text.push(' ');

@@ -267,13 +267,13 @@ fn select(
             }
         }
     }
-    let vulnerability =
-        |rule: Rule, candidates: &[u32], half: usize, found: Option<&Neighbours>| match (
-            rule, found,
-        ) {
-            (Rule::Neighbours, Some(found)) => Ok(neighbour_vulnerability(found)),
-            _ => loss_vulnerability(rule, signals, membership, candidates, halves[half].clone()),
-        };
+    let vulnerability = |rule: Rule,
+                         candidates: &[u32],
+                         half: usize,
+                         found: Option<&Neighbours>| match (rule, found) {
+        (Rule::Neighbours, Some(found)) => Ok(neighbour_vulnerability(found)),
+        _ => loss_vulnerability(rule, signals, membership, candidates, halves[half].clone()),
+    };
     let mut for_target = Vec::new();
     let mut for_evaluation = Vec::new();
     let mut alpha = None;
