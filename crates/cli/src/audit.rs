@@ -1,5 +1,6 @@
 //! `giveaway audit` and `giveaway data`.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use giveaway::error::{Error, Result};
@@ -73,14 +74,16 @@ pub(crate) fn list_shipped(json: bool) -> Result<ExitCode> {
             .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
         format!("{json}\n")
     } else {
-        all.iter()
-            .map(|s| {
-                format!(
-                    "{}\n  {}\n  {} records, {} columns, label {}\n  {}\n  {}\n  changes: {}\n",
-                    s.name, s.title, s.records, s.columns, s.label, s.source, s.licence, s.changes
-                )
-            })
-            .collect()
+        let mut text = String::new();
+        for s in all {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "{}\n  {}\n  {} records, {} columns, label {}\n  {}\n  {}\n  changes: {}",
+                s.name, s.title, s.records, s.columns, s.label, s.source, s.licence, s.changes
+            );
+        }
+        text
     };
     print_data(&text)?;
     Ok(ExitCode::from(exit_code::DONE))

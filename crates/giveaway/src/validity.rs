@@ -17,10 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Body, Dataset, Table, Values, exact_duplicates};
 use crate::error::{Error, Result};
+use crate::evaluate::{Decision, Evaluation};
 use crate::units::Units;
 
 /// Chance of failing a sound set-up that each statistical check allows itself.
 const FALSE_ALARM: f64 = 0.001;
+
+/// Parts into which the blind baseline cuts the units.
+const FOLDS: usize = 5;
 
 /// Units that the blind baseline looks at, at most.
 const BLIND_UNITS: usize = 20_000;
@@ -77,7 +81,6 @@ pub fn blind_baseline(
     seed: u64,
 ) -> Result<Check> {
     const NAME: &str = "blind baseline";
-    const FOLDS: usize = 5;
     let unavailable = |why: &str| Ok(Check::new(NAME, Status::Unavailable, why.to_owned(), None));
     let mut known: Vec<(u32, bool)> = (0..units.len())
         .filter_map(|unit| Some((unit as u32, is_member[unit]?)))
@@ -94,6 +97,53 @@ pub fn blind_baseline(
         .map(|(position, &(unit, _))| (unit, position % FOLDS))
         .collect();
 
+    let fold_scores = scores_out_of_fold(dataset, units, is_member, &fold_of, seed)?;
+
+    // Within each fold, because models of different folds do not share a scale.
+    let (mut auc_sum, mut variance_sum, mut folds) = (0.0, 0.0, 0.0);
+    for scores in &fold_scores {
+        let values: Vec<f64> = scores.iter().map(|s| s.1).collect();
+        let membership: Vec<bool> = scores
+            .iter()
+            .map(|s| is_member[s.0 as usize] == Some(true))
+            .collect();
+        let m = membership.iter().filter(|&&member| member).count() as f64;
+        let n = membership.len() as f64 - m;
+        if let Ok(roc) = Roc::new(&values, &membership) {
+            auc_sum += roc.auc();
+            // variance of the Mann–Whitney statistic when the two groups do not differ
+            variance_sum += (m + n + 1.0) / (12.0 * m * n);
+            folds += 1.0;
+        }
+    }
+    let auc = auc_sum / folds;
+    let deviation = variance_sum.sqrt() / folds;
+    let p = normal_sf((auc - 0.5) / deviation);
+    let (status, finding) = if p < FALSE_ALARM {
+        (
+            Status::Failed,
+            format!(
+                "members can be told from non-members without the model (AUC {auc:.3}, p {p:.1e}): they differ in their features, so an attack's success is not leakage; audit members and non-members drawn from the same population"
+            ),
+        )
+    } else {
+        (
+            Status::Passed,
+            format!("members cannot be told from non-members without the model (AUC {auc:.3})"),
+        )
+    };
+    Ok(Check::new(NAME, status, finding, Some(auc)))
+}
+
+/// Scores each unit by a network that was trained to tell members from non-members on the
+/// other folds; returned fold by fold.
+fn scores_out_of_fold(
+    dataset: &Dataset,
+    units: &Units,
+    is_member: &[Option<bool>],
+    fold_of: &BTreeMap<u32, usize>,
+    seed: u64,
+) -> Result<Vec<Vec<(u32, f64)>>> {
     // Features and the class, one row per record of the units looked at.
     let rows: Vec<(u32, u32)> = fold_of
         .keys()
@@ -130,7 +180,7 @@ pub fn blind_baseline(
         schedule: Schedule::Constant,
         early_stopping: None,
     };
-    let fold_scores: Vec<Vec<(u32, f64)>> = (0..FOLDS)
+    (0..FOLDS)
         .into_par_iter()
         .map(|fold| {
             let training_rows: Vec<u32> = (0..rows.len() as u32)
@@ -154,42 +204,7 @@ pub fn blind_baseline(
                 .map(|(unit, (sum, count))| (unit, sum / count))
                 .collect())
         })
-        .collect::<Result<_>>()?;
-
-    // Within each fold, because models of different folds do not share a scale.
-    let (mut auc_sum, mut variance_sum, mut folds) = (0.0, 0.0, 0.0);
-    for scores in &fold_scores {
-        let values: Vec<f64> = scores.iter().map(|s| s.1).collect();
-        let membership: Vec<bool> = scores
-            .iter()
-            .map(|s| is_member[s.0 as usize] == Some(true))
-            .collect();
-        let m = membership.iter().filter(|&&member| member).count() as f64;
-        let n = membership.len() as f64 - m;
-        if let Ok(roc) = Roc::new(&values, &membership) {
-            auc_sum += roc.auc();
-            // variance of the Mann–Whitney statistic when the two groups do not differ
-            variance_sum += (m + n + 1.0) / (12.0 * m * n);
-            folds += 1.0;
-        }
-    }
-    let auc = auc_sum / folds;
-    let deviation = variance_sum.sqrt() / folds;
-    let p = normal_sf((auc - 0.5) / deviation);
-    let (status, finding) = if p < FALSE_ALARM {
-        (
-            Status::Failed,
-            format!(
-                "members can be told from non-members without the model (AUC {auc:.3}, p {p:.1e}): they differ in their features, so an attack's success is not leakage; audit members and non-members drawn from the same population"
-            ),
-        )
-    } else {
-        (
-            Status::Passed,
-            format!("members cannot be told from non-members without the model (AUC {auc:.3})"),
-        )
-    };
-    Ok(Check::new(NAME, status, finding, Some(auc)))
+        .collect()
 }
 
 /// Fit of the references to the target: are the p-values of known non-members uniform?
@@ -247,6 +262,60 @@ pub fn reference_fit(non_member_p_values: &[f64], misfit: &[f64]) -> Check {
                 "the target's non-members have p-values as uniform as those of the reference models (distance {distance:.2}, reference models up to {largest:.2})"
             ),
             Some(distance),
+        )
+    }
+}
+
+/// Calibration of the null: are tested non-members accused no more often than the test
+/// promises, when the reference models play the target?
+///
+/// Fails where the 95 % interval of a false-positive rate lies above its level, or that of
+/// the share of wrong accusations above the false discovery rate.
+#[must_use]
+pub fn calibration(pooled: &Evaluation) -> Check {
+    const NAME: &str = "calibration of the null";
+    let mut above = Vec::new();
+    let mut seen = Vec::new();
+    for rates in &pooled.decisions {
+        let (what, limit, value, lower) = match rates.decision {
+            Decision::Level(level) => (
+                "of non-members are accused",
+                level,
+                rates.false_positive_rate.value,
+                rates.false_positive_rate.lower,
+            ),
+            Decision::DiscoveryRate(rate) => (
+                "of accusations are wrong",
+                rate,
+                rates.precision.value.map(|p| 1.0 - p),
+                rates.precision.upper.map(|p| 1.0 - p),
+            ),
+        };
+        let Some(value) = value else { continue };
+        let text = format!("at {}, {:.2} % {what}", rates.decision, 100.0 * value);
+        if lower.is_some_and(|lower| lower > limit) {
+            above.push(text);
+        } else {
+            seen.push(text);
+        }
+    }
+    if above.is_empty() {
+        Check::new(
+            NAME,
+            Status::Passed,
+            format!("on the reference models, {}", seen.join("; ")),
+            None,
+        )
+    } else {
+        Check::new(
+            NAME,
+            Status::Failed,
+            format!(
+                "on the reference models, {}: the null {} does not hold for this selection; use --null ecdf, or select fewer records",
+                above.join("; "),
+                pooled.null.name()
+            ),
+            None,
         )
     }
 }

@@ -94,7 +94,8 @@ pub struct ReferenceSummary {
     pub design: Design,
     /// Units in each training set.
     pub training_units: usize,
-    /// Share of units that two training sets have in common, `n_t / n_r`, on average.
+    /// Units that two training sets have in common on average, if they are drawn
+    /// independently: `n_t² / n_r`.
     pub expected_overlap: f64,
     /// The network, in words.
     pub network: String,

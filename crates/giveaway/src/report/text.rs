@@ -61,7 +61,7 @@ pub fn headline(audit: &Audit) -> String {
     if !verdict.valid {
         text.insert_str(
             0,
-            "THE SET-UP FAILS A CHECK, so these figures are no evidence of leakage (see the checks). ",
+            "A CHECK OF THE SET-UP FAILED, so these figures cannot be taken at face value (see the checks). ",
         );
     }
     text
@@ -336,7 +336,13 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
             .iter()
             .filter(|e| e.null == null)
             .flat_map(|e| {
-                e.decisions.iter().map(|d| {
+                // Of the selections that do not make the verdicts one row is enough here.
+                let rows = if e.selection == audit.test.selection {
+                    e.decisions.len()
+                } else {
+                    1
+                };
+                e.decisions.iter().take(rows).map(|d| {
                     vec![
                         e.selection.name().to_owned(),
                         format!("{:.0}", e.tested),
@@ -346,8 +352,7 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
                         rate(d.true_positive_rate),
                         rate(d.false_positive_rate),
                         d.predictive_value
-                            .iter()
-                            .find(|v| v.prior == 0.01)
+                            .last()
                             .map_or("n/a".to_owned(), |v| rate(v.value)),
                     ]
                 })
@@ -362,7 +367,7 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
         "precision",
         "recall",
         "FPR",
-        "PPV if 1 % are members",
+        "PPV at 1 %",
     ];
     if !audit.on_target.is_empty() {
         let _ = writeln!(

@@ -8,26 +8,20 @@ use super::array_file::read_outputs;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
+use super::selecting;
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::evaluate::leave_one_out::{self, LeaveOneOut, Protocol, Recurrence};
 use crate::evaluate::{Decision, LEVELS, adjust_tested, q_values, target as on_target};
-use crate::report::records::{Values, to_parquet};
 use crate::report::{
     Audit, DataSummary, Exposed, FORMAT_VERSION, ModelsNeeded, ReferenceSummary, Spread,
     TargetSummary, TestSummary, Verdict, text,
 };
-use crate::select::neighbours::{self, Features, NeighbourCount, Neighbours};
-use crate::select::{Amount, Rule, Selection, loss_vulnerability, neighbour_vulnerability, take};
+use crate::select::neighbours::{NeighbourCount, Neighbours};
+use crate::select::{Rule, Selection};
 use crate::signals::{ModelSignals, Signals};
 use crate::validity;
-
-/// Bytes of feature vectors for neighbours that are held in memory; more go through a file.
-const FEATURE_MEMORY: usize = 1 << 30;
-
-/// Multiplications up to which neighbours are counted without being asked for.
-const NEIGHBOUR_BUDGET: f64 = 1e12;
 
 /// Units in the table of the most exposed.
 const EXPOSED: usize = 20;
@@ -35,15 +29,18 @@ const EXPOSED: usize = 20;
 /// The result and what the table of records needs besides.
 pub(super) struct Findings {
     pub(super) audit: Audit,
-    target: ModelSignals,
+    pub(super) target: ModelSignals,
     /// Per null, per audited unit.
-    p_values: Vec<(Null, Vec<f64>)>,
-    selections: Vec<Selection>,
-    q: BTreeMap<u32, f64>,
-    recurrence: BTreeMap<u32, Recurrence>,
-    out_loss: Vec<f64>,
-    in_loss: Vec<f64>,
-    neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+    pub(super) p_values: Vec<(Null, Vec<f64>)>,
+    pub(super) selections: Vec<Selection>,
+    /// Adjusted p-value of each selected unit.
+    pub(super) q: BTreeMap<u32, f64>,
+    /// How each selected unit fares in the reference models.
+    pub(super) recurrence: BTreeMap<u32, Recurrence>,
+    /// Mean losses per audited unit.
+    pub(super) out_loss: Vec<f64>,
+    pub(super) in_loss: Vec<f64>,
+    pub(super) neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
 }
 
 /// Computes everything after training.
@@ -84,7 +81,7 @@ pub(super) fn find(
         .at("--models")
         .hint("train more reference models"));
     }
-    let chosen = select(run, pool, &signals, &halves, progress)?;
+    let chosen = selecting::select(run, pool, &signals, progress)?;
     let p_values: Vec<(Null, Vec<f64>)> = Null::EVERY
         .iter()
         .map(|&null| (null, inference.p_values(null, &target, LeftOut::Nobody)))
@@ -182,155 +179,6 @@ fn target_signals(run: &RunDirectory, pool: &Pool, channel: Channel) -> Result<M
             }))
         }
     }
-}
-
-/// The selections of an audit.
-struct Chosen {
-    rule: Rule,
-    /// Of the audited units, by the first half of the models.
-    for_target: Vec<Selection>,
-    /// Of the units that judge the test, by each half.
-    for_evaluation: Vec<(Rule, [Vec<u32>; 2])>,
-    neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
-    alpha: Option<f64>,
-    notes: Vec<String>,
-}
-
-fn select(
-    run: &RunDirectory,
-    pool: &Pool,
-    signals: &Signals,
-    halves: &[std::ops::Range<usize>; 2],
-    progress: &dyn Progress,
-) -> Result<Chosen> {
-    let membership = &pool.membership;
-    let test = &pool.config.test;
-    let separate = pool.config.data.reference.is_some();
-    let rule = test.select.unwrap_or(if separate {
-        Rule::OutLoss
-    } else {
-        Rule::Influence
-    });
-    let amount_for = |other: Rule| match test.amount {
-        // An α belongs to neighbours; the other rules are shown at their usual share.
-        Amount::Alpha(_) if other != Rule::Neighbours && other != rule => Amount::Share(0.01),
-        amount => amount,
-    };
-    let mut notes = Vec::new();
-    let width = halves[0].len() * pool.dataset.schema.classes.len();
-    let cost = pool.units.len() as f64 * pool.eligible.len() as f64 * width as f64;
-    let with_neighbours = rule == Rule::Neighbours || cost <= NEIGHBOUR_BUDGET;
-    if !with_neighbours {
-        notes.push(format!(
-            "neighbours were not counted, because {} units against {} would take long; ask for them with --select neighbours",
-            pool.units.len(),
-            pool.eligible.len()
-        ));
-    }
-    let features = |half: usize| {
-        let classes = pool.dataset.schema.classes.len();
-        Features::gather(
-            &pool.units,
-            classes,
-            halves[half].clone(),
-            FEATURE_MEMORY,
-            run.path(),
-            |model| read_outputs(&run.signal_file(model), pool.dataset.len(), classes),
-        )
-    };
-    let training_units = membership.training_units(0).len();
-    if with_neighbours {
-        let passes = 3 * pool.eligible.len() + usize::from(separate) * 2 * pool.audited.len();
-        progress.begin("measuring distances to neighbours", passes as u64);
-    }
-    let mut found: [Option<Neighbours>; 2] = [None, None];
-    let mut for_audited = None;
-    let mut first_features = None;
-    if with_neighbours {
-        let search = |features: &Features, candidates: &[u32]| {
-            neighbours::search(features, candidates, &pool.eligible, training_units, |n| {
-                progress.advance(n);
-            })
-        };
-        for half in [1, 0] {
-            let features = features(half)?;
-            found[half] = Some(search(&features, &pool.eligible)?);
-            if half == 0 {
-                for_audited = Some(if separate {
-                    search(&features, &pool.audited)?
-                } else {
-                    found[0]
-                        .clone()
-                        .ok_or_else(|| Error::unexpected("no neighbours"))?
-                });
-                first_features = Some(features);
-            }
-        }
-    }
-    let vulnerability = |rule: Rule,
-                         candidates: &[u32],
-                         half: usize,
-                         found: Option<&Neighbours>| match (rule, found) {
-        (Rule::Neighbours, Some(found)) => Ok(neighbour_vulnerability(found)),
-        _ => loss_vulnerability(rule, signals, membership, candidates, halves[half].clone()),
-    };
-    let mut for_target = Vec::new();
-    let mut for_evaluation = Vec::new();
-    let mut alpha = None;
-    for other in Rule::EVERY {
-        if other == Rule::Neighbours && !with_neighbours {
-            continue;
-        }
-        let amount = amount_for(other);
-        let selection = vulnerability(other, &pool.audited, 0, for_audited.as_ref())
-            .and_then(|v| take(other, v, &pool.audited, amount));
-        let selection = match selection {
-            Ok(selection) => selection,
-            // What was not asked for may be impossible, such as influence without IN models.
-            Err(_) if other != rule => continue,
-            Err(error) => return Err(error),
-        };
-        if other == Rule::Neighbours {
-            alpha = Some(match amount {
-                Amount::Alpha(alpha) => alpha,
-                // the largest α that selects all of them
-                _ => selection
-                    .selected
-                    .last()
-                    .and_then(|last| pool.audited.iter().position(|unit| unit == last))
-                    .map_or(0.0, |position| selection.vulnerability[position]),
-            });
-        }
-        let by_half = |half: usize| -> Result<Vec<u32>> {
-            let v = vulnerability(other, &pool.eligible, half, found[half].as_ref())?;
-            Ok(take(other, v, &pool.eligible, amount)?.selected)
-        };
-        for_evaluation.push((other, [by_half(0)?, by_half(1)?]));
-        for_target.push(selection);
-    }
-    let mut neighbours = None;
-    if let (Some(features), Some(found), Some(alpha)) = (first_features, for_audited, alpha) {
-        let counts = neighbours::count(
-            &features,
-            &pool.audited,
-            &pool.eligible,
-            training_units,
-            alpha as f32,
-            |n| progress.advance(n),
-        )?;
-        neighbours = Some((found, counts));
-    }
-    if with_neighbours {
-        progress.end();
-    }
-    Ok(Chosen {
-        rule,
-        for_target,
-        for_evaluation,
-        neighbours,
-        alpha,
-        notes,
-    })
 }
 
 impl Findings {
@@ -539,16 +387,21 @@ impl Findings {
                 pool.config.seed,
             )?,
             validity::reference_fit(&outside, &left_out.misfit),
-            validity::across_the_split(
-                &pool.table,
-                &pool.dataset,
-                &pool.units,
-                &pool.is_member,
-                pool.split_units,
-                pool.table.groups.is_some(),
-                pool.config.seed,
-            ),
         ];
+        let pooled = left_out
+            .evaluations
+            .iter()
+            .find(|e| e.selection == self.audit.test.selection && e.null == pool.config.test.null);
+        self.audit.checks.extend(pooled.map(validity::calibration));
+        self.audit.checks.push(validity::across_the_split(
+            &pool.table,
+            &pool.dataset,
+            &pool.units,
+            &pool.is_member,
+            pool.split_units,
+            pool.table.groups.is_some(),
+            pool.config.seed,
+        ));
         Ok(())
     }
 
@@ -568,135 +421,6 @@ impl Findings {
         }
         self.audit.notes.extend(pool.notes.iter().cloned());
         self.audit.verdict.headline = text::headline(&self.audit);
-    }
-
-    /// The table of all audited records.
-    pub(super) fn records_parquet(&self, pool: &Pool) -> Result<Vec<u8>> {
-        let records = pool.table.len();
-        let mut position_of = vec![usize::MAX; pool.units.len()];
-        for (position, &unit) in pool.audited.iter().enumerate() {
-            position_of[unit as usize] = position;
-        }
-        let unit_of: Vec<usize> = (0..records).map(|r| pool.units.of_record(r)).collect();
-        let text =
-            |of: &dyn Fn(usize) -> Option<String>| Values::Text((0..records).map(of).collect());
-        let per_position = |of: &dyn Fn(usize) -> f64| {
-            Values::Number(
-                unit_of
-                    .iter()
-                    .map(|&unit| match position_of[unit] {
-                        usize::MAX => f64::NAN,
-                        position => of(position),
-                    })
-                    .collect(),
-            )
-        };
-        let whole = |of: &dyn Fn(usize) -> Option<i64>| {
-            Values::Whole(unit_of.iter().map(|&u| of(u)).collect())
-        };
-        let truth = |of: &dyn Fn(usize) -> Option<bool>| {
-            Values::Truth(unit_of.iter().map(|&u| of(u)).collect())
-        };
-        let mut columns: Vec<(String, Values)> = Vec::new();
-        let mut add = |name: &str, values: Values| columns.push((name.to_owned(), values));
-        add("id", text(&|r| Some(pool.table.ids[r].clone())));
-        if let Some(groups) = &pool.table.groups {
-            add("group", text(&|r| Some(groups[r].clone())));
-        }
-        add("unit", whole(&|unit| Some(unit as i64)));
-        add(
-            "class",
-            text(&|r| Some(pool.table.classes[pool.table.labels[r] as usize].clone())),
-        );
-        add(
-            "audited",
-            truth(&|unit| Some(position_of[unit] != usize::MAX)),
-        );
-        add("member", truth(&|unit| pool.is_member[unit]));
-        let fdr = pool.config.test.fdr;
-        add(
-            "given_away",
-            truth(&|unit| {
-                (position_of[unit] != usize::MAX)
-                    .then(|| self.q.get(&(unit as u32)).is_some_and(|&q| q <= fdr))
-            }),
-        );
-        add(
-            "q_value",
-            per_position(&|i| self.q.get(&pool.audited[i]).copied().unwrap_or(f64::NAN)),
-        );
-        for (null, p) in &self.p_values {
-            add(&format!("p_value_{}", null.name()), per_position(&|i| p[i]));
-        }
-        let target = |values: &[f32], unit: usize| f64::from(values[unit]);
-        add(
-            "target_loss",
-            per_position(&|i| target(&self.target.loss, pool.audited[i] as usize)),
-        );
-        add(
-            "target_scaled_logit",
-            per_position(&|i| target(&self.target.scaled_logit, pool.audited[i] as usize)),
-        );
-        add("out_loss", per_position(&|i| self.out_loss[i]));
-        add("in_loss", per_position(&|i| self.in_loss[i]));
-        for selection in &self.selections {
-            let name = selection.rule.name().replace('-', "_");
-            let chosen: std::collections::BTreeSet<u32> =
-                selection.selected.iter().copied().collect();
-            if selection.rule != Rule::All {
-                add(
-                    &format!("selected_by_{name}"),
-                    truth(&|unit| {
-                        (position_of[unit] != usize::MAX).then(|| chosen.contains(&(unit as u32)))
-                    }),
-                );
-                add(
-                    &format!("vulnerability_{name}"),
-                    per_position(&|i| selection.vulnerability[i]),
-                );
-            }
-        }
-        if let Some((found, counts)) = &self.neighbours {
-            add(
-                "nearest_distance",
-                per_position(&|i| f64::from(found.nearest_distance[i])),
-            );
-            let count = |unit: usize| Some(position_of[unit]).filter(|&i| i != usize::MAX);
-            add(
-                "neighbours",
-                whole(&|unit| count(unit).map(|i| i64::from(counts[i].reference))),
-            );
-            add("expected_neighbours", per_position(&|i| counts[i].expected));
-            add(
-                "expected_neighbours_upper",
-                per_position(&|i| counts[i].expected_upper),
-            );
-        }
-        let recurrence = |unit: usize, of: &dyn Fn(&Recurrence) -> u32| {
-            self.recurrence
-                .get(&(unit as u32))
-                .map(|r| i64::from(of(r)))
-        };
-        add(
-            "in_targets",
-            whole(&|unit| recurrence(unit, &|r| r.in_targets)),
-        );
-        add(
-            "in_targets_found",
-            whole(&|unit| recurrence(unit, &|r| r.found)),
-        );
-        add(
-            "out_targets",
-            whole(&|unit| recurrence(unit, &|r| r.out_targets)),
-        );
-        add(
-            "out_targets_wrongly_accused",
-            whole(&|unit| recurrence(unit, &|r| r.wrongly_accused)),
-        );
-        to_parquet(
-            &columns,
-            &[("giveaway.format_version", FORMAT_VERSION.to_string())],
-        )
     }
 }
 
@@ -750,7 +474,7 @@ fn empty_audit(
             models: membership.models(),
             design: membership.design(),
             training_units,
-            expected_overlap: training_units as f64 / pool.eligible.len() as f64,
+            expected_overlap: (training_units as f64).powi(2) / pool.eligible.len() as f64,
             network: text::network(
                 pool.dataset.features.ncols(),
                 &reference.hidden,

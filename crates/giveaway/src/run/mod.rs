@@ -7,6 +7,8 @@ pub mod pool;
 pub mod progress;
 
 mod findings;
+mod record_table;
+mod selecting;
 mod training;
 
 use std::collections::BTreeMap;
@@ -69,7 +71,10 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     finish_stage(&run, &mut manifest, "reference")?;
 
     let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
-    run.write("records.parquet", &findings.records_parquet(&pool)?)?;
+    run.write(
+        "records.parquet",
+        &record_table::records_parquet(&findings, &pool)?,
+    )?;
     let mut json = serde_json::to_string_pretty(&findings.audit)
         .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
     json.push('\n');

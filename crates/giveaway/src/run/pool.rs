@@ -89,6 +89,7 @@ impl Pool {
         };
         let (encoding, dataset) = encode(&config, &table, reference.as_ref())?;
         notes.extend(encoding.notes().iter().cloned());
+        notes.extend(encoding.notes_on(&table));
         progress.end();
 
         let exact_duplicates: usize = exact_duplicates(&dataset).iter().map(Vec::len).sum();
@@ -490,6 +491,15 @@ fn settle_design(
             eligible.len()
         ));
         size = largest;
+    }
+    if separate_reference {
+        let overlap = size as f64 / eligible.len() as f64;
+        notes.push(format!(
+            "two reference training sets of {size} out of {} have {:.0} records in common on average, the target's none with them: where that is a large share ({:.0} % here), the null is too narrow and p-values are too small",
+            eligible.len(),
+            size as f64 * overlap,
+            100.0 * overlap
+        ));
     }
     config.reference.design = Some(design);
     Ok(if design == Design::Halves {

@@ -247,7 +247,7 @@ fn sweep<S: Send + Clone>(
 
 /// Finds the deciding distance of every candidate among the reference units.
 ///
-/// `training_units` is the size of a training set, n_t.
+/// `training_units` is the size of a training set, `n_t`.
 ///
 /// # Errors
 /// If there are fewer reference units than the rule needs to look at.
@@ -421,10 +421,10 @@ mod tests {
         ]);
         let all = [0, 1, 2, 3];
         let found = search(&features, &all, &all, 2, |_| {}).unwrap();
-        assert_eq!(found.nearest_distance[0], 1.0);
+        assert!((found.nearest_distance[0] - 1.0).abs() < 1e-6);
         assert!(found.nearest_distance[1] < 1e-6, "same direction");
-        assert_eq!(
-            found.nearest_distance[3], 1.0,
+        assert!(
+            (found.nearest_distance[3] - 1.0).abs() < 1e-6,
             "the zero row is nearer than the opposite ones"
         );
     }
