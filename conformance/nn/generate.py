@@ -1,0 +1,91 @@
+"""Ten optimiser steps of small networks in PyTorch, as expected values for giveaway-nn.
+
+Run with PyTorch 2.15.0 (CPU): python generate.py > pytorch.txt
+
+Each case starts from given weights and takes ten full-batch steps; a step is an epoch
+and moves the schedule on. Written: the inputs, the labels, the weights before and after
+(PyTorch's layout), and the loss before each step. One array a line: name, shape, values.
+"""
+
+import sys
+
+import torch
+
+STEPS = 10
+
+
+def emit(name, values):
+    values = values.detach()
+    shape = "x".join(str(n) for n in values.shape)
+    numbers = " ".join(repr(x) for x in values.flatten().tolist())
+    print(f"{name} {shape} {numbers}")
+
+
+def network(inputs, hidden, classes, activation):
+    layers = []
+    for units in hidden:
+        layers += [torch.nn.Linear(inputs, units), activation()]
+        inputs = units
+    return torch.nn.Sequential(*layers, torch.nn.Linear(inputs, classes))
+
+
+def case(name, hidden, activation, smoothing, optimiser, schedule):
+    print(f"case {name}")
+    rows, inputs, classes = 21, 9, 5
+    x = torch.randn(rows, inputs)
+    y = torch.randint(classes, (rows,))
+    model = network(inputs, hidden, classes, activation)
+    linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
+    emit("features", x)
+    emit("labels", y)
+    for layer in linear:
+        emit("weight-before", layer.weight)
+        emit("bias-before", layer.bias)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    optimiser = optimiser(model.parameters())
+    schedule = schedule(optimiser)
+    losses = []
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss = criterion(model(x), y)
+        losses.append(loss.item())
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    emit("losses", torch.tensor(losses))
+    for layer in linear:
+        emit("weight-after", layer.weight)
+        emit("bias-after", layer.bias)
+    emit("logits-after", model(x))
+
+
+def main():
+    torch.manual_seed(20240717)
+    torch.set_num_threads(1)
+    # the expected values should not carry PyTorch's own rounding
+    torch.set_default_dtype(torch.float64)
+    adam, sgd = torch.optim.Adam, torch.optim.SGD
+    relu, tanh = torch.nn.ReLU, torch.nn.Tanh
+    rates = torch.optim.lr_scheduler
+
+    def constant(optimiser):
+        return rates.ConstantLR(optimiser, factor=1.0)
+
+    def cosine(optimiser):
+        return rates.CosineAnnealingLR(optimiser, T_max=STEPS)
+
+    def step(optimiser):
+        return rates.StepLR(optimiser, step_size=3, gamma=0.5)
+
+    print(f"# PyTorch {torch.__version__}, generate.py")
+    case("adam", [8, 6], relu, 0.0, lambda p: adam(p, lr=0.01), constant)
+    case("adam-l2-smoothing", [7], tanh, 0.1, lambda p: adam(p, lr=0.02, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.05), constant)
+    case("sgd", [], relu, 0.0, lambda p: sgd(p, lr=0.5), constant)
+    case("sgd-momentum-l2", [8, 6], tanh, 0.0, lambda p: sgd(p, lr=0.1, momentum=0.9, weight_decay=0.01), constant)
+    case("sgd-nesterov", [17], relu, 0.2, lambda p: sgd(p, lr=0.1, momentum=0.8, nesterov=True), constant)
+    case("cosine", [8], relu, 0.0, lambda p: sgd(p, lr=0.3, momentum=0.5), cosine)
+    case("step", [8], tanh, 0.0, lambda p: adam(p, lr=0.03), step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+//! Ten steps of each optimiser against PyTorch's (conformance/nn/generate.py).
+#![expect(clippy::unwrap_used, reason = "a test may fail this way")]
+
+use giveaway_nn::{
+    Activation, Dense, Examples, Kernel, Network, Optimiser, Schedule, Trainer, Training,
+};
+use ndarray::{Array1, Array2};
+
+const FIXTURE: &str = include_str!("../../../conformance/nn/pytorch.txt");
+
+/// The arrays of a case, in order: name, shape, values.
+fn case(name: &str) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
+    let header = format!("case {name}");
+    FIXTURE
+        .lines()
+        .skip_while(|line| *line != header)
+        .skip(1)
+        .take_while(|line| !line.starts_with("case "))
+        .map(|line| {
+            let mut words = line.split(' ');
+            let name = words.next().unwrap();
+            let shape = words.next().unwrap();
+            (
+                name,
+                shape.split('x').map(|n| n.parse().unwrap()).collect(),
+                words.map(|x| x.parse().unwrap()).collect(),
+            )
+        })
+        .collect()
+}
+
+fn matrix(shape: &[usize], values: &[f64]) -> Array2<f32> {
+    let values = values.iter().map(|x| *x as f32).collect();
+    Array2::from_shape_vec((shape[0], shape[1]), values).unwrap()
+}
+
+fn layers(arrays: &[(&str, Vec<usize>, Vec<f64>)], when: &str) -> Vec<Dense> {
+    let of = |part: &str| {
+        let name = format!("{part}-{when}");
+        arrays.iter().filter(move |array| array.0 == name)
+    };
+    of("weight")
+        .zip(of("bias"))
+        .map(|(weight, bias)| Dense {
+            weight: matrix(&weight.1, &weight.2),
+            bias: bias.2.iter().map(|x| *x as f32).collect::<Array1<f32>>(),
+        })
+        .collect()
+}
+
+fn assert_close(have: &[f32], want: &[f64], what: &str) {
+    assert_eq!(have.len(), want.len(), "{what}");
+    for (have, want) in have.iter().zip(want) {
+        let difference = (f64::from(*have) - want).abs();
+        assert!(
+            difference < 2e-6 * want.abs().max(1.0),
+            "{what}: {have} instead of {want}"
+        );
+    }
+}
+
+fn check(
+    name: &str,
+    activation: Activation,
+    learning_rate: f32,
+    optimiser: Optimiser,
+    l2: f32,
+    label_smoothing: f32,
+    schedule: Schedule,
+) {
+    let arrays = case(name);
+    let array = |name: &str| arrays.iter().find(|array| array.0 == name).unwrap();
+    let (_, shape, features) = array("features");
+    let labels: Vec<u32> = array("labels").2.iter().map(|x| *x as u32).collect();
+    let examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    let before = layers(&arrays, "before");
+    let after = layers(&arrays, "after");
+    let network = Network {
+        inputs: shape[1],
+        hidden: before[..before.len() - 1]
+            .iter()
+            .map(|layer| layer.bias.len())
+            .collect(),
+        classes: 5,
+        activation,
+        dropout: 0.0,
+    };
+    let training = Training {
+        epochs: 10,
+        batch_size: shape[0],
+        learning_rate,
+        optimiser,
+        l2,
+        label_smoothing,
+        schedule,
+        early_stopping: None,
+    };
+    let rows: Vec<u32> = (0..shape[0] as u32).collect();
+    for kernel in Kernel::available() {
+        let trained = Trainer::new(&network, &training)
+            .unwrap()
+            .kernel(kernel)
+            .initial(&before)
+            .unwrap()
+            .train(&examples, &rows, &[], 3)
+            .unwrap();
+        let what = format!("{name}, {kernel}");
+        assert_eq!(trained.layers().len(), after.len());
+        for (have, want) in trained.layers().iter().zip(&after) {
+            let as_f64 = |x: &f32| f64::from(*x);
+            let want_weight: Vec<f64> = want.weight.iter().map(as_f64).collect();
+            let want_bias: Vec<f64> = want.bias.iter().map(as_f64).collect();
+            assert_close(have.weight.as_slice().unwrap(), &want_weight, &what);
+            assert_close(have.bias.as_slice().unwrap(), &want_bias, &what);
+        }
+        let losses: Vec<f32> = trained
+            .history()
+            .iter()
+            .map(|epoch| epoch.training as f32)
+            .collect();
+        assert_close(&losses, &array("losses").2, &what);
+        let logits = trained.logits(&examples);
+        assert_close(logits.as_slice().unwrap(), &array("logits-after").2, &what);
+    }
+}
+
+#[test]
+fn adam() {
+    let (relu, tanh) = (Activation::Relu, Activation::Tanh);
+    check(
+        "adam",
+        relu,
+        0.01,
+        Optimiser::adam(),
+        0.0,
+        0.0,
+        Schedule::Constant,
+    );
+    let optimiser = Optimiser::Adam {
+        beta1: 0.8,
+        beta2: 0.95,
+        epsilon: 1e-6,
+    };
+    check(
+        "adam-l2-smoothing",
+        tanh,
+        0.02,
+        optimiser,
+        0.05,
+        0.1,
+        Schedule::Constant,
+    );
+}
+
+#[test]
+fn gradient_descent() {
+    let (relu, tanh) = (Activation::Relu, Activation::Tanh);
+    let momentum = |momentum, nesterov| Optimiser::Sgd { momentum, nesterov };
+    check(
+        "sgd",
+        relu,
+        0.5,
+        Optimiser::sgd(),
+        0.0,
+        0.0,
+        Schedule::Constant,
+    );
+    check(
+        "sgd-momentum-l2",
+        tanh,
+        0.1,
+        momentum(0.9, false),
+        0.01,
+        0.0,
+        Schedule::Constant,
+    );
+    check(
+        "sgd-nesterov",
+        relu,
+        0.1,
+        momentum(0.8, true),
+        0.0,
+        0.2,
+        Schedule::Constant,
+    );
+}
+
+#[test]
+fn schedules() {
+    let momentum = Optimiser::Sgd {
+        momentum: 0.5,
+        nesterov: false,
+    };
+    check(
+        "cosine",
+        Activation::Relu,
+        0.3,
+        momentum,
+        0.0,
+        0.0,
+        Schedule::Cosine,
+    );
+    let step = Schedule::Step {
+        every: 3,
+        factor: 0.5,
+    };
+    check(
+        "step",
+        Activation::Tanh,
+        0.03,
+        Optimiser::adam(),
+        0.0,
+        0.0,
+        step,
+    );
+}
