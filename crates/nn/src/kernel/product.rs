@@ -332,9 +332,9 @@ impl Tile {
                 remaining -= steps;
             }
             let to = to.0.as_mut_ptr().cast::<f32>();
-            for (i, sums) in sums.into_iter().enumerate() {
-                for (j, sum) in sums.into_iter().enumerate() {
-                    S::store(to.add(i * PANEL + j * S::LANES), sum);
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    S::store(to.add(i * PANEL + j * S::LANES), *sum);
                 }
             }
         }
