@@ -1,13 +1,12 @@
 //! Vectors of eight: AVX2 with fused multiply-add (Intel since Haswell, AMD since Zen).
 
 use core::arch::x86_64::{
-    __m256, _CMP_GT_OQ, _CMP_NLT_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
-    _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps,
-    _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cvtps_epi32,
-    _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps,
-    _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
-    _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps,
+    _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 use super::Task;
@@ -106,22 +105,12 @@ unsafe impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn flush(x: __m256, threshold: __m256) -> __m256 {
-        // SAFETY: see the impl.
-        unsafe {
-            let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), x);
-            // "not less" keeps NaN
-            _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(size, threshold), x)
-        }
-    }
-
-    #[inline(always)]
     unsafe fn first(x: __m256, count: usize, fill: __m256) -> __m256 {
         // SAFETY: see the impl.
         unsafe {
-            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(8) as i32), lanes);
-            _mm256_blendv_ps(fill, x, _mm256_castsi256_ps(inside))
+            let lanes = _mm256_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0);
+            let inside = _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_set1_ps(count as f32), lanes);
+            _mm256_blendv_ps(fill, x, inside)
         }
     }
 

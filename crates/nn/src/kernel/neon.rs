@@ -1,9 +1,9 @@
 //! Vectors of four: NEON on 64-bit ARM.
 
 use core::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddq_s32, vaddvq_f32, vbslq_f32, vcaltq_f32, vcgtq_f32, vcgtzq_f32,
-    vcltq_u32, vcvtnq_s32_f32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vfmaq_f32,
-    vld1q_f32, vld1q_u32, vmaxnmvq_f32, vmulq_f32, vreinterpretq_f32_f64, vreinterpretq_f32_s32,
+    float32x4_t, vaddq_f32, vaddq_s32, vaddvq_f32, vbslq_f32, vcgtq_f32, vcgtzq_f32, vcltq_u32,
+    vcvtnq_s32_f32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vfmaq_f32, vld1q_f32,
+    vld1q_u32, vmaxnmvq_f32, vmulq_f32, vreinterpretq_f32_f64, vreinterpretq_f32_s32,
     vreinterpretq_f64_f32, vrndnq_f32, vshlq_n_s32, vsqrtq_f32, vst1q_f32, vsubq_f32, vtrn1q_f32,
     vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
 };
@@ -99,15 +99,6 @@ unsafe impl Simd for Neon {
     unsafe fn if_positive(control: float32x4_t, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: see the impl.
         unsafe { vbslq_f32(vcgtzq_f32(control), a, b) }
-    }
-
-    #[inline(always)]
-    unsafe fn flush(x: float32x4_t, threshold: float32x4_t) -> float32x4_t {
-        // SAFETY: see the impl.
-        unsafe {
-            // |x| < threshold is false for NaN, which is kept
-            vbslq_f32(vcaltq_f32(x, threshold), vdupq_n_f32(0.0), x)
-        }
     }
 
     #[inline(always)]
