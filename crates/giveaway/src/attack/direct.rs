@@ -27,6 +27,9 @@ use crate::signals::{ModelSignals, Signals};
 /// Below this number of OUT models a unit's own variance is too uncertain, and is moderated.
 pub const FEW_MODELS: usize = 10;
 
+/// Where less than this share of a sum of squares is left, it is summed anew.
+const CANCELLED: f64 = 1e-6;
+
 /// The null distribution of a unit's loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -250,7 +253,21 @@ impl<'a> DirectInference<'a> {
                 let mean = (count * sample.logit_mean - left) / (count - 1.0);
                 let deviations =
                     sample.logit_deviations - (left - sample.logit_mean) * (left - mean);
-                (mean, deviations.max(0.0))
+                if deviations > CANCELLED * sample.logit_deviations {
+                    return (mean, deviations);
+                }
+                // The one removed was nearly all of the spread: what the subtraction leaves
+                // is rounding, and a variance of 1e-16 would pass for evidence.
+                let kept = || {
+                    sample
+                        .models
+                        .iter()
+                        .enumerate()
+                        .filter(|&(i, _)| i != index)
+                        .map(|(_, &model)| f64::from(logits[model as usize]))
+                };
+                let mean = kept().sum::<f64>() / (count - 1.0);
+                (mean, kept().map(|logit| (logit - mean).powi(2)).sum())
             }
         }
     }
