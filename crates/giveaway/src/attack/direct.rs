@@ -18,6 +18,7 @@ use std::ops::Range;
 use giveaway_stats::distribution::student_t_sf;
 use giveaway_stats::empirical::{ecdf_p_value_sorted, ecdf_p_value_sorted_without};
 use giveaway_stats::pchip::{pchip_p_value_sorted, pchip_p_value_sorted_without};
+use giveaway_stats::random::Stream;
 use giveaway_stats::variance::{VariancePrior, fit_variance_prior, moderated};
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +166,12 @@ impl<'a> DirectInference<'a> {
     /// few OUT models to be tested.
     #[must_use]
     pub fn p_values(&self, null: Null, target: &ModelSignals, left_out: LeftOut) -> Vec<f64> {
+        let mut precedence: Vec<u32> = (0..self.membership.models() as u32).collect();
+        if let LeftOut::Model(model) = left_out {
+            Stream::new(model as u64, "leaves in place", 0).shuffle(&mut precedence);
+        }
         let removed: Vec<Option<usize>> = (0..self.samples.len())
-            .map(|position| self.index_left_out(position, left_out))
+            .map(|position| self.index_left_out(position, left_out, &precedence))
             .collect();
         let prior = (null == Null::T)
             .then(|| self.variance_prior(&removed))
@@ -214,7 +219,14 @@ impl<'a> DirectInference<'a> {
     }
 
     /// The position, among the sorted losses, of the OUT model that leaves.
-    fn index_left_out(&self, position: usize, left_out: LeftOut) -> Option<usize> {
+    ///
+    /// `precedence` orders the models, where the one that leaves is not its complement.
+    fn index_left_out(
+        &self,
+        position: usize,
+        left_out: LeftOut,
+        precedence: &[u32],
+    ) -> Option<usize> {
         let LeftOut::Model(model) = left_out else {
             return None;
         };
@@ -224,17 +236,13 @@ impl<'a> DirectInference<'a> {
             if let Some(complement) = self.membership.complement(model) {
                 complement as u32
             } else {
-                // No complement: some other OUT model leaves, another for each target and
-                // unit, so that members do not keep one model more than non-members.
-                let count = sample.models.len();
-                if count == 0 {
-                    return None;
-                }
-                let seed = (model as u64) << 32 | unit as u64;
-                let pick = giveaway_stats::random::derive_seed(seed, "leaves in place", 0);
-                let mut models = sample.models.clone();
-                models.sort_unstable();
-                models[(pick % count as u64) as usize]
+                // No complement: some other OUT model leaves, so that members do not keep
+                // one model more than non-members. Which one depends on the target alone, and
+                // not on the unit's number: permuting records permutes p-values.
+                *sample
+                    .models
+                    .iter()
+                    .min_by_key(|&&m| precedence[m as usize])?
             }
         } else {
             model as u32
