@@ -559,7 +559,7 @@ fn percent_interval(estimate: Estimate) -> String {
     match (estimate.lower, estimate.upper) {
         (Some(lower), Some(upper)) => {
             format!(
-                "{value} [95 % interval {}–{}]",
+                "{value} [{}–{}]",
                 percent(lower),
                 percent(upper)
             )
