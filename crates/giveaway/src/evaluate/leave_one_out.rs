@@ -151,31 +151,24 @@ fn attack_one(
 ) -> TargetOutcome {
     let membership = protocol.membership;
     let target = protocol.signals.of_model(model);
-    let by_null: Vec<Vec<f64>> = protocol
-        .nulls
-        .iter()
-        .map(|&null| inference.p_values(null, &target, LeftOut::Model(model)))
-        .collect();
+    let left_out = LeftOut::Model(model);
     let mut contributions = Vec::new();
     for (_, selected) in protocol.selections {
         let units = &selected[1 - own_half];
-        for p_values in &by_null {
-            let p: Vec<f64> = units
-                .iter()
-                .map(|&unit| p_values[position_of[unit as usize] as usize])
-                .collect();
+        let positions: Vec<usize> = units
+            .iter()
+            .map(|&unit| position_of[unit as usize] as usize)
+            .collect();
+        for &null in protocol.nulls {
+            let p = inference.p_values_of(&positions, null, &target, left_out);
             contributions.push(contribute(protocol, membership, units, &p, model));
         }
     }
-    let headline = protocol
-        .nulls
-        .iter()
-        .position(|&null| null == protocol.headline.0)
-        .map_or(&by_null[0], |index| &by_null[index]);
+    let headline = inference.p_values(protocol.headline.0, &target, left_out);
     let outside: Vec<f64> = protocol
         .candidates
         .iter()
-        .zip(headline)
+        .zip(&headline)
         .filter(|&(&unit, p)| !p.is_nan() && !membership.is_in(model, unit as usize))
         .map(|(_, &p)| p)
         .collect();
