@@ -174,7 +174,10 @@ pub fn blind_baseline(
         }
     }
     let auc = auc_sum / folds;
-    let deviation = variance_sum.sqrt() / folds;
+    // The folds are not independent: two units of different folds meet twice, each once as
+    // the one that is learnt from. Were the score a sum over pairs, both meetings would say
+    // the same, and the variance of the mean is twice that of independent folds.
+    let deviation = (2.0 * variance_sum).sqrt() / folds;
     let p = normal_sf((auc - 0.5) / deviation);
     let (status, finding) = if p < FALSE_ALARM {
         (
