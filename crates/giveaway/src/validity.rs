@@ -117,7 +117,10 @@ pub fn blind_baseline(
         }
     }
     let auc = auc_sum / folds;
-    let deviation = variance_sum.sqrt() / folds;
+    // The folds are not independent: two units of different folds meet twice, each once as
+    // the one that is learnt from. Were the score a sum over pairs, both meetings would say
+    // the same, and the variance of the mean is twice that of independent folds.
+    let deviation = (2.0 * variance_sum).sqrt() / folds;
     let p = normal_sf((auc - 0.5) / deviation);
     let (status, finding) = if p < FALSE_ALARM {
         (
@@ -207,24 +210,37 @@ fn scores_out_of_fold(
         .collect()
 }
 
+/// How far the p-values of non-members are from uniform: Kolmogorov's distance of |2p − 1|,
+/// so that both tails count together.
+///
+/// A model as a whole is a little more or less sure of itself than others of its recipe,
+/// which moves all of its p-values to one side and says little. A model of another kind
+/// has records far out on both sides. `None` without p-values; those that are `NaN` are
+/// left out.
+#[must_use]
+pub fn misfit(non_member_p_values: &[f64]) -> Option<f64> {
+    let folded: Vec<f64> = non_member_p_values
+        .iter()
+        .filter(|p| !p.is_nan())
+        .map(|p| (2.0 * p - 1.0).abs())
+        .collect();
+    ks_distance(&folded).ok()
+}
+
 /// Fit of the references to the target: are the p-values of known non-members uniform?
 ///
-/// `misfit` holds the same distance for every reference model in the target's place. The
-/// p-values of one model depend on each other, so the target's distance is judged
-/// against those, and not against the distribution of Kolmogorov's statistic.
+/// `misfits` holds the same [distance](misfit) for every reference model in the target's
+/// place. The p-values of one model depend on each other, so the target's distance is
+/// judged against those, and not against the distribution of Kolmogorov's statistic.
 #[must_use]
-pub fn reference_fit(non_member_p_values: &[f64], misfit: &[f64]) -> Check {
+pub fn reference_fit(non_member_p_values: &[f64], misfits: &[f64]) -> Check {
     const NAME: &str = "fit of the references to the target";
     // With fewer, the distance is mostly noise.
     const NEEDED: usize = 20;
-    let tested: Vec<f64> = non_member_p_values
-        .iter()
-        .copied()
-        .filter(|p| !p.is_nan())
-        .collect();
-    let mut usual: Vec<f64> = misfit.iter().copied().filter(|d| !d.is_nan()).collect();
+    let tested = non_member_p_values.iter().filter(|p| !p.is_nan()).count();
+    let mut usual: Vec<f64> = misfits.iter().copied().filter(|d| !d.is_nan()).collect();
     usual.sort_by(f64::total_cmp);
-    let (Some(&largest), Ok(distance)) = (usual.last(), ks_distance(&tested)) else {
+    let (Some(&largest), Some(distance)) = (usual.last(), misfit(non_member_p_values)) else {
         return Check::new(
             NAME,
             Status::Unavailable,
@@ -232,13 +248,13 @@ pub fn reference_fit(non_member_p_values: &[f64], misfit: &[f64]) -> Check {
             None,
         );
     };
-    if tested.len() < NEEDED {
+    if tested < NEEDED {
         return Check::new(
             NAME,
             Status::Unavailable,
             format!(
                 "only {} non-members are known; {NEEDED} are needed to see whether the reference models resemble the target",
-                tested.len()
+                tested
             ),
             Some(distance),
         );
@@ -250,7 +266,7 @@ pub fn reference_fit(non_member_p_values: &[f64], misfit: &[f64]) -> Check {
             NAME,
             Status::Failed,
             format!(
-                "the reference models do not resemble the target: its non-members' p-values are {distance:.2} away from uniform (Kolmogorov–Smirnov), those of reference models at most {largest:.2}; the p-values are not valid; train reference models of the target's kind"
+                "the reference models do not resemble the target: its non-members' p-values are {distance:.2} away from uniform (Kolmogorov–Smirnov, both tails together), those of reference models at most {largest:.2}; the p-values are not valid; train reference models of the target's kind"
             ),
             Some(distance),
         )

@@ -10,7 +10,6 @@
 
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::{Roc, ppv};
-use giveaway_stats::uniformity::ks_distance;
 use rayon::prelude::*;
 
 use super::{
@@ -21,6 +20,7 @@ use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::membership::Membership;
 use crate::select::Rule;
 use crate::signals::Signals;
+use crate::validity;
 
 /// Bootstrap replicates.
 const REPLICATES: u64 = 400;
@@ -68,7 +68,7 @@ pub struct LeaveOneOut {
     pub evaluations: Vec<Evaluation>,
     /// Per selection, aligned with the units that the first half selected (and on which the real target is tested).
     pub recurrence: Vec<(Rule, Vec<Recurrence>)>,
-    /// Per target: Kolmogorov–Smirnov distance of its non-members' p-values (headline null, all candidates) from uniform.
+    /// Per target: how far its non-members' p-values (headline null, all candidates) are from uniform, by [`validity::misfit`].
     pub misfit: Vec<f64>,
 }
 
@@ -174,7 +174,7 @@ fn attack_one(
         .collect();
     TargetOutcome {
         contributions,
-        misfit: ks_distance(&outside).unwrap_or(f64::NAN),
+        misfit: validity::misfit(&outside).unwrap_or(f64::NAN),
     }
 }
 
