@@ -5,5 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod output;
+mod refusals;
 mod reproducible;
 mod sandbox;
