@@ -111,7 +111,8 @@ impl Membership {
             }
             Design::Bootstrap => {
                 if size == 0 {
-                    return Err(Error::usage("a training set of no units"));
+                    return Err(Error::usage("a training set of no units")
+                        .hint("give more records, or name more training records"));
                 }
                 for model in 0..models {
                     let mut stream = Stream::new(seed, "membership", model as u64);

@@ -40,7 +40,7 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
     for ((row, column), value) in read.values.indexed_iter() {
         if !value.is_finite() {
             return Err(Error::input(format!("the output is {value}"))
-                .at(format!("row {row}, column {column}"))
+                .at(format!("row {}, column {}", row + 1, column + 1))
                 .at(place)
                 .hint("a target must answer every record with finite numbers"));
         }
@@ -96,18 +96,19 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
 
 /// Reads which records the target was trained on: an NPY mask with one entry per record, or
 /// a list of record numbers, as NPY or as text with one per line; where the data file has
-/// an id column, the text lists ids.
+/// an id column, `id_column`, the text lists ids. The text may begin with a header: the
+/// name of that column, or a word such as "id" or "member".
 ///
 /// # Errors
 /// If the file cannot be read, names a record that is not there or one twice, or names none.
-pub fn read_members(path: &Path, table: &Table) -> Result<Vec<bool>> {
+pub fn read_members(path: &Path, table: &Table, id_column: Option<&str>) -> Result<Vec<bool>> {
     let members = if path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
     {
         members_from_array(path, table.len())?
     } else {
-        members_from_text(path, table)?
+        members_from_text(path, table, id_column)?
     };
     match members.iter().filter(|&&member| member).count() {
         0 => Err(Error::input("names no training record")
@@ -129,6 +130,14 @@ fn members_from_array(path: &Path, records: usize) -> Result<Vec<bool>> {
         && let Some(mask) = values.iter().map(|&v| Some(bit(v)? == 1)).collect()
     {
         return Ok(mask);
+    }
+    // The numbers came as float32, which cannot tell larger ones apart.
+    if records > 1 << f32::MANTISSA_DIGITS {
+        return Err(Error::usage(format!(
+            "a list of record numbers among {records} records cannot be read as an array"
+        ))
+        .at(path.display())
+        .hint("give a mask of zeros and ones, or a text file with a record number per line"));
     }
     let mut members = vec![false; records];
     for (position, &value) in values.iter().enumerate() {
@@ -155,7 +164,12 @@ fn members_from_array(path: &Path, records: usize) -> Result<Vec<bool>> {
     Ok(members)
 }
 
-fn members_from_text(path: &Path, table: &Table) -> Result<Vec<bool>> {
+/// What the header of a list of members may be called, beside the name of the id column.
+const HEADERS: [&str; 8] = [
+    "id", "ids", "index", "member", "members", "record", "records", "row",
+];
+
+fn members_from_text(path: &Path, table: &Table, id_column: Option<&str>) -> Result<Vec<bool>> {
     let text =
         std::fs::read_to_string(path).map_err(|e| Error::io("read the members", path, &e))?;
     let by_id: std::collections::HashMap<&str, usize> = table
@@ -172,8 +186,10 @@ fn members_from_text(path: &Path, table: &Table) -> Result<Vec<bool>> {
         }
         let place = format!("line {}", line + 1);
         let Some(&record) = by_id.get(name) else {
-            // A header is fine, when it is not taken for a record.
-            if line == 0 && name.parse::<f64>().is_err() {
+            // Only what is known as a header is one: a misspelt id must not get lost.
+            if line == 0
+                && (id_column == Some(name) || HEADERS.contains(&name.to_lowercase().as_str()))
+            {
                 continue;
             }
             let what = if table.has_id_column {

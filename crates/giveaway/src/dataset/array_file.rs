@@ -104,7 +104,8 @@ pub(super) fn read_npz(
     }
     let keys: Vec<String> = members.into_keys().collect();
     if keys.is_empty() {
-        return Err(Error::input("the archive holds no array"));
+        return Err(Error::input("the archive holds no array")
+            .hint("write it with numpy.savez(file, x=features, y=labels)"));
     }
     let load = |key: &str| -> Result<Array> {
         let bytes = archive.read(&format!("{key}.npy"), npy_length)?;
@@ -225,7 +226,8 @@ pub(super) fn from_arrays(
         } else {
             Err(Error::input(format!(
                 "{rows} records and {count} {what} do not go together"
-            )))
+            ))
+            .hint("give one for each record, in the same order"))
         }
     };
     counted("labels", labels.len())?;
@@ -262,10 +264,12 @@ pub(super) fn from_arrays(
             kept.retain(|&other| other != index);
         }
         if image.is_some() {
-            return Err(Error::usage("pixels of an image cannot be dropped"));
+            return Err(Error::usage("pixels of an image cannot be dropped")
+                .hint("leave --drop out, or save the images as rows of features"));
         }
         if kept.is_empty() {
-            return Err(Error::input("no feature is left after --drop"));
+            return Err(Error::input("no feature is left after --drop")
+                .hint("name fewer columns with --drop"));
         }
         (
             values.select(ndarray::Axis(1), &kept),
@@ -323,15 +327,18 @@ fn shape_of(array: &Array) -> Result<((usize, usize), Option<ImageShape>)> {
     };
     let width: usize = array.shape.iter().skip(1).product();
     if rows == 0 {
-        return Err(Error::input("the array of features has no records"));
+        return Err(Error::input("the array of features has no records")
+            .hint("give an array with a row for each record"));
     }
     if width == 0 {
-        return Err(Error::input("the array of features has no features"));
+        return Err(Error::input("the array of features has no features")
+            .hint("give an array with a column for each feature"));
     }
     if u32::try_from(rows).is_err() || rows == u32::MAX as usize {
-        return Err(Error::input(format!(
-            "{rows} records are more than can be audited"
-        )));
+        return Err(
+            Error::input(format!("{rows} records are more than can be audited"))
+                .hint("audit a part of the records"),
+        );
     }
     Ok(((rows, width), image))
 }

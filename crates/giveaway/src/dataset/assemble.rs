@@ -187,12 +187,14 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         content_hash,
     } = raw;
     if rows == 0 {
-        return Err(Error::input("the table has a header but no rows"));
+        return Err(Error::input("the table has a header but no rows")
+            .hint("give a file with a row for each record"));
     }
     if u32::try_from(rows).is_err() || rows == MISSING as usize {
-        return Err(Error::input(format!(
-            "{rows} rows are more than can be audited"
-        )));
+        return Err(
+            Error::input(format!("{rows} rows are more than can be audited"))
+                .hint("audit a part of the rows"),
+        );
     }
     let mut notes = Vec::new();
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
@@ -237,7 +239,7 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
     if features.is_empty() {
         return Err(Error::input(
             "no feature column is left beside the label, the identifier, the group and what was dropped",
-        ));
+        ).hint("name fewer columns with --drop, or give a file with features"));
     }
     let body = if features
         .iter()
@@ -292,14 +294,16 @@ fn roles(names: &[String], options: &TableOptions, notes: &mut Vec<String>) -> R
         if options.numeric.contains(column) {
             return Err(Error::usage(format!(
                 "column `{column}` is named by both --numeric and --categorical"
-            )));
+            ))
+            .hint("name it once"));
         }
     }
     let twice = |column: usize, one: &str, other: &str| {
         Err(Error::usage(format!(
             "column `{}` is named by both {one} and {other}",
             names[column]
-        )))
+        ))
+        .hint("a column has one role: name another one, or leave an option out"))
     };
     for (role, index) in [("--label", Some(label)), ("--id", id), ("--group", group)] {
         let Some(column) = index else { continue };

@@ -23,9 +23,13 @@ pub(super) fn read(
         .delimiter(delimiter)
         .from_reader(text);
     let mut record = csv::ByteRecord::new();
-    let broken = |error: csv::Error| Error::input(format!("not a text table: {error}"));
+    let broken = |error: csv::Error| {
+        Error::input(format!("not a text table: {error}"))
+            .hint("give CSV with a header, Parquet, NPY, NPZ or IDX")
+    };
     if !reader.read_byte_record(&mut record).map_err(broken)? {
-        return Err(Error::input("the file is empty"));
+        return Err(Error::input("the file is empty")
+            .hint("give a table with a header and a row for each record"));
     }
     let mut names = Vec::with_capacity(record.len());
     for field in &record {

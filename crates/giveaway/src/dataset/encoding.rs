@@ -167,12 +167,14 @@ impl Encoding {
     /// for a mean, or when no column is left to encode.
     pub fn learn(table: &Table, reference_rows: &[u32], options: &EncodingOptions) -> Result<Self> {
         if reference_rows.is_empty() {
-            return Err(Error::input(
-                "there are no reference records to learn the encoding from",
-            ));
+            return Err(
+                Error::input("there are no reference records to learn the encoding from")
+                    .hint("give at least two records of each class"),
+            );
         }
         if options.max_levels < 2 {
-            return Err(Error::usage("a column needs room for at least 2 levels"));
+            return Err(Error::usage("a column needs room for at least 2 levels")
+                .hint("give a larger --max-levels"));
         }
         if let Some(row) = reference_rows
             .iter()
@@ -353,7 +355,8 @@ impl Encoding {
                         values.ncols(),
                         names.len()
                     ))
-                    .at(&table.name));
+                    .at(&table.name)
+                    .hint("give both files the same features in the same order"));
                 }
                 self.encode_dense(values, scales.as_deref(), &mut features);
             }
@@ -463,6 +466,7 @@ impl Encoding {
                         table.classes[label as usize]
                     ))
                     .at(place(table, row))
+                    .hint("reference data must know every class of the audited records")
                 })
             })
             .collect()
@@ -545,7 +549,7 @@ impl Encoding {
                         "`{}` is not a number, and the encoding was learnt from numbers",
                         levels[codes[row] as usize]
                     ))
-                    .at(format!("{}, column `{name}`", place(table, row)))),
+                    .at(format!("{}, column `{name}`", place(table, row))).hint("mend the value, or read the column as categories with --categorical in both files")),
                 }
             }
             (_, Values::Numeric(values)) if values.iter().all(|value| value.is_nan()) => {

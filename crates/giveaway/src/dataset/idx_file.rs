@@ -184,7 +184,8 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
         .read_to_end(&mut content)
         .map_err(broken)?;
     if content.len() as u64 >= LARGEST_EXPANSION {
-        return Err(Error::input("the gzip file expands to more than 8 GiB"));
+        return Err(Error::input("the gzip file expands to more than 8 GiB")
+            .hint("expand it and audit a part of the records"));
     }
     Ok(content)
 }

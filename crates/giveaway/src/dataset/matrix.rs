@@ -25,7 +25,7 @@ pub struct Matrix {
 pub fn read(path: &Path) -> Result<Matrix> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))?;
     let matrix = match bytes.as_slice() {
-        [] => Err(Error::input("the file is empty")),
+        [] => Err(Error::input("the file is empty").hint("give a row of outputs for each record")),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => from_npy(&bytes),
         [b'P', b'A', b'R', b'1', ..] => parquet_file::read_raw(bytes).and_then(from_columns),
         _ => from_text(&bytes),

@@ -124,7 +124,8 @@ fn read_columns(file: &Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>,
         leaf += leaves;
     }
     if columns.is_empty() {
-        return Err(Error::input("the table has no columns"));
+        return Err(Error::input("the table has no columns")
+            .hint("give a table with a column of classes and columns of features"));
     }
     Ok((columns, rows))
 }
@@ -640,16 +641,17 @@ impl Lists {
                 let value = present.next().filter(|_| here).ok_or_else(|| {
                     Error::input("a list, or a value in it, is missing")
                         .at(format!("row {}", self.row + 1))
+                        .hint("give every record a list of the same length, without gaps")
                 })?;
                 let value = number(value) as f32;
                 if !value.is_finite() {
-                    return Err(
-                        Error::input(format!("the value `{value}` is not finite")).at(format!(
+                    return Err(Error::input(format!("the value `{value}` is not finite"))
+                        .at(format!(
                             "row {}, position {}",
                             self.row + 1,
                             self.current + 1
-                        )),
-                    );
+                        ))
+                        .hint("mend the value, or leave the column out with --drop"));
                 }
                 self.values.push(value);
                 self.current += 1;

@@ -125,7 +125,9 @@ impl Table {
 
     fn from_bytes(path: &Path, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {
         if bytes.is_empty() {
-            return Err(Error::input("the file is empty"));
+            return Err(
+                Error::input("the file is empty").hint("give a file with a row for each record")
+            );
         }
         let name = file_name(path);
         let lower = name.to_lowercase();

@@ -76,7 +76,8 @@ impl<'a> Archive<'a> {
             }
             let at = |offset, size| number(content, position.saturating_add(offset), size);
             if at(8, 2)? & 1 != 0 {
-                return Err(Error::input("encrypted archives cannot be read"));
+                return Err(Error::input("encrypted archives cannot be read")
+                    .hint("write the archive anew with numpy.savez"));
             }
             let (name_length, extra_length, comment_length) = (at(28, 2)?, at(30, 2)?, at(32, 2)?);
             let mut member = Member {
@@ -108,10 +109,10 @@ impl<'a> Archive<'a> {
         length: impl Fn(&[u8]) -> Result<u64>,
     ) -> Result<Vec<u8>> {
         let in_member = |error: Error| error.at(format!("member `{name}`"));
-        let member = self
-            .members
-            .get(name)
-            .ok_or_else(|| Error::input(format!("`{name}` is not in the archive")))?;
+        let member = self.members.get(name).ok_or_else(|| {
+            Error::input(format!("`{name}` is not in the archive"))
+                .hint("name an array that is in it")
+        })?;
         let bytes = self.expand(*member, &length).map_err(in_member)?;
         let mut checksum = flate2::Crc::new();
         checksum.update(&bytes);

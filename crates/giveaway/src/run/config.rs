@@ -243,6 +243,7 @@ impl Config {
                 "give a number between 0 and 1, such as 0.05",
             );
         }
+        self.check_amount()?;
         if self.reference.models < MINIMUM_MODELS {
             return usage(
                 "--models",
@@ -250,6 +251,13 @@ impl Config {
                 &format!(
                     "one half selects, the other tests, and each model in turn is left out with its complement: at least {MINIMUM_MODELS} are needed, and 100 or more are usual"
                 ),
+            );
+        }
+        if self.reference.epochs == 0 {
+            return usage(
+                "--epochs",
+                "0 epochs leave every model untrained".to_owned(),
+                "give at least 1",
             );
         }
         if !(self.reference.validation_share > 0.0 && self.reference.validation_share < 0.5) {
@@ -284,6 +292,42 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// Checks how many are to be selected: before training, which may take hours.
+    fn check_amount(&self) -> Result<()> {
+        let usage = |option: &str, message: String, hint: &str| {
+            Err(Error::usage(message).at(option).hint(hint))
+        };
+        match self.test.amount {
+            Amount::Share(share) if !(share > 0.0 && share <= 1.0) => usage(
+                "--top",
+                format!("cannot select a share of {share}"),
+                "give a percentage above 0 and up to 100; in a configuration, a share up to 1",
+            ),
+            Amount::Count(0) => usage(
+                "--count",
+                "cannot select 0 records".to_owned(),
+                "give at least 1",
+            ),
+            Amount::Alpha(alpha) if !(alpha > 0.0 && alpha <= 2.0) => usage(
+                "--alpha",
+                format!("{alpha} is no cosine distance to look for neighbours within"),
+                "give a number above 0 and up to 2, such as 0.1, or use --top or --count",
+            ),
+            // No circumstance chooses neighbours unasked.
+            Amount::Alpha(_) if self.test.select != Some(Rule::Neighbours) => usage(
+                "--alpha",
+                format!(
+                    "is a distance to neighbours, but the selection is by {}",
+                    self.test
+                        .select
+                        .map_or("other means by default", Rule::name)
+                ),
+                "add --select neighbours, or use --top or --count",
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// How the data file is read.
@@ -377,6 +421,25 @@ mod tests {
         assert!(refused(&|c| c.test.fdr = 0.0).starts_with("--fdr"));
         assert!(refused(&|c| c.test.fdr = f64::NAN).starts_with("--fdr"));
         assert!(refused(&|c| c.reference.models = 4).starts_with("--models"));
+        for (amount, option) in [
+            (Amount::Share(0.0), "--top"),
+            (Amount::Share(1.5), "--top"),
+            (Amount::Count(0), "--count"),
+            (Amount::Alpha(0.0), "--alpha"),
+            (Amount::Alpha(2.5), "--alpha"),
+            (Amount::Alpha(f64::NAN), "--alpha"),
+        ] {
+            let message = refused(&|c| c.test.amount = amount);
+            assert!(message.starts_with(option), "{message}");
+        }
+        for select in [None, Some(Rule::OutLoss)] {
+            let message = refused(&|c| {
+                c.test.amount = Amount::Alpha(0.3);
+                c.test.select = select;
+            });
+            assert!(message.contains("neighbours"), "{message}");
+        }
+        assert!(refused(&|c| c.reference.epochs = 0).starts_with("--epochs"));
         assert!(refused(&|c| c.target.members = Some("m".into())).starts_with("--members"));
         assert!(refused(&|c| c.data.training_units = Some(1)).starts_with("--train-size"));
         Config::default().check().unwrap();

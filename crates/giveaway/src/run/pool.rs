@@ -260,7 +260,11 @@ fn given_target(
     let members = match &config.target.members {
         Some(path) => {
             hash("members", path)?;
-            Some(target::read_members(path, table)?)
+            Some(target::read_members(
+                path,
+                table,
+                config.data.id.as_deref(),
+            )?)
         }
         None => None,
     };

@@ -22,8 +22,12 @@ impl NetworkTrainer {
     /// If network and data set do not fit each other.
     pub fn new(network: Network, training: Training, dataset: &Dataset) -> Result<Self> {
         let classes = dataset.schema.classes.len();
-        let examples = Examples::new(dataset.features.view(), &dataset.labels, classes)
-            .map_err(|e| Error::input(e.to_string()).at("training data"))?;
+        let examples =
+            Examples::new(dataset.features.view(), &dataset.labels, classes).map_err(|e| {
+                Error::input(e.to_string())
+                    .at("training data")
+                    .hint("see the options for the records and the network")
+            })?;
         Ok(Self {
             network,
             training,

@@ -1,0 +1,10 @@
+//! The real command on real files: what it reads, refuses, prints, writes and repeats.
+//!
+//! One binary, so that the audit is linked once: a module for each promise.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod output;
+mod refusals;
+mod reproducible;
+mod sandbox;
