@@ -73,8 +73,8 @@ pub struct Training {
 pub enum Optimiser {
     /// Adam (Kingma and Ba 2015) with bias correction.
     ///
-    /// Gradients below 2⁻⁵⁵ and moments below 2⁻¹⁰⁰ in magnitude count as zero, lest
-    /// they become subnormal numbers; against an epsilon of 1e-8 neither is felt.
+    /// Moments are rounded to multiples of 2⁻¹²³, lest they become subnormal numbers;
+    /// against an epsilon of 1e-8 it is not felt.
     Adam {
         /// The decay of the mean of the gradients, in `[0, 1)`.
         #[serde(default = "default_beta1")]

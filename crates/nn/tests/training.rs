@@ -402,8 +402,9 @@ fn divergence_is_an_error_that_names_the_epoch() {
         ..training
     };
     let network = network(4, &[], 2);
-    let examples =
-        Examples::new(Array2::from_elem((100, 4), 100.0f32).view(), &[0; 100], 2).unwrap();
+    let labels: Vec<u32> = (0..100).map(|row| row % 2).collect();
+    let features = Array2::from_elem((100, 4), 100.0f32);
+    let examples = Examples::new(features.view(), &labels, 2).unwrap();
     let error = train(&network, &training, &examples, &rows(0, 100), &[], 1).unwrap_err();
     assert!(
         error.to_string().contains("a weight is not finite"),
@@ -412,6 +413,7 @@ fn divergence_is_an_error_that_names_the_epoch() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn bad_input_is_an_error_and_never_a_panic() {
     let examples = clouds(20, 4, 1.0, 0.0);
     let good_network = network(4, &[3], 2);

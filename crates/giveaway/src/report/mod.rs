@@ -173,6 +173,8 @@ pub struct ModelsNeeded {
     pub discoveries: usize,
     /// OUT models needed.
     pub models_out: usize,
+    /// Reference models (`--models`) that would give that many.
+    pub models: usize,
 }
 
 /// What the audit comes to.

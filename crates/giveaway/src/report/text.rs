@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Audit, Exposed, Spread};
 use crate::attack::direct::Null;
-use crate::evaluate::{Estimate, Evaluation};
+use crate::evaluate::{Estimate, Evaluation, LOW_RATES};
 use crate::membership::Design;
 use crate::select::{Amount, Rule};
 use crate::validity::Status;
@@ -42,7 +42,7 @@ pub fn headline(audit: &Audit) -> String {
         Some(_) => {
             let _ = write!(
                 text,
-                " Of such accusations {} are expected to be wrong (measured on the {} reference models, half members).",
+                " Of such accusations {} are expected to be wrong (95\u{a0}% interval; measured on the {} reference models, half members).",
                 percent_interval(verdict.expected_wrong),
                 audit.reference.models
             );
@@ -206,6 +206,31 @@ fn verdict_details(out: &mut String, audit: &Audit) {
             ),
         );
     }
+    if let Some(rates) = audit
+        .headline_leave_one_out()
+        .and_then(|e| e.rates(verdict.decision))
+        .filter(|rates| rates.precision.value.is_some())
+    {
+        let at: Vec<String> = rates
+            .predictive_value
+            .iter()
+            .map(|v| {
+                format!(
+                    "{} where {} are",
+                    percent_interval(v.value),
+                    percent(v.prior)
+                )
+            })
+            .collect();
+        row(
+            out,
+            "rarer",
+            &format!(
+                "share of such accusations that is right, by how many of the tested are members: {}",
+                at.join("; ")
+            ),
+        );
+    }
     row(
         out,
         "guarantee",
@@ -217,7 +242,12 @@ fn verdict_details(out: &mut String, audit: &Audit) {
     let needed: Vec<String> = test
         .models_out_needed
         .iter()
-        .map(|n| format!("{} for {}", n.models_out, n.discoveries))
+        .map(|n| {
+            format!(
+                "{} for {} (--models {})",
+                n.models_out, n.discoveries, n.models
+            )
+        })
         .collect();
     let tested = test.selected - test.untestable;
     let possible = if test.minimum_discoveries > tested {
@@ -232,7 +262,7 @@ fn verdict_details(out: &mut String, audit: &Audit) {
         out,
         "floor",
         &format!(
-            "{} cannot give p below {:.4}, so {possible}; OUT models needed for fewer discoveries: {}{}",
+            "{} cannot give p below {:.4}, so {possible}; fewer discoveries need more OUT models, {}{}",
             if test.null.has_floor() {
                 "this null"
             } else {
@@ -291,6 +321,13 @@ fn exposed_table(out: &mut String, audit: &Audit) {
         .map(|e| exposed_row(e, with_neighbours, with_recurrence, with_member))
         .collect();
     table(out, &header, &rows, 2);
+    if with_neighbours && let Some(alpha) = audit.test.alpha {
+        let _ = writeln!(
+            out,
+            "  neighbours: reference {} nearer than α = {alpha:.3e} in cosine distance of the reference logits",
+            audit.data.unit_name
+        );
+    }
 }
 
 fn exposed_row(e: &Exposed, neighbours: bool, recurrence: bool, member: bool) -> Vec<String> {
@@ -351,9 +388,6 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
                         rate(d.precision),
                         rate(d.true_positive_rate),
                         rate(d.false_positive_rate),
-                        d.predictive_value
-                            .last()
-                            .map_or("n/a".to_owned(), |v| rate(v.value)),
                     ]
                 })
             })
@@ -367,7 +401,6 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
         "precision",
         "recall",
         "FPR",
-        "PPV at 1 %",
     ];
     if !audit.on_target.is_empty() {
         let _ = writeln!(
@@ -390,41 +423,36 @@ fn evaluation_tables(out: &mut String, audit: &Audit) {
 }
 
 fn ranking_table(out: &mut String, evaluations: &[Evaluation], null: Null) {
-    let rows: Vec<Vec<String>> = evaluations
+    let shown: Vec<&Evaluation> = evaluations.iter().filter(|e| e.null == null).collect();
+    // A rate that no selection has enough non-members for needs no column.
+    let available: Vec<usize> = (0..LOW_RATES.len())
+        .filter(|&index| {
+            shown
+                .iter()
+                .any(|e| e.ranking.at_rates[index].true_positive_rate.value.is_some())
+        })
+        .collect();
+    let rows: Vec<Vec<String>> = shown
         .iter()
-        .filter(|e| e.null == null)
         .map(|e| {
-            let mut cells = vec![
-                e.selection.name().to_owned(),
-                rate(e.ranking.auc),
-                rate(e.ranking.advantage),
-            ];
+            let mut cells = vec![e.selection.name().to_owned(), rate(e.ranking.auc)];
             cells.extend(
-                e.ranking
-                    .at_rates
+                available
                     .iter()
-                    .map(|r| rate(r.true_positive_rate)),
+                    .map(|&index| rate(e.ranking.at_rates[index].true_positive_rate)),
             );
             cells
         })
         .collect();
-    let _ = writeln!(out);
-    let mut header = vec![
-        "selection".to_owned(),
-        "AUC".to_owned(),
-        "advantage".to_owned(),
-    ];
+    let mut header = vec!["selection".to_owned(), "AUC".to_owned()];
     header.extend(
-        crate::evaluate::LOW_RATES
+        available
             .iter()
-            .map(|r| format!("TPR at FPR {r}")),
+            .map(|&index| format!("TPR at FPR {}", LOW_RATES[index])),
     );
-    table(
-        out,
-        &header.iter().map(String::as_str).collect::<Vec<_>>(),
-        &rows,
-        1,
-    );
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let _ = writeln!(out);
+    table(out, &header, &rows, 1);
 }
 
 fn checks(out: &mut String, audit: &Audit) {
@@ -516,14 +544,13 @@ fn small(p: f64) -> String {
     }
 }
 
+/// A percentage; its sign is tied to it by a space that does not break.
 fn percent(share: f64) -> String {
     let value = 100.0 * share;
-    if (value - value.round()).abs() < 1e-9 {
-        format!("{value:.0} %")
-    } else if value.abs() < 10.0 {
-        format!("{value:.1} %")
+    if (value - value.round()).abs() < 1e-9 || value.abs() >= 10.0 {
+        format!("{value:.0}\u{a0}%")
     } else {
-        format!("{value:.0} %")
+        format!("{value:.1}\u{a0}%")
     }
 }
 
@@ -532,7 +559,7 @@ fn percent_interval(estimate: Estimate) -> String {
     match (estimate.lower, estimate.upper) {
         (Some(lower), Some(upper)) => {
             format!(
-                "{value} [95 % interval {}–{}]",
+                "{value} [{}–{}]",
                 percent(lower),
                 percent(upper)
             )
@@ -554,7 +581,8 @@ fn clip(text: &str, most: usize) -> String {
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    // not split_whitespace: a space that does not break is to stay
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(std::mem::take(&mut line));
         }
@@ -578,8 +606,8 @@ mod tests {
         assert_eq!(digits(0.0), ".000");
         assert_eq!(digits(1.0), "1.000");
         assert_eq!(small(3.2e-7), "3.2e-7");
-        assert_eq!(percent(0.05), "5 %");
-        assert_eq!(percent(0.025), "2.5 %");
+        assert_eq!(percent(0.05), "5\u{a0}%");
+        assert_eq!(percent(0.025), "2.5\u{a0}%");
         assert_eq!(clip("abcdef", 4), "abc…");
     }
 

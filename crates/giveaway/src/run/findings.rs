@@ -137,6 +137,13 @@ pub(super) fn find(
     Ok(findings)
 }
 
+/// Reference models that give every tested unit `wanted` OUT models, where `models` give
+/// it `found`; a multiple of four, so that both halves hold whole pairs.
+fn models_for(wanted: usize, found: usize, models: usize) -> usize {
+    let exact = wanted as f64 * models as f64 / found.max(1) as f64;
+    (exact.ceil() as usize).next_multiple_of(4)
+}
+
 fn decisions(pool: &Pool) -> Vec<Decision> {
     LEVELS
         .iter()
@@ -272,9 +279,13 @@ impl Findings {
             minimum_discoveries: minimum_rejections(tested.len(), test.fdr, extremes[0]),
             models_out_needed: discoveries
                 .into_iter()
-                .map(|discoveries| ModelsNeeded {
-                    discoveries,
-                    models_out: models_out_needed(tested.len(), test.fdr, discoveries),
+                .map(|discoveries| {
+                    let models_out = models_out_needed(tested.len(), test.fdr, discoveries);
+                    ModelsNeeded {
+                        discoveries,
+                        models_out,
+                        models: models_for(models_out, extremes[0], pool.membership.models()),
+                    }
                 })
                 .collect(),
             alpha,

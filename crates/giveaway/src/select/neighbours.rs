@@ -112,7 +112,13 @@ impl Features {
 
     /// Feature vectors given as an array, for tests and for other spaces; they are brought to unit norm.
     #[must_use]
-    pub fn from_array(mut features: Array2<f32>) -> Self {
+    pub fn from_array(features: Array2<f32>) -> Self {
+        // Rows are read as slices, but an array may lie in memory column by column.
+        let mut features = if features.is_standard_layout() {
+            features
+        } else {
+            features.as_standard_layout().into_owned()
+        };
         normalise(&mut features);
         Self {
             units: features.nrows(),
@@ -384,6 +390,21 @@ mod tests {
                 found.deciding_distance[position] >= alpha
             );
         }
+    }
+
+    #[test]
+    fn the_layout_in_memory_does_not_matter() {
+        let raw = random_features(60, 5);
+        let mut columns_first = Array2::zeros((5, 60)).reversed_axes();
+        columns_first.assign(&raw);
+        assert!(!columns_first.is_standard_layout());
+        let all: Vec<u32> = (0..60).collect();
+        let distances = |features: Array2<f32>| {
+            search(&Features::from_array(features), &all, &all, 30, |_| {})
+                .unwrap()
+                .nearest_distance
+        };
+        assert_eq!(distances(raw), distances(columns_first));
     }
 
     #[test]

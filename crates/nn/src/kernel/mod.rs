@@ -16,9 +16,13 @@
 )]
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod gather;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod plain;
 mod product;
 mod simd;
@@ -49,6 +53,10 @@ pub struct Kernel {
 enum InstructionSet {
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Plain,
 }
 
@@ -72,6 +80,13 @@ impl Kernel {
             if fma && is_x86_feature_detected!("avx512f") {
                 sets.push(InstructionSet::Avx512);
             }
+            if fma {
+                sets.push(InstructionSet::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(InstructionSet::Neon);
         }
         sets.push(InstructionSet::Plain);
         sets.into_iter().map(|set| Self { set }).collect()
@@ -83,6 +98,10 @@ impl Kernel {
         match self.set {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => "neon",
             InstructionSet::Plain => "plain",
         }
     }
@@ -93,6 +112,12 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a Kernel of this set exists only if the CPU has AVX-512F, AVX2 and FMA.
             InstructionSet::Avx512 => unsafe { avx512::run(task) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set exists only if the CPU has AVX2 and FMA.
+            InstructionSet::Avx2 => unsafe { avx2::run(task) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: a Kernel of this set exists only if the CPU has NEON.
+            InstructionSet::Neon => unsafe { neon::run(task) },
             // SAFETY: plain vectors need nothing of the CPU.
             InstructionSet::Plain => unsafe { task.run::<plain::Plain>() },
         }

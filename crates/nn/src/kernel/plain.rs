@@ -93,17 +93,6 @@ unsafe impl Simd for Plain {
     }
 
     #[inline(always)]
-    unsafe fn flush(x: Four, threshold: Four) -> Four {
-        zip(
-            x,
-            threshold,
-            |x, threshold| {
-                if x.abs() < threshold { 0.0 } else { x }
-            },
-        )
-    }
-
-    #[inline(always)]
     unsafe fn first(x: Four, count: usize, fill: Four) -> Four {
         Four(std::array::from_fn(|i| {
             if i < count { x.0[i] } else { fill.0[i] }

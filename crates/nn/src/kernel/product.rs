@@ -314,27 +314,38 @@ impl Tile {
             while remaining > 0 {
                 let steps = remaining.min(self.segment);
                 let mut left = segment;
-                for _ in 0..steps {
-                    let mut row = [S::splat(0.0); VECTORS];
-                    for (j, vector) in row.iter_mut().enumerate() {
-                        *vector = S::load(right.add(j * S::LANES));
-                    }
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let factor = S::splat(*left.add(i * STRIDE));
-                        for (sum, vector) in sums.iter_mut().zip(row) {
-                            *sum = S::mul_add(factor, vector, *sum);
+                macro_rules! step {
+                    () => {
+                        let mut row = [S::splat(0.0); VECTORS];
+                        for (j, vector) in row.iter_mut().enumerate() {
+                            *vector = S::load(right.add(j * S::LANES));
                         }
-                    }
-                    left = left.add(STEP);
-                    right = right.wrapping_add(PANEL);
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let factor = S::splat(*left.add(i * STRIDE));
+                            for (sum, vector) in sums.iter_mut().zip(row) {
+                                *sum = S::mul_add(factor, vector, *sum);
+                            }
+                        }
+                        left = left.wrapping_add(STEP);
+                        right = right.wrapping_add(PANEL);
+                    };
+                }
+                for _ in 0..steps / 4 {
+                    step!();
+                    step!();
+                    step!();
+                    step!();
+                }
+                for _ in 0..steps % 4 {
+                    step!();
                 }
                 segment = segment.wrapping_add(self.segment_stride);
                 remaining -= steps;
             }
             let to = to.0.as_mut_ptr().cast::<f32>();
-            for (i, sums) in sums.into_iter().enumerate() {
-                for (j, sum) in sums.into_iter().enumerate() {
-                    S::store(to.add(i * PANEL + j * S::LANES), sum);
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    S::store(to.add(i * PANEL + j * S::LANES), *sum);
                 }
             }
         }

@@ -34,8 +34,6 @@ pub(super) unsafe trait Simd: Copy {
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// control > 0 ? a : b
     unsafe fn if_positive(control: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// |x| < threshold ? 0 : x
-    unsafe fn flush(x: Self::Vector, threshold: Self::Vector) -> Self::Vector;
     /// The first `count` lanes of `x`, and `fill` in the others
     unsafe fn first(x: Self::Vector, count: usize, fill: Self::Vector) -> Self::Vector;
     /// The nearest integer n to x, as a number, and 2ⁿ, for −126 ≤ n ≤ 127

@@ -5,13 +5,12 @@ use super::product::{Scratch, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
 use super::{Kernel, Task};
 
-/// Gradients smaller than this count as zero. Their squares, scaled by 1 − β₂, and all
-/// that follows from them then stay normal numbers; subnormal ones cost a hundred cycles each.
-const SMALLEST_GRADIENT: f32 = 1.0 / (1u64 << 55) as f32;
-
-/// Moments and velocities smaller than this count as zero: unlike gradients they decay by
-/// a constant factor, and would otherwise end in the subnormal numbers and stay there.
-const SMALLEST_MOMENT: f32 = 1.0 / (1u128 << 100) as f32;
+/// Added to small sums and taken away again, which rounds them to multiples of 2⁻²³ of it.
+///
+/// Moments and velocities without gradient shrink by a constant factor from step to step.
+/// They would end among the subnormal numbers and stay there, where an operation costs a
+/// hundred cycles and more; so rounded they end at zero. Numbers above 2⁻⁷⁶ do not feel it.
+const GRAIN: f32 = 1.0 / (1u128 << 100) as f32;
 
 /// Parameters with the optimiser's memory of them.
 #[derive(Clone, Debug)]
@@ -148,76 +147,82 @@ struct AdamStep<S: Simd> {
     beta2: S::Vector,
     one_minus_beta1: S::Vector,
     one_minus_beta2: S::Vector,
-    rate: S::Vector,
+    minus_rate: S::Vector,
     epsilon: S::Vector,
     l2: S::Vector,
-    smallest_gradient: S::Vector,
-    smallest_moment: S::Vector,
+    grain: S::Vector,
 }
 
 /// The constants of a step of gradient descent, as vectors.
 #[derive(Clone, Copy)]
 struct SgdStep<S: Simd> {
     momentum: S::Vector,
-    rate: S::Vector,
+    /// What the velocity and the gradient contribute to the direction of the step.
+    velocity_share: S::Vector,
+    gradient_share: S::Vector,
+    minus_rate: S::Vector,
     l2: S::Vector,
-    smallest_gradient: S::Vector,
-    smallest_moment: S::Vector,
+    grain: S::Vector,
 }
 
-impl<S: Simd> AdamStep<S> {
+/// A step with its constants as vectors.
+///
+/// A trait and not a closure: closures cannot be made to be inlined, and a function that is
+/// not inlined is not compiled for the instruction set.
+trait Rule<S: Simd>: Copy {
+    /// Takes the step on a vector of parameters.
+    ///
     /// # Safety
     /// The pointers must be valid for a vector each; the CPU must have the instruction set.
+    unsafe fn apply(self, gradient: S::Vector, at: Pointers);
+}
+
+impl<S: Simd> Rule<S> for AdamStep<S> {
     #[inline(always)]
     unsafe fn apply(self, gradient: S::Vector, at: Pointers) {
         // SAFETY: the caller vouches for the pointers and the instruction set.
         unsafe {
             let value = S::load(at.value);
             let gradient = S::mul_add(self.l2, value, gradient);
-            let gradient = S::flush(gradient, self.smallest_gradient);
-            let scaled = S::mul(self.one_minus_beta1, gradient);
-            let first = S::mul_add(self.beta1, S::load(at.first), scaled);
-            let first = S::flush(first, self.smallest_moment);
-            let scaled = S::mul(S::mul(self.one_minus_beta2, gradient), gradient);
-            let second = S::mul_add(self.beta2, S::load(at.second), scaled);
-            let second = S::flush(second, self.smallest_moment);
+            let part = S::mul_add(self.one_minus_beta1, gradient, self.grain);
+            let first = S::mul_add(self.beta1, S::load(at.first), part);
+            let first = S::sub(first, self.grain);
+            let scaled = S::mul(self.one_minus_beta2, gradient);
+            let part = S::mul_add(scaled, gradient, self.grain);
+            let second = S::mul_add(self.beta2, S::load(at.second), part);
+            let second = S::sub(second, self.grain);
             S::store(at.first, first);
             S::store(at.second, second);
             let root = S::add(S::sqrt(second), self.epsilon);
-            let change = S::div(S::mul(self.rate, first), root);
-            S::store(at.value, S::sub(value, change));
+            let direction = S::div(first, root);
+            S::store(at.value, S::mul_add(self.minus_rate, direction, value));
         }
     }
 }
 
-impl<S: Simd> SgdStep<S> {
-    /// # Safety
-    /// As for [`AdamStep::apply`].
+impl<S: Simd> Rule<S> for SgdStep<S> {
     #[inline(always)]
-    unsafe fn apply<const NESTEROV: bool>(self, gradient: S::Vector, at: Pointers) {
+    unsafe fn apply(self, gradient: S::Vector, at: Pointers) {
         // SAFETY: the caller vouches for the pointers and the instruction set.
         unsafe {
             let value = S::load(at.value);
             let gradient = S::mul_add(self.l2, value, gradient);
-            let gradient = S::flush(gradient, self.smallest_gradient);
-            let velocity = S::mul_add(self.momentum, S::load(at.first), gradient);
-            let velocity = S::flush(velocity, self.smallest_moment);
+            let part = S::add(gradient, self.grain);
+            let velocity = S::mul_add(self.momentum, S::load(at.first), part);
+            let velocity = S::sub(velocity, self.grain);
             S::store(at.first, velocity);
-            let direction = if NESTEROV {
-                S::mul_add(self.momentum, velocity, gradient)
-            } else {
-                velocity
-            };
-            let value = S::sub(value, S::mul(self.rate, direction));
+            let ahead = S::mul(self.gradient_share, gradient);
+            let direction = S::mul_add(self.velocity_share, velocity, ahead);
             // weights without gradient shrink by a constant factor under l2
-            S::store(at.value, S::flush(value, self.smallest_moment));
+            let value = S::mul_add(self.minus_rate, direction, S::add(value, self.grain));
+            S::store(at.value, S::sub(value, self.grain));
         }
     }
 }
 
-/// Calls `$body` with `$apply` bound to the step's function, chosen outside of all loops.
-macro_rules! with_step {
-    ($S:ident, $step:expr, |$apply:ident| $body:expr) => {
+/// Evaluates `$body` with `$rule` bound to the step, chosen outside of all loops.
+macro_rules! with_rule {
+    ($S:ident, $step:expr, |$rule:ident| $body:expr) => {
         match *$step {
             Step::Adam {
                 beta1,
@@ -226,18 +231,16 @@ macro_rules! with_step {
                 epsilon,
                 l2,
             } => {
-                let constants = AdamStep::<$S> {
+                let $rule = AdamStep::<$S> {
                     beta1: $S::splat(beta1),
                     beta2: $S::splat(beta2),
                     one_minus_beta1: $S::splat(1.0 - beta1),
                     one_minus_beta2: $S::splat(1.0 - beta2),
-                    rate: $S::splat(rate),
+                    minus_rate: $S::splat(-rate),
                     epsilon: $S::splat(epsilon),
                     l2: $S::splat(l2),
-                    smallest_gradient: $S::splat(SMALLEST_GRADIENT),
-                    smallest_moment: $S::splat(SMALLEST_MOMENT),
+                    grain: $S::splat(GRAIN),
                 };
-                let $apply = |gradient, at| constants.apply(gradient, at);
                 $body
             }
             Step::Sgd {
@@ -246,20 +249,20 @@ macro_rules! with_step {
                 rate,
                 l2,
             } => {
-                let constants = SgdStep::<$S> {
-                    momentum: $S::splat(momentum),
-                    rate: $S::splat(rate),
-                    l2: $S::splat(l2),
-                    smallest_gradient: $S::splat(SMALLEST_GRADIENT),
-                    smallest_moment: $S::splat(SMALLEST_MOMENT),
-                };
-                if nesterov {
-                    let $apply = |gradient, at| constants.apply::<true>(gradient, at);
-                    $body
+                let (velocity, gradient) = if nesterov {
+                    (momentum, 1.0)
                 } else {
-                    let $apply = |gradient, at| constants.apply::<false>(gradient, at);
-                    $body
-                }
+                    (1.0, 0.0)
+                };
+                let $rule = SgdStep::<$S> {
+                    momentum: $S::splat(momentum),
+                    velocity_share: $S::splat(velocity),
+                    gradient_share: $S::splat(gradient),
+                    minus_rate: $S::splat(-rate),
+                    l2: $S::splat(l2),
+                    grain: $S::splat(GRAIN),
+                };
+                $body
             }
         }
     };
@@ -285,36 +288,57 @@ impl Task for StepWeights<'_> {
             weights,
             step,
         } = self;
-        let mut scratch = Scratch::new();
         let pointers = weights.pointers();
-        for columns in column_tiles::<S>(deltas.columns()) {
-            for panel in (0..inputs.columns()).step_by(PANEL) {
-                let count = (inputs.columns() - panel).min(PANEL);
-                for (row, height) in row_tiles::<S>(panel, count) {
-                    let tile = Tile {
-                        left: inputs.pointer().wrapping_add(inputs.offset(0, row)),
-                        segment: rows,
-                        segment_stride: 0,
-                        depth: rows,
-                        right: deltas
-                            .pointer()
-                            .wrapping_add(deltas.offset(0, columns.start)),
-                    };
-                    let offset = weights.value.offset(row, columns.start);
-                    // SAFETY: the tile's rows are columns of `inputs` in one panel and its
-                    // columns are columns of `deltas` or of the padding of its last panel,
-                    // both read along the first `rows` rows, which they have. The offsets
-                    // visited are those of the tile in the weights, whose three matrices
-                    // have a row for each column of `inputs` and the columns of `deltas`.
-                    // `Kernel::step_weights` checked these shapes.
-                    unsafe {
-                        tile.sum::<S, 1, PANEL>(height, columns.vectors, &mut scratch);
-                        with_step!(S, step, |apply| for i in 0..height {
-                            for j in 0..columns.vectors {
-                                let gradient = S::load(scratch.at(i, j * S::LANES));
-                                apply(gradient, pointers.add(offset + i * PANEL + j * S::LANES));
-                            }
-                        });
+        // SAFETY: the caller vouches for the instruction set; for the rest see `tiles`.
+        unsafe {
+            with_rule!(S, step, |rule| tiles::<S, _>(
+                rows, inputs, deltas, pointers, rule
+            ));
+        }
+    }
+}
+
+/// Computes the gradient tile by tile and takes the step on the parameters.
+///
+/// # Safety
+/// `pointers` must point to matrices with a row for each column of `inputs` and the columns
+/// of `deltas`, and nothing else may use them meanwhile; both must have at least `rows`
+/// rows; the CPU must have the instruction set.
+#[inline(always)]
+unsafe fn tiles<S: Simd, R: Rule<S>>(
+    rows: usize,
+    inputs: &Matrix,
+    deltas: &Matrix,
+    pointers: Pointers,
+    rule: R,
+) {
+    let stride = inputs.columns() * PANEL;
+    let mut scratch = Scratch::new();
+    for columns in column_tiles::<S>(deltas.columns()) {
+        for panel in (0..inputs.columns()).step_by(PANEL) {
+            let count = (inputs.columns() - panel).min(PANEL);
+            for (row, height) in row_tiles::<S>(panel, count) {
+                let tile = Tile {
+                    left: inputs.pointer().wrapping_add(inputs.offset(0, row)),
+                    segment: rows,
+                    segment_stride: 0,
+                    depth: rows,
+                    right: deltas
+                        .pointer()
+                        .wrapping_add(deltas.offset(0, columns.start)),
+                };
+                let offset = columns.start / PANEL * stride + row * PANEL + columns.start % PANEL;
+                // SAFETY: the tile's rows are columns of `inputs` in one panel and its
+                // columns are columns of `deltas` or of the padding of its last panel, both
+                // read along the first `rows` rows. The offsets are those of the tile's
+                // vectors in matrices of the shape that the caller vouches for.
+                unsafe {
+                    tile.sum::<S, 1, PANEL>(height, columns.vectors, &mut scratch);
+                    for i in 0..height {
+                        for j in 0..columns.vectors {
+                            let gradient = S::load(scratch.at(i, j * S::LANES));
+                            rule.apply(gradient, pointers.add(offset + i * PANEL + j * S::LANES));
+                        }
                     }
                 }
             }
@@ -361,7 +385,7 @@ impl Task for StepBiases<'_> {
                     row += 1;
                 }
                 let gradient = S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]));
-                with_step!(S, step, |apply| apply(gradient, pointers.add(column)));
+                with_rule!(S, step, |rule| rule.apply(gradient, pointers.add(column)));
             }
         }
     }
