@@ -5,7 +5,7 @@ use giveaway_stats::random::Stream;
 use crate::Error;
 use crate::config::{Network, Optimiser, Training};
 use crate::examples::Examples;
-use crate::kernel::{Kernel, Matrix, Step, kernel};
+use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
 use crate::model::{Layer, Model};
 use crate::trained::{Dense, EpochLoss, Trained};
 
@@ -117,6 +117,7 @@ impl<'a> Trainer<'a> {
         validation: &[u32],
         seed: u64,
     ) -> Result<Trained, Error> {
+        let _environment = DefaultEnvironment::enter();
         let training = self.training;
         self.check(examples, rows, validation)?;
         let layers = match self.initial {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
-use crate::kernel::{Kernel, Matrix};
+use crate::kernel::{DefaultEnvironment, Kernel, Matrix};
 use crate::model::{Layer, Model};
 
 /// Records that are asked at a time.
@@ -85,6 +85,7 @@ impl Trained {
             (self.network.inputs, self.network.classes),
             "the network has other inputs or classes than the examples"
         );
+        let _environment = DefaultEnvironment::enter();
         let layers = self.layers.iter().map(Layer::from_dense).collect();
         let mut model = Model::new(self.kernel, &self.network, layers, BATCH, None);
         let mut rows = Vec::with_capacity(BATCH);

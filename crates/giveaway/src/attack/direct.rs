@@ -10,7 +10,7 @@
 //!   it cannot go below `1/(k_out + 1)`.
 //! - `t`: scaled logits, right tail of Student's t with the prediction variance. Exact if
 //!   they are normal. Below [`FEW_MODELS`] OUT models the variance is moderated by the
-//!   other units' (Smyth 2004).
+//!   other tested units' (Smyth 2004).
 //! - `pchip`: the paper's smoothed distribution function. No guarantee in finite samples.
 
 use std::ops::Range;
@@ -162,60 +162,91 @@ impl<'a> DirectInference<'a> {
         losses.iter().sum::<f64>() / losses.len() as f64
     }
 
-    /// P-values of the candidates on a target, in their order; `NaN` where a unit has too
-    /// few OUT models to be tested.
+    /// P-values of all candidates on a target, in their order: see [`Self::p_values_of`].
     #[must_use]
     pub fn p_values(&self, null: Null, target: &ModelSignals, left_out: LeftOut) -> Vec<f64> {
+        let all: Vec<usize> = (0..self.samples.len()).collect();
+        self.p_values_of(&all, null, target, left_out)
+    }
+
+    /// P-values of the candidates at `positions` on a target, in that order; `NaN` where a
+    /// unit has too few OUT models to be tested.
+    ///
+    /// Where variances are moderated, these units lend each other their prior: selected
+    /// units have larger variances than all, whose prior would make them too small.
+    #[must_use]
+    pub fn p_values_of(
+        &self,
+        positions: &[usize],
+        null: Null,
+        target: &ModelSignals,
+        left_out: LeftOut,
+    ) -> Vec<f64> {
         let mut precedence: Vec<u32> = (0..self.membership.models() as u32).collect();
         if let LeftOut::Model(model) = left_out {
             Stream::new(model as u64, "leaves in place", 0).shuffle(&mut precedence);
         }
-        let removed: Vec<Option<usize>> = (0..self.samples.len())
-            .map(|position| self.index_left_out(position, left_out, &precedence))
+        let tested: Vec<Tested<'_>> = positions
+            .iter()
+            .map(|&position| {
+                let sample = &self.samples[position];
+                let removed = self.index_left_out(position, left_out, &precedence);
+                Tested {
+                    sample,
+                    unit: self.candidates[position] as usize,
+                    removed,
+                    models: sample.losses.len() - usize::from(removed.is_some()),
+                }
+            })
             .collect();
         let prior = (null == Null::T)
-            .then(|| self.variance_prior(&removed))
+            .then(|| self.variance_prior(&tested))
             .flatten();
-        self.samples
+        tested
             .iter()
-            .zip(self.candidates)
-            .zip(&removed)
-            .map(|((sample, &unit), &removed)| {
-                let unit = unit as usize;
-                let models = sample.losses.len() - usize::from(removed.is_some());
-                if models < null.models_needed() {
+            .map(|unit| {
+                if unit.models < null.models_needed() {
                     return f64::NAN;
                 }
-                let loss = f64::from(target.loss[unit]);
+                let loss = f64::from(target.loss[unit.unit]);
                 match null {
-                    Null::Ecdf => ecdf(&sample.losses, removed, loss),
-                    Null::Pchip => match removed {
-                        None => pchip_p_value_sorted(&sample.losses, loss),
-                        Some(index) => pchip_p_value_sorted_without(&sample.losses, index, loss),
+                    Null::Ecdf => unit.ecdf(loss),
+                    Null::Pchip => match unit.removed {
+                        None => pchip_p_value_sorted(&unit.sample.losses, loss),
+                        Some(index) => {
+                            pchip_p_value_sorted_without(&unit.sample.losses, index, loss)
+                        }
                     },
                     Null::T => {
-                        let (mean, deviations) = self.logit_moments(sample, unit, removed);
-                        let spread = deviations / (models as f64 - 1.0);
-                        let (variance, freedom) = match prior {
-                            Some(prior) if models < FEW_MODELS => {
-                                let shrunk = moderated(spread, models as f64 - 1.0, prior);
-                                (shrunk.variance, shrunk.degrees_of_freedom)
-                            }
-                            _ => (spread, models as f64 - 1.0),
-                        };
-                        let scale = (variance * (1.0 + 1.0 / models as f64)).sqrt();
-                        if scale > 0.0 {
-                            let logit = f64::from(target.scaled_logit[unit]);
-                            student_t_sf((logit - mean) / scale, freedom)
-                        } else {
-                            // All OUT models agree to the last bit (a label-only channel, say):
-                            // ranks are all that is left.
-                            ecdf(&sample.losses, removed, loss)
-                        }
+                        let logit = f64::from(target.scaled_logit[unit.unit]);
+                        self.t_p_value(unit, prior, logit)
+                            // All OUT models agree to the last bit (a label-only channel,
+                            // say): ranks are all that is left.
+                            .unwrap_or_else(|| unit.ecdf(loss))
                     }
                 }
             })
             .collect()
+    }
+
+    /// The t null of one unit; `None` where its OUT models do not differ.
+    fn t_p_value(
+        &self,
+        unit: &Tested<'_>,
+        prior: Option<VariancePrior>,
+        logit: f64,
+    ) -> Option<f64> {
+        let models = unit.models as f64;
+        let (mean, deviations) = self.logit_moments(unit.sample, unit.unit, unit.removed);
+        let (mut variance, mut freedom) = (deviations / (models - 1.0), models - 1.0);
+        if let Some(prior) = prior
+            && unit.models < FEW_MODELS
+        {
+            let shrunk = moderated(variance, freedom, prior);
+            (variance, freedom) = (shrunk.variance, shrunk.degrees_of_freedom);
+        }
+        let scale = (variance * (1.0 + 1.0 / models)).sqrt();
+        (scale > 0.0).then(|| student_t_sf((logit - mean) / scale, freedom))
     }
 
     /// The position, among the sorted losses, of the OUT model that leaves.
@@ -280,41 +311,44 @@ impl<'a> DirectInference<'a> {
         }
     }
 
-    /// The distribution of variances over units, where some unit has few OUT models.
-    fn variance_prior(&self, removed: &[Option<usize>]) -> Option<VariancePrior> {
-        let counts = || {
-            self.samples
-                .iter()
-                .zip(removed)
-                .map(|(sample, removed)| sample.losses.len() - usize::from(removed.is_some()))
-        };
-        if !counts().any(|count| (2..FEW_MODELS).contains(&count)) {
+    /// The distribution of variances over the tested units, where some have few OUT models.
+    fn variance_prior(&self, tested: &[Tested<'_>]) -> Option<VariancePrior> {
+        if !tested
+            .iter()
+            .any(|unit| (2..FEW_MODELS).contains(&unit.models))
+        {
             return None;
         }
-        let mut variances = Vec::new();
-        let mut freedoms = Vec::new();
-        for (((sample, &unit), &removed), count) in self
-            .samples
+        let (variances, freedoms): (Vec<f64>, Vec<f64>) = tested
             .iter()
-            .zip(self.candidates)
-            .zip(removed)
-            .zip(counts())
-        {
-            if count >= 2 {
-                let freedom = count as f64 - 1.0;
-                variances.push(self.logit_moments(sample, unit as usize, removed).1 / freedom);
-                freedoms.push(freedom);
-            }
-        }
+            .filter(|unit| unit.models >= 2)
+            .map(|unit| {
+                let freedom = unit.models as f64 - 1.0;
+                let deviations = self.logit_moments(unit.sample, unit.unit, unit.removed).1;
+                (deviations / freedom, freedom)
+            })
+            .unzip();
         // Without two units that differ there is nothing to learn a prior from.
         fit_variance_prior(&variances, &freedoms).ok()
     }
 }
 
-fn ecdf(losses: &[f64], removed: Option<usize>, loss: f64) -> f64 {
-    match removed {
-        None => ecdf_p_value_sorted(losses, loss),
-        Some(index) => ecdf_p_value_sorted_without(losses, index, loss),
+/// One unit under test.
+struct Tested<'a> {
+    sample: &'a OutSample,
+    unit: usize,
+    /// The OUT model that its null does without, by its place in the sample.
+    removed: Option<usize>,
+    /// OUT models that are left.
+    models: usize,
+}
+
+impl Tested<'_> {
+    fn ecdf(&self, loss: f64) -> f64 {
+        match self.removed {
+            None => ecdf_p_value_sorted(&self.sample.losses, loss),
+            Some(index) => ecdf_p_value_sorted_without(&self.sample.losses, index, loss),
+        }
     }
 }
 
@@ -453,6 +487,36 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    /// Who is tested beside a unit matters (for the moderated variance), who is a candidate does not.
+    #[test]
+    fn tested_units_lend_each_other_their_prior_and_nobody_else() {
+        let membership = Membership::draw(Design::Halves, 16, 40, &all(40), 0, 3).unwrap();
+        let mut signals = noise(40, 16, Stream::normal);
+        // The tested units vary ten times as much as the others.
+        let tested: Vec<usize> = (0..40).step_by(4).collect();
+        let logit = Array2::from_shape_fn((40, 16), |(unit, model)| {
+            let z = signals.scaled_logits(unit)[model];
+            if unit % 4 == 0 { 10.0 * z } else { z }
+        });
+        signals = Signals::from_arrays(&logit.mapv(|z| (-z).exp().ln_1p()), &logit);
+        let target = target(vec![0.1; 40], vec![5.0; 40]);
+        let everybody = all(40);
+        let among_all = DirectInference::new(&signals, &membership, &everybody, 0..16);
+        let subset: Vec<u32> = tested.iter().map(|&unit| unit as u32).collect();
+        let alone = DirectInference::new(&signals, &membership, &subset, 0..16);
+        for left_out in LEFT_OUT {
+            let of_tested = among_all.p_values_of(&tested, Null::T, &target, left_out);
+            assert_eq!(of_tested, alone.p_values(Null::T, &target, left_out));
+            let beside_all = among_all.p_values(Null::T, &target, left_out);
+            assert!(
+                tested
+                    .iter()
+                    .zip(&of_tested)
+                    .any(|(&unit, &p)| !close(beside_all[unit], p))
+            );
+        }
     }
 
     /// Against scipy's t.sf, with the variance moderated below ten OUT models;

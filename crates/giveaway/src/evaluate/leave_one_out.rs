@@ -151,31 +151,24 @@ fn attack_one(
 ) -> TargetOutcome {
     let membership = protocol.membership;
     let target = protocol.signals.of_model(model);
-    let by_null: Vec<Vec<f64>> = protocol
-        .nulls
-        .iter()
-        .map(|&null| inference.p_values(null, &target, LeftOut::Model(model)))
-        .collect();
+    let left_out = LeftOut::Model(model);
     let mut contributions = Vec::new();
     for (_, selected) in protocol.selections {
         let units = &selected[1 - own_half];
-        for p_values in &by_null {
-            let p: Vec<f64> = units
-                .iter()
-                .map(|&unit| p_values[position_of[unit as usize] as usize])
-                .collect();
+        let positions: Vec<usize> = units
+            .iter()
+            .map(|&unit| position_of[unit as usize] as usize)
+            .collect();
+        for &null in protocol.nulls {
+            let p = inference.p_values_of(&positions, null, &target, left_out);
             contributions.push(contribute(protocol, membership, units, &p, model));
         }
     }
-    let headline = protocol
-        .nulls
-        .iter()
-        .position(|&null| null == protocol.headline.0)
-        .map_or(&by_null[0], |index| &by_null[index]);
+    let headline = inference.p_values(protocol.headline.0, &target, left_out);
     let outside: Vec<f64> = protocol
         .candidates
         .iter()
-        .zip(headline)
+        .zip(&headline)
         .filter(|&(&unit, p)| !p.is_nan() && !membership.is_in(model, unit as usize))
         .map(|(_, &p)| p)
         .collect();
@@ -395,8 +388,8 @@ fn decision_rates(
     }
 }
 
-/// Figures of the ranking: those of each target, averaged; a rate that single targets have
-/// too few non-members for is taken from the scores of all targets together.
+/// Figures of the ranking: those of each target, averaged; what single targets have too few
+/// members or non-members for is taken from the scores of all targets together.
 fn ranking(protocol: &Protocol<'_>, contributions: &[&Contribution], weights: &Weights) -> Ranking {
     let family: Vec<usize> = (0..contributions.len())
         .map(|model| protocol.membership.family(model))
@@ -427,83 +420,96 @@ fn ranking(protocol: &Protocol<'_>, contributions: &[&Contribution], weights: &W
                 .collect(),
         ))
     };
-    let pooled = pooled_rates(contributions, weights);
+    let pooled = pooled_figures(contributions, weights);
+    let figure = |index: usize| averaged(index).unwrap_or(pooled[index]);
     Ranking {
-        auc: averaged(0).unwrap_or_default(),
-        advantage: averaged(1).unwrap_or_default(),
-        balanced_accuracy: averaged(2).unwrap_or_default(),
+        auc: figure(0),
+        advantage: figure(1),
+        balanced_accuracy: figure(2),
         at_rates: LOW_RATES
             .iter()
             .enumerate()
             .map(|(index, &rate)| AtRate {
                 false_positive_rate: rate,
-                true_positive_rate: averaged(3 + index).unwrap_or(pooled[index]),
+                true_positive_rate: figure(3 + index),
             })
             .collect(),
     }
 }
 
-fn pooled_rates(contributions: &[&Contribution], weights: &Weights) -> [Estimate; LOW_RATES.len()] {
+/// AUC, advantage, balanced accuracy, and the true-positive rates at [`LOW_RATES`].
+const FIGURES: usize = 3 + LOW_RATES.len();
+
+/// The figures of the ranking from the scores of all targets together.
+fn pooled_figures(contributions: &[&Contribution], weights: &Weights) -> [Estimate; FIGURES] {
     let mut entries: Vec<(f64, Accusation)> = contributions
         .iter()
         .flat_map(|c| c.scores.iter().copied())
         .collect();
-    let members = entries.iter().filter(|e| e.1.is_member).count();
-    let non_members = entries.len() - members;
-    if members == 0 || non_members == 0 {
-        return Default::default();
-    }
     entries.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let at_rates = |weight: &(dyn Fn(Accusation) -> f64 + Sync)| -> [Option<f64>; LOW_RATES.len()] {
-        let (mut all_members, mut all_non_members) = (0.0, 0.0);
-        for &(_, entry) in &entries {
-            let slot = if entry.is_member {
-                &mut all_members
-            } else {
-                &mut all_non_members
-            };
-            *slot += weight(entry);
-        }
-        let mut best = [0.0; LOW_RATES.len()];
-        let (mut right, mut wrong) = (0.0, 0.0);
-        let mut start = 0;
-        while start < entries.len() {
-            // ties go together
-            let end = start + entries[start..].partition_point(|e| e.0 >= entries[start].0);
-            for &(_, entry) in &entries[start..end] {
-                let slot = if entry.is_member {
-                    &mut right
-                } else {
-                    &mut wrong
-                };
-                *slot += weight(entry);
-            }
-            for (best, rate) in best.iter_mut().zip(LOW_RATES) {
-                if wrong <= rate * all_non_members {
-                    *best = right;
-                }
-            }
-            if wrong > LOW_RATES[0] * all_non_members {
-                break;
-            }
-            start = end;
-        }
-        best.map(|right| ratio(right, all_members))
-    };
-    let values = at_rates(&|_| 1.0);
-    let replicates: Vec<[Option<f64>; LOW_RATES.len()]> = weights
+    let non_members = entries.iter().filter(|e| !e.1.is_member).count() as f64;
+    let values = figures_of(&entries, |_| 1.0);
+    let replicates: Vec<[Option<f64>; FIGURES]> = weights
         .replicates
         .par_iter()
-        .map(|replicate| at_rates(&|entry| replicate.weight(entry)))
+        .map(|replicate| figures_of(&entries, |entry| replicate.weight(entry)))
         .collect();
     std::array::from_fn(|index| {
-        if (non_members as f64) < 1.0 / LOW_RATES[index] {
+        if index >= 3 && non_members < 1.0 / LOW_RATES[index - 3] {
             return Estimate::default();
         }
         Estimate::with_replicates(
             values[index],
             replicates.iter().filter_map(|r| r[index]).collect(),
         )
+    })
+}
+
+/// The figures of weighted entries, sorted by falling score; ties go together.
+fn figures_of(
+    entries: &[(f64, Accusation)],
+    weight: impl Fn(Accusation) -> f64,
+) -> [Option<f64>; FIGURES] {
+    let side = |is_member: bool| -> f64 {
+        entries
+            .iter()
+            .filter(|e| e.1.is_member == is_member)
+            .map(|e| weight(e.1))
+            .sum()
+    };
+    let (all_members, all_non_members) = (side(true), side(false));
+    if all_members <= 0.0 || all_non_members <= 0.0 {
+        return [None; FIGURES];
+    }
+    let (mut right, mut wrong) = (0.0, 0.0);
+    let (mut area, mut advantage) = (0.0, 0.0f64);
+    let mut best = [0.0; LOW_RATES.len()];
+    for tied in entries.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
+        let (mut tied_right, mut tied_wrong) = (0.0, 0.0);
+        for &(_, entry) in tied {
+            *(if entry.is_member {
+                &mut tied_right
+            } else {
+                &mut tied_wrong
+            }) += weight(entry);
+        }
+        area += tied_wrong * (right + tied_right / 2.0);
+        right += tied_right;
+        wrong += tied_wrong;
+        advantage = advantage.max(right / all_members - wrong / all_non_members);
+        for (best, rate) in best.iter_mut().zip(LOW_RATES) {
+            if wrong <= rate * all_non_members {
+                *best = right;
+            }
+        }
+    }
+    std::array::from_fn(|index| {
+        Some(match index {
+            0 => area / (all_members * all_non_members),
+            1 => advantage,
+            2 => f64::midpoint(1.0, advantage),
+            _ => best[index - 3] / all_members,
+        })
     })
 }
 
@@ -557,4 +563,50 @@ fn recurrences(
             (*rule, counts)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Weights are repetitions: figures of weighted entries equal those of `Roc` on repeated ones.
+    #[test]
+    fn weighted_figures_are_those_of_repeated_entries() {
+        let mut stream = Stream::new(5, "entries", 0);
+        let mut entries: Vec<(f64, Accusation)> = (0..60)
+            .map(|unit| {
+                let entry = Accusation {
+                    family: 0,
+                    unit,
+                    is_member: stream.below(2) == 1,
+                };
+                // few distinct scores, so that there are ties
+                (
+                    stream.below(12) as f64 + f64::from(u8::from(entry.is_member)),
+                    entry,
+                )
+            })
+            .collect();
+        entries.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let weight = |entry: Accusation| f64::from(entry.unit % 4);
+        let found = figures_of(&entries, weight);
+        let (mut scores, mut is_member) = (Vec::new(), Vec::new());
+        for &(score, entry) in &entries {
+            for _ in 0..entry.unit % 4 {
+                scores.push(score);
+                is_member.push(entry.is_member);
+            }
+        }
+        let roc = Roc::new(&scores, &is_member).unwrap();
+        let close = |a: Option<f64>, b: f64| (a.unwrap() - b).abs() < 1e-12;
+        assert!(close(found[0], roc.auc()), "{found:?} {}", roc.auc());
+        assert!(close(found[1], roc.advantage()));
+        assert!(close(found[2], roc.balanced_accuracy()));
+        assert!(close(found[3], roc.tpr_at_fpr(0.1).unwrap()));
+    }
+
+    #[test]
+    fn without_members_there_are_no_figures() {
+        assert_eq!(figures_of(&[], |_| 1.0), [None; FIGURES]);
+    }
 }

@@ -558,11 +558,7 @@ fn percent_interval(estimate: Estimate) -> String {
     let value = estimate.value.map_or("n/a".to_owned(), percent);
     match (estimate.lower, estimate.upper) {
         (Some(lower), Some(upper)) => {
-            format!(
-                "{value} [{}–{}]",
-                percent(lower),
-                percent(upper)
-            )
+            format!("{value} [{}–{}]", percent(lower), percent(upper))
         }
         _ => value,
     }

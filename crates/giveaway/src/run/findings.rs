@@ -33,6 +33,8 @@ pub(super) struct Findings {
     /// Per null, per audited unit.
     pub(super) p_values: Vec<(Null, Vec<f64>)>,
     pub(super) selections: Vec<Selection>,
+    /// P-value of each selected unit, as tested.
+    pub(super) tested_p: BTreeMap<u32, f64>,
     /// Adjusted p-value of each selected unit.
     pub(super) q: BTreeMap<u32, f64>,
     /// How each selected unit fares in the reference models.
@@ -114,6 +116,7 @@ pub(super) fn find(
         target,
         p_values,
         selections: chosen.for_target,
+        tested_p: BTreeMap::new(),
         q: BTreeMap::new(),
         recurrence: BTreeMap::new(),
         out_loss: Vec::new(),
@@ -234,10 +237,10 @@ impl Findings {
             .ok_or_else(|| Error::unexpected("the selection was not made"))?;
         let selected = selection.selected.clone();
         let positions: Vec<usize> = selected.iter().map(|&u| position_of[u as usize]).collect();
-        let p: Vec<f64> = positions
-            .iter()
-            .map(|&i| self.p_values_of(test.null)[i])
-            .collect();
+        let of_tested = |positions: &[usize], null: Null| {
+            inference.p_values_of(positions, null, &self.target, LeftOut::Nobody)
+        };
+        let p = of_tested(&positions, test.null);
         let q = q_values(&p);
         let by_any_dependence =
             adjust_tested(&p, |tested| benjamini_yekutieli(tested).unwrap_or_default());
@@ -317,7 +320,8 @@ impl Findings {
             .into_iter()
             .map(|i| self.exposed(pool, selected[i], positions[i], p[i], q[i]))
             .collect();
-        self.evaluate_on_target(pool, &position_of, decisions);
+        self.tested_p = selected.iter().copied().zip(p).collect();
+        self.evaluate_on_target(pool, inference, &position_of, decisions);
         Ok(())
     }
 
@@ -348,7 +352,13 @@ impl Findings {
         }
     }
 
-    fn evaluate_on_target(&mut self, pool: &Pool, position_of: &[usize], decisions: &[Decision]) {
+    fn evaluate_on_target(
+        &mut self,
+        pool: &Pool,
+        inference: &DirectInference<'_>,
+        position_of: &[usize],
+        decisions: &[Decision],
+    ) {
         let known = pool
             .audited
             .iter()
@@ -356,22 +366,18 @@ impl Findings {
         if !known {
             return;
         }
-        let mut evaluations = Vec::new();
         for selection in &self.selections {
-            let is_member: Vec<bool> = selection
-                .selected
+            let units = &selection.selected;
+            let is_member: Vec<bool> = units
                 .iter()
                 .map(|&unit| pool.is_member[unit as usize] == Some(true))
                 .collect();
-            for (null, p_values) in &self.p_values {
-                let p: Vec<f64> = selection
-                    .selected
-                    .iter()
-                    .map(|&unit| p_values[position_of[unit as usize]])
-                    .collect();
-                evaluations.push(on_target::evaluate(
+            let positions: Vec<usize> = units.iter().map(|&u| position_of[u as usize]).collect();
+            for null in Null::EVERY {
+                let p = inference.p_values_of(&positions, null, &self.target, LeftOut::Nobody);
+                self.audit.on_target.push(on_target::evaluate(
                     selection.rule,
-                    *null,
+                    null,
                     &p,
                     &is_member,
                     decisions,
@@ -379,7 +385,6 @@ impl Findings {
                 ));
             }
         }
-        self.audit.on_target = evaluations;
     }
 
     fn check(&mut self, pool: &Pool, left_out: &LeaveOneOut) -> Result<()> {

@@ -109,6 +109,14 @@ fn verdicts(columns: &mut Columns<'_>, findings: &Findings) {
             .copied()
             .unwrap_or(f64::NAN)
     });
+    // With few OUT models the t test of a unit depends on those tested beside it.
+    columns.number("p_value", |position| {
+        findings
+            .tested_p
+            .get(&pool.audited[position])
+            .copied()
+            .unwrap_or(f64::NAN)
+    });
     for (null, p) in &findings.p_values {
         columns.number(&format!("p_value_{}", null.name()), |position| p[position]);
     }

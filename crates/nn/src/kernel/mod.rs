@@ -19,6 +19,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod environment;
 mod gather;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
@@ -27,11 +28,14 @@ mod plain;
 mod product;
 mod simd;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use environment::DefaultEnvironment;
 pub(crate) use matrix::{LINE, Line, Matrix};
 pub(crate) use product::Finish;
 pub(crate) use softmax::Loss;

@@ -5,11 +5,13 @@ use super::product::{Scratch, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
 use super::{Kernel, Task};
 
-/// Added to small sums and taken away again, which rounds them to multiples of 2⁻²³ of it.
+/// Added to moments, velocities and weights and taken away again, which rounds them to
+/// multiples of 2⁻¹²³.
 ///
-/// Moments and velocities without gradient shrink by a constant factor from step to step.
-/// They would end among the subnormal numbers and stay there, where an operation costs a
-/// hundred cycles and more; so rounded they end at zero. Numbers above 2⁻⁷⁶ do not feel it.
+/// Without gradient they shrink by a constant factor from step to step. They would end
+/// among the subnormal numbers and stay there, where an operation costs a hundred cycles
+/// and more; so rounded they end at some such multiple or at zero. Numbers above 2⁻⁷⁶ feel
+/// no more than rounding.
 const GRAIN: f32 = 1.0 / (1u128 << 100) as f32;
 
 /// Parameters with the optimiser's memory of them.
