@@ -38,18 +38,21 @@ pub fn headline(audit: &Audit) -> String {
         verdict.given_away,
         percent(test.fdr),
     );
-    match verdict.expected_wrong.value {
-        Some(_) => {
-            let _ = write!(
-                text,
-                " Of such accusations {} are expected to be wrong (95\u{a0}% interval; measured on the {} reference models, half members).",
-                percent_interval(verdict.expected_wrong),
-                audit.reference.models
-            );
-        }
-        None => text.push_str(
-            " No reference model accused anybody, so the share of wrong accusations could not be measured.",
-        ),
+    let accusations = audit
+        .headline_leave_one_out()
+        .and_then(|e| e.rates(verdict.decision))
+        .map_or(0, |rates| rates.accusations);
+    if verdict.expected_wrong.value.is_some() {
+        let _ = write!(
+            text,
+            " Of such accusations {} are expected to be wrong (95\u{a0}% interval; measured on {accusations} accusations among the {} reference models, half members).",
+            percent_interval(verdict.expected_wrong),
+            audit.reference.models
+        );
+    } else {
+        text.push_str(
+            " In no reference model was anybody accused, so the share of wrong accusations could not be measured.",
+        );
     }
     if audit.exposed.iter().any(|e| e.recurrence.is_some()) {
         let _ = write!(
@@ -195,7 +198,7 @@ fn about(out: &mut String, audit: &Audit) {
 fn verdict_details(out: &mut String, audit: &Audit) {
     let verdict = &audit.verdict;
     let test = &audit.test;
-    if let Some(wrong) = verdict.wrong {
+    if let Some(wrong) = verdict.wrong.filter(|_| verdict.given_away > 0) {
         row(
             out,
             "checked",
