@@ -127,12 +127,31 @@ pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
 
     let mut evaluations = Vec::new();
     for (selection_index, (rule, selected)) in protocol.selections.iter().enumerate() {
-        let weights = Weights::draw(protocol, selected);
+        let mut drawn: Option<([Vec<u32>; 2], Weights)> = None;
         for (null_index, &null) in protocol.nulls.iter().enumerate() {
             let index = selection_index * protocol.nulls.len() + null_index;
             let contributions: Vec<&Contribution> =
                 outcomes.iter().map(|o| &o.contributions[index]).collect();
-            evaluations.push(pool(protocol, *rule, null, &contributions, &weights));
+            // Units that cannot be tested count nowhere. Each loses one OUT model on every
+            // target, so on which target does not matter. Nulls mostly agree on them.
+            let tested: [Vec<u32>; 2] = std::array::from_fn(|selecting| {
+                let inference = &prepared[1 - selecting];
+                let testable = |unit: &u32| {
+                    inference.models_out(position_of[*unit as usize] as usize)
+                        > null.models_needed()
+                };
+                selected[selecting]
+                    .iter()
+                    .copied()
+                    .filter(testable)
+                    .collect()
+            });
+            if drawn.as_ref().is_none_or(|(units, _)| *units != tested) {
+                let weights = Weights::draw(protocol, &tested);
+                drawn = Some((tested, weights));
+            }
+            let Some((_, weights)) = &drawn else { continue };
+            evaluations.push(pool(protocol, *rule, null, &contributions, weights));
         }
     }
     LeaveOneOut {
@@ -249,11 +268,11 @@ struct Replicate {
 }
 
 impl Weights {
-    /// Draws families and units with replacement, the units of both halves' selections together.
-    fn draw(protocol: &Protocol<'_>, selected: &[Vec<u32>; 2]) -> Self {
+    /// Draws families and units with replacement, the tested units of both halves' selections together.
+    fn draw(protocol: &Protocol<'_>, tested: &[Vec<u32>; 2]) -> Self {
         let membership = protocol.membership;
         let families = membership.families();
-        let mut pool: Vec<u32> = selected.iter().flatten().copied().collect();
+        let mut pool: Vec<u32> = tested.iter().flatten().copied().collect();
         pool.sort_unstable();
         pool.dedup();
         let halves = membership.halves();
@@ -275,7 +294,7 @@ impl Weights {
                 }
                 let (mut members, mut non_members) = (0.0, 0.0);
                 for (own_half, half) in halves.iter().enumerate() {
-                    let units = &selected[1 - own_half];
+                    let units = &tested[1 - own_half];
                     let all: f64 = units
                         .iter()
                         .map(|&u| f64::from(unit_weights[u as usize]))
