@@ -148,6 +148,9 @@ fn columns_that_are_not_there() {
         2,
         &["give --label COLUMN", "outcome"],
     );
+    let far = sandbox.audit("people.csv --label readmitted");
+    far.refused(3, &["`readmitted`", "the columns are"]);
+    assert!(!far.stderr.contains("did you mean"), "{}", far.stderr);
     for option in ["id", "group", "drop", "numeric", "categorical"] {
         refused(
             &sandbox,
