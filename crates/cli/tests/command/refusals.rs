@@ -304,6 +304,23 @@ fn fewer_models_than_the_test_needs() {
 }
 
 #[test]
+fn a_refused_test_leaves_the_result_of_the_one_before() {
+    let sandbox = Sandbox::new();
+    sandbox.write("forty.csv", table(40));
+    sandbox.write("outputs.csv", outputs(40));
+    let members: String = (0..38).fold(String::new(), |text, i| text + &format!("p{i}\n"));
+    sandbox.write("members.txt", members);
+    let line = "forty.csv --label outcome --id id --target-outputs outputs.csv \
+         --members members.txt --run run";
+    sandbox.audit(&format!("{line} --null ecdf")).succeeded();
+    let before = sandbox.contents("run");
+    sandbox
+        .audit(&format!("{line} --null t"))
+        .refused(2, &["--models", "train more"]);
+    assert!(before == sandbox.contents("run"));
+}
+
+#[test]
 fn directories_of_other_runs_and_of_none() {
     let sandbox = with_table();
     let line = format!("{PEOPLE} --run run");
