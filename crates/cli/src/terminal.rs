@@ -68,7 +68,8 @@ impl Progress for Bars {
         } else {
             (
                 ProgressBar::new(total),
-                "  {msg} [{bar:32}] {pos}/{len}, {elapsed} gone, {eta} to go",
+                // As wide as is left: a line that wraps cannot be cleared.
+                "  {msg} [{wide_bar}] {pos}/{len}, {elapsed} gone, {eta} to go",
             )
         };
         let style = ProgressStyle::with_template(template)

@@ -154,7 +154,8 @@ impl Channel {
         }
     }
 
-    fn round(self, x: f32) -> f32 {
+    /// What the channel makes of one number.
+    pub(crate) fn round(self, x: f32) -> f32 {
         match self.decimals {
             None => x,
             Some(decimals) => {

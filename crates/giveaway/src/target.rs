@@ -57,9 +57,18 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
                 table.classes[0], table.classes[1]
             )));
         }
+        // In float32, one minus a rounded number is not quite a rounded one.
+        let rounded = Channel {
+            kind: OutputKind::Probabilities,
+            ..Channel::detect(&outputs)
+        };
         outputs = Array2::from_shape_fn((outputs.nrows(), 2), |(row, class)| {
             let p = outputs[[row, 0]];
-            if class == 1 { p } else { 1.0 - p }
+            if class == 1 {
+                p
+            } else {
+                rounded.round(1.0 - p)
+            }
         });
     } else if outputs.ncols() != classes {
         return Err(Error::input(format!(

@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod formats;
 mod output;
 mod refusals;
 mod reproducible;
 mod sandbox;
+mod targets;

@@ -154,6 +154,33 @@ fn records_are_not_kept_where_they_shall_not_be() {
         .succeeded();
     assert!(!sandbox.path("run/data.parquet").exists());
     assert!(sandbox.path("run/records.parquet").exists());
+    // nor where an earlier audit kept them
+    sandbox
+        .audit("breast-cancer --run kept --no-records")
+        .succeeded();
+    assert!(!sandbox.path("kept/data.parquet").exists());
+}
+
+#[test]
+fn another_test_of_the_same_models_replaces_the_result_whole() {
+    let sandbox = Sandbox::new();
+    sandbox.audit("breast-cancer --run run").succeeded();
+    let models = sandbox.contents("run");
+    let other = sandbox.report("breast-cancer --run run --null pchip --select out-loss");
+    assert_eq!(other["test"]["null"], "pchip");
+    assert_eq!(other, sandbox.written_report("run"));
+    for (name, content) in sandbox.contents("run") {
+        let of_the_test = ["records.parquet", "report.json", "run.toml"];
+        let is_of_the_test = of_the_test.iter().any(|file| name.ends_with(file));
+        assert_eq!(
+            models[&name] != content,
+            is_of_the_test,
+            "{}",
+            name.display()
+        );
+    }
+    sandbox.audit("breast-cancer --run run").succeeded();
+    assert!(models == sandbox.contents("run"));
 }
 
 #[test]

@@ -148,6 +148,9 @@ fn columns_that_are_not_there() {
         2,
         &["give --label COLUMN", "outcome"],
     );
+    let far = sandbox.audit("people.csv --label readmitted");
+    far.refused(3, &["`readmitted`", "the columns are"]);
+    assert!(!far.stderr.contains("did you mean"), "{}", far.stderr);
     for option in ["id", "group", "drop", "numeric", "categorical"] {
         refused(
             &sandbox,
@@ -298,6 +301,23 @@ fn fewer_models_than_the_test_needs() {
         2,
         &["--models", "6 reference models that test", "train more"],
     );
+}
+
+#[test]
+fn a_refused_test_leaves_the_result_of_the_one_before() {
+    let sandbox = Sandbox::new();
+    sandbox.write("forty.csv", table(40));
+    sandbox.write("outputs.csv", outputs(40));
+    let members: String = (0..38).fold(String::new(), |text, i| text + &format!("p{i}\n"));
+    sandbox.write("members.txt", members);
+    let line = "forty.csv --label outcome --id id --target-outputs outputs.csv \
+         --members members.txt --run run";
+    sandbox.audit(&format!("{line} --null ecdf")).succeeded();
+    let before = sandbox.contents("run");
+    sandbox
+        .audit(&format!("{line} --null t"))
+        .refused(2, &["--models", "train more"]);
+    assert!(before == sandbox.contents("run"));
 }
 
 #[test]

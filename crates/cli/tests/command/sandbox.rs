@@ -72,6 +72,12 @@ impl Sandbox {
         serde_json::from_str(&done.stdout).unwrap()
     }
 
+    /// The report in a run directory.
+    pub(crate) fn written_report(&self, run: &str) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.path(run).join("report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// Every file below a directory that does not say when it was made, with its content.
     pub(crate) fn contents(&self, directory: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         let root = self.path(directory);

@@ -376,11 +376,19 @@ fn named(names: &[String], wanted: Option<&String>, option: &str) -> Result<Opti
 /// The place of a column that an option names.
 pub(super) fn find(names: &[String], wanted: &str, option: &str) -> Result<usize> {
     names.iter().position(|name| name == wanted).ok_or_else(|| {
+        // A slip of the pen changes a letter or two, or a third of a long name, but not all of it.
+        let length = wanted.chars().count();
+        let slip = (length / 3).max(2).min(length.saturating_sub(1));
         let nearest = names
             .iter()
-            .min_by_key(|name| edit_distance(&name.to_lowercase(), &wanted.to_lowercase()));
+            .map(|name| {
+                let distance = edit_distance(&name.to_lowercase(), &wanted.to_lowercase());
+                (distance, name)
+            })
+            .min_by_key(|&(distance, _)| distance)
+            .filter(|&(distance, _)| distance <= slip);
         let did_you_mean = nearest
-            .map(|name| format!("did you mean `{name}`? "))
+            .map(|(_, name)| format!("did you mean `{name}`? "))
             .unwrap_or_default();
         Error::input(format!(
             "{option} names the column `{wanted}`, which is not there"

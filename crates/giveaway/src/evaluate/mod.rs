@@ -110,7 +110,7 @@ pub struct DecisionRates {
     pub accusations: u64,
     /// Of those, the wrong ones.
     pub wrong: u64,
-    /// Share of accusations that are right.
+    /// Share of accusations that are right; absent where no tested unit is a non-member.
     pub precision: Estimate,
     /// Share of tested members that are accused (recall).
     pub true_positive_rate: Estimate,

@@ -51,7 +51,12 @@ pub fn evaluate(
                 decision,
                 accusations: right + wrong,
                 wrong,
-                precision: proportion(right, right + wrong),
+                // Where nobody could be accused wrongly, being right says nothing.
+                precision: if non_members == 0 {
+                    Estimate::default()
+                } else {
+                    proportion(right, right + wrong)
+                },
                 predictive_value: PRIORS
                     .iter()
                     .map(|&prior| AtPrior {
@@ -190,6 +195,11 @@ mod tests {
         let rates = &evaluation.decisions[0];
         assert_eq!(rates.true_positive_rate.value, Some(0.5));
         assert_eq!(rates.false_positive_rate, Estimate::default());
+        assert_eq!(
+            rates.precision,
+            Estimate::default(),
+            "it could not but be 1"
+        );
         assert_eq!(evaluation.ranking.auc, Estimate::default());
     }
 }

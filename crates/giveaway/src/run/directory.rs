@@ -176,6 +176,20 @@ impl RunDirectory {
         Ok(())
     }
 
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove the file", path, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Appends one event, with the time, to `events.jsonl`.
     ///
     /// # Errors

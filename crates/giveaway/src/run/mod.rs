@@ -60,7 +60,12 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     );
     let run = RunDirectory::open(&path)?;
     let mut manifest = adopt(&run, manifest)?;
-    run.write("run.toml", config.to_toml()?.as_bytes())?;
+    let settings = config.to_toml()?;
+    // The result of an earlier audit, with another selection or test, stays as it is,
+    // with its settings, until the new one can take its place.
+    if !run.file("report.json").exists() {
+        run.write("run.toml", settings.as_bytes())?;
+    }
     pool.write(&run)?;
     run.event(
         "audit",
@@ -71,13 +76,14 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     finish_stage(&run, &mut manifest, "reference")?;
 
     let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
-    run.write(
-        "records.parquet",
-        &record_table::records_parquet(&findings, &pool)?,
-    )?;
+    let records = record_table::records_parquet(&findings, &pool)?;
     let mut json = serde_json::to_string_pretty(&findings.audit)
         .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
     json.push('\n');
+    // The report comes last: where it is, everything else belongs to it.
+    run.remove("report.json")?;
+    run.write("run.toml", settings.as_bytes())?;
+    run.write("records.parquet", &records)?;
     run.write("report.json", json.as_bytes())?;
     finish_stage(&run, &mut manifest, "report")?;
     run.event(

@@ -201,9 +201,11 @@ impl Pool {
             &self.membership.to_bytes(),
         )?;
         if self.config.data.keep_records {
-            run.write("data.parquet", &records_as_read(&self.table)?)?;
+            run.write("data.parquet", &records_as_read(&self.table)?)
+        } else {
+            // An earlier audit in this directory may have kept them.
+            run.remove("data.parquet")
         }
-        Ok(())
     }
 }
 
