@@ -253,8 +253,7 @@ pub fn reference_fit(non_member_p_values: &[f64], misfits: &[f64]) -> Check {
             NAME,
             Status::Unavailable,
             format!(
-                "only {} non-members are known; {NEEDED} are needed to see whether the reference models resemble the target",
-                tested
+                "only {tested} non-members are known; {NEEDED} are needed to see whether the reference models resemble the target"
             ),
             Some(distance),
         );

@@ -232,7 +232,7 @@ fn members_and_non_members_of_different_years_are_flagged() {
             String::from("no,yes\n"),
             String::new(),
         );
-        for record in 0..400 {
+        for record in 0..400u32 {
             let later = record % 2;
             let age = 40.0 + 10.0 * stream.normal();
             // prices have risen
@@ -240,7 +240,7 @@ fn members_and_non_members_of_different_years_are_flagged() {
             let year = if with_year {
                 2019 + later
             } else {
-                2019 + stream.below(2) as i32
+                2019 + u32::from(stream.uniform() < 0.5)
             };
             let p = 1.0 / (1.0 + (-(income - 32.0) / 4.0 - stream.normal()).exp());
             let class = if stream.uniform() < p { "yes" } else { "no" };

@@ -353,12 +353,18 @@ impl Tested<'_> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "units number rows of several arrays at once"
+)]
+#[expect(clippy::float_cmp, reason = "a p-value of 1 is exactly 1")]
 mod tests {
     use super::*;
     use crate::membership::Design;
     use crate::signals::Accuracy;
     use giveaway_stats::empirical::ecdf_p_value;
     use ndarray::Array2;
+    use std::f64::consts::LN_2;
 
     const LEFT_OUT: [LeftOut; 2] = [LeftOut::Nobody, LeftOut::Model(5)];
 
@@ -579,7 +585,7 @@ mod tests {
         }
     }
 
-    /// With 12 models per half (k_out 6, and 5 without the pair, so moderated) and with 40;
+    /// With 12 models per half (6 OUT, and 5 without the pair, so moderated) and with 40;
     /// losses with many ties and without.
     #[test]
     fn leaving_a_pair_out_is_computing_without_it() {
@@ -735,8 +741,8 @@ mod tests {
         let candidates = all(units);
         // All alike, all but one or two alike, and one of two values at random.
         for (errors, wrong, right) in [
-            (0.0, -0.693_147_2, 0.693_147_2),
-            (0.02, -0.693_147_2, 0.693_147_2),
+            (0.0, -LN_2, LN_2),
+            (0.02, -LN_2, LN_2),
             (0.02, -1.386_294_4, 2.944_439),
             (0.98, -1.386_294_4, 2.944_439),
             (0.5, -1.386_294_4, 2.944_439),

@@ -740,7 +740,7 @@ mod tests {
                         evaluation.decisions.iter().zip(&decisions).zip(counts)
                     {
                         let what = format!("{design:?} {rule:?} {null:?} {decision}");
-                        assert_eq!(rates.accusations as f64, right + wrong, "{what}");
+                        assert_eq!(rates.accusations, (right + wrong) as u64, "{what}");
                         same(rates.precision, ratio(right, right + wrong), &what);
                         same(rates.true_positive_rate, ratio(right, members), &what);
                         same(rates.false_positive_rate, ratio(wrong, non_members), &what);
