@@ -26,8 +26,9 @@ pub struct TargetOutputs {
 /// If the file cannot be read, has other numbers of rows or columns, or holds `NaN`.
 pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Result<TargetOutputs> {
     let classes = table.classes.len();
-    let read = matrix::read(path)?;
+    let mut read = matrix::read(path)?;
     let place = path.display();
+    header_of_numbers(&mut read, table);
     if read.values.nrows() != table.len() {
         return Err(Error::input(format!(
             "{} rows of outputs for {} records",
@@ -46,6 +47,16 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
         }
     }
     let mut outputs = read.values;
+    // Columns named like the classes are these, whatever else stands beside them.
+    if let Some(names) = &read.names
+        && let Some(order) = table
+            .classes
+            .iter()
+            .map(|class| names.iter().position(|name| name == class))
+            .collect::<Option<Vec<usize>>>()
+    {
+        outputs = outputs.select(ndarray::Axis(1), &order);
+    }
     if outputs.ncols() == 1 && classes == 2 {
         if outputs.iter().any(|p| !(0.0..=1.0).contains(p)) {
             return Err(Error::input(
@@ -80,15 +91,6 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
             "give one column per class, in this order: {}",
             table.classes.join(", ")
         )));
-    } else if let Some(names) = read.names {
-        let order: Option<Vec<usize>> = table
-            .classes
-            .iter()
-            .map(|class| names.iter().position(|name| name == class))
-            .collect();
-        if let Some(order) = order {
-            outputs = outputs.select(ndarray::Axis(1), &order);
-        }
     }
     let mut channel = Channel::detect(&outputs);
     if let Some(kind) = kind {
@@ -101,6 +103,20 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
             .hint("use --output-kind logits if these are logits"));
     }
     Ok(TargetOutputs { outputs, channel })
+}
+
+/// pandas writes the classes 0 and 1 as a header of numbers: one row too many, which holds
+/// every class.
+fn header_of_numbers(read: &mut matrix::Matrix, table: &Table) {
+    if read.names.is_some() || read.values.nrows() != table.len() + 1 {
+        return;
+    }
+    let names: Vec<String> = read.values.row(0).iter().map(ToString::to_string).collect();
+    if table.classes.iter().all(|class| names.contains(class)) {
+        let rows: Vec<usize> = (1..read.values.nrows()).collect();
+        read.values = read.values.select(ndarray::Axis(0), &rows);
+        read.names = Some(names);
+    }
 }
 
 /// Reads which records the target was trained on: an NPY mask with one entry per record, or

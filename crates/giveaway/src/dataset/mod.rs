@@ -6,9 +6,9 @@
 //! numbers; what comes out is a [`Dataset`].
 //!
 //! ```
-//! use giveaway::dataset::{Encoding, EncodingOptions, Table};
+//! use giveaway::dataset::{Encoding, EncodingOptions, Table, TableOptions};
 //! # fn main() -> giveaway::Result<()> {
-//! let table = Table::shipped("breast-cancer")?;
+//! let table = Table::shipped("breast-cancer", &TableOptions::default())?;
 //! let reference_rows: Vec<u32> = (0..400).collect();
 //! let encoding = Encoding::learn(&table, &reference_rows, &EncodingOptions::default())?;
 //! let dataset = encoding.encode(&table)?;

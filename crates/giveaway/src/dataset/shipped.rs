@@ -63,7 +63,7 @@ pub fn shipped() -> &'static [ShippedData] {
 }
 
 /// Reads a shipped data set; its label column is known.
-pub(super) fn read(name: &str) -> Result<Table> {
+pub(super) fn read(name: &str, options: &TableOptions) -> Result<Table> {
     let data = SHIPPED
         .iter()
         .find(|data| data.name == name)
@@ -72,10 +72,8 @@ pub(super) fn read(name: &str) -> Result<Table> {
             Error::usage(format!("no data set `{name}` is shipped"))
                 .hint(format!("those that are: {}", names.join(", ")))
         })?;
-    let options = TableOptions {
-        label: Some(data.label.to_owned()),
-        ..TableOptions::default()
-    };
+    let mut options = options.clone();
+    options.label.get_or_insert_with(|| data.label.to_owned());
     parquet_file::read(
         data.file,
         data.bytes.to_vec(),
@@ -92,7 +90,7 @@ mod tests {
     #[test]
     fn shipped_data_are_what_their_description_says() {
         for data in shipped() {
-            let table = Table::shipped(data.name).unwrap();
+            let table = Table::shipped(data.name, &TableOptions::default()).unwrap();
             assert_eq!(table.len(), data.records);
             assert_eq!(table.column_names().len(), data.columns);
             assert!(table.notes.is_empty(), "{:?}", table.notes);
@@ -101,7 +99,7 @@ mod tests {
 
     #[test]
     fn adult_has_its_published_counts() {
-        let table = Table::shipped("adult").unwrap();
+        let table = Table::shipped("adult", &TableOptions::default()).unwrap();
         assert_eq!(table.classes, ["<=50K", ">50K"]);
         let rich = table.labels.iter().filter(|&&label| label == 1).count();
         // 7,841 in the training file and 3,846 in the test file, as adult.names has them.
@@ -123,7 +121,7 @@ mod tests {
 
     #[test]
     fn breast_cancer_has_its_published_counts() {
-        let table = Table::shipped("breast-cancer").unwrap();
+        let table = Table::shipped("breast-cancer", &TableOptions::default()).unwrap();
         assert_eq!(table.classes, ["benign", "malignant"]);
         assert_eq!(
             table.labels.iter().filter(|&&label| label == 1).count(),
@@ -133,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_those_there_are() {
-        let error = Table::shipped("mnist").unwrap_err();
+        let error = Table::shipped("mnist", &TableOptions::default()).unwrap_err();
         assert_eq!(
             error.hint_text(),
             Some("those that are: adult, breast-cancer")

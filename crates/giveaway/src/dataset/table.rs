@@ -114,13 +114,14 @@ impl Table {
         Self::from_bytes(path, bytes, options).map_err(|error| error.at(name))
     }
 
-    /// Reads a data set that is shipped within the program: see [`shipped::shipped`].
+    /// Reads a data set that is shipped within the program: see [`shipped::shipped`]. Its
+    /// label column need not be named.
     ///
     /// # Errors
     ///
-    /// When there is none of that name.
-    pub fn shipped(name: &str) -> Result<Self> {
-        shipped::read(name)
+    /// When there is none of that name, or an option names a column that is not there.
+    pub fn shipped(name: &str, options: &TableOptions) -> Result<Self> {
+        shipped::read(name, options)
     }
 
     fn from_bytes(path: &Path, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {

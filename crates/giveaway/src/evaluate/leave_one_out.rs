@@ -8,13 +8,14 @@
 //! Targets share references, so they are not independent. Intervals are bootstrapped over
 //! families (pairs of complements) and over units at once.
 
+use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::{Roc, ppv};
 use rayon::prelude::*;
 
 use super::{
-    AtPrior, AtRate, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS, Ranking,
-    ratio, score,
+    AtPrior, AtRate, CONFIDENCE, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS,
+    Ranking, ratio, score,
 };
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::membership::Membership;
@@ -251,6 +252,8 @@ fn contribute(
 /// Bootstrap weights of families and units, and the weighted numbers of members and non-members.
 struct Weights {
     replicates: Vec<Replicate>,
+    /// Independent pieces at most: the smaller of the numbers of families and of units.
+    clusters: u64,
 }
 
 struct Replicate {
@@ -319,7 +322,10 @@ impl Weights {
                 }
             })
             .collect();
-        Self { replicates }
+        Self {
+            replicates,
+            clusters: families.min(pool.len()) as u64,
+        }
     }
 }
 
@@ -388,22 +394,59 @@ fn decision_rates(
             replicates.iter().filter_map(|&r| of(r)).collect(),
         )
     };
+    let true_positive_rate = estimate(&|[right, _, members, _]| ratio(right, members));
+    let false_positive_rate = estimate(&|[_, wrong, _, non]| ratio(wrong, non));
+    let true_positive_rate = widened(true_positive_rate, weights.clusters);
+    let false_positive_rate = widened(false_positive_rate, weights.clusters);
+    let precision = estimate(&|[right, wrong, ..]| ratio(right, right + wrong));
     DecisionRates {
         decision,
         accusations: accusations.len() as u64,
         wrong: wrong as u64,
-        precision: estimate(&|[right, wrong, ..]| ratio(right, right + wrong)),
-        true_positive_rate: estimate(&|[right, _, members, _]| ratio(right, members)),
-        false_positive_rate: estimate(&|[_, wrong, _, non]| ratio(wrong, non)),
+        precision: widened(precision, clusters(accusations)),
         predictive_value: PRIORS
             .iter()
             .map(|&prior| AtPrior {
                 prior,
-                value: estimate(&|[right, wrong, members, non]| {
-                    ppv(ratio(right, members)?, ratio(wrong, non)?, prior)
-                }),
+                value: if right > 0.0 && wrong > 0.0 {
+                    estimate(&|[right, wrong, members, non]| {
+                        ppv(ratio(right, members)?, ratio(wrong, non)?, prior)
+                    })
+                } else {
+                    super::predictive_value(true_positive_rate, false_positive_rate, prior)
+                },
             })
             .collect(),
+        true_positive_rate,
+        false_positive_rate,
+    }
+}
+
+/// Independent pieces in these accusations: no more than families, and no more than units.
+fn clusters(accusations: &[Accusation]) -> u64 {
+    let distinct = |of: fn(&Accusation) -> u32| {
+        accusations
+            .iter()
+            .map(of)
+            .collect::<std::collections::BTreeSet<u32>>()
+            .len() as u64
+    };
+    distinct(|a| a.family).min(distinct(|a| a.unit))
+}
+
+/// A rate of exactly zero or one has no spread for the bootstrap to see. Its interval is
+/// then that of Clopper and Pearson with so many trials as there are independent pieces.
+fn widened(estimate: Estimate, clusters: u64) -> Estimate {
+    let successes = match estimate.value {
+        Some(value) if value <= 0.0 => 0,
+        Some(value) if value >= 1.0 => clusters,
+        _ => return estimate,
+    };
+    let interval = clopper_pearson(successes, clusters, CONFIDENCE);
+    Estimate {
+        lower: Some(interval.lower),
+        upper: Some(interval.upper),
+        ..estimate
     }
 }
 

@@ -9,6 +9,7 @@ pub mod target;
 
 use giveaway_stats::interval::percentile_interval;
 use giveaway_stats::multiplicity::benjamini_hochberg;
+use giveaway_stats::roc::ppv;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -183,6 +184,16 @@ impl Evaluation {
 /// The score that ranks: minus the logarithm of the p-value.
 fn score(p_value: f64) -> f64 {
     -p_value.max(f64::MIN_POSITIVE).ln()
+}
+
+/// PPV with the ends that the two rates' intervals allow: conservative.
+fn predictive_value(tpr: Estimate, fpr: Estimate, prior: f64) -> Estimate {
+    let of = |t: Option<f64>, f: Option<f64>| ppv(t?, f?, prior);
+    Estimate {
+        value: of(tpr.value, fpr.value),
+        lower: of(tpr.lower, fpr.upper),
+        upper: of(tpr.upper, fpr.lower),
+    }
 }
 
 fn ratio(part: f64, whole: f64) -> Option<f64> {

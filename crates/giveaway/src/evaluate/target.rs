@@ -6,11 +6,11 @@
 
 use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
-use giveaway_stats::roc::{Roc, ppv};
+use giveaway_stats::roc::Roc;
 
 use super::{
     AtPrior, AtRate, CONFIDENCE, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS,
-    Ranking, score,
+    Ranking, predictive_value, score,
 };
 use crate::attack::direct::Null;
 use crate::select::Rule;
@@ -91,16 +91,6 @@ fn proportion(part: u64, whole: u64) -> Estimate {
         value: Some(part as f64 / whole as f64),
         lower: Some(interval.lower),
         upper: Some(interval.upper),
-    }
-}
-
-/// PPV with the ends that the two rates' intervals allow: conservative.
-fn predictive_value(tpr: Estimate, fpr: Estimate, prior: f64) -> Estimate {
-    let of = |t: Option<f64>, f: Option<f64>| ppv(t?, f?, prior);
-    Estimate {
-        value: of(tpr.value, fpr.value),
-        lower: of(tpr.lower, fpr.upper),
-        upper: of(tpr.upper, fpr.lower),
     }
 }
 

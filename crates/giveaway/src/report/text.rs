@@ -45,9 +45,10 @@ pub fn headline(audit: &Audit) -> String {
     if verdict.expected_wrong.value.is_some() {
         let _ = write!(
             text,
-            " Of such accusations {} are expected to be wrong (95\u{a0}% interval; measured on {accusations} accusations among the {} reference models, half members).",
+            " Of such accusations {} are expected to be wrong (95\u{a0}% interval; measured on {accusations} accusations among the {} reference models, where {} of the tested are members).",
             percent_interval(verdict.expected_wrong),
-            audit.reference.models
+            audit.reference.models,
+            members_share(audit),
         );
     } else {
         text.push_str(
@@ -57,7 +58,7 @@ pub fn headline(audit: &Audit) -> String {
     if audit.exposed.iter().any(|e| e.recurrence.is_some()) {
         let _ = write!(
             text,
-            " This recipe gives away {}: they are found in at least half of the models trained on them.",
+            " This recipe gives away {}: they are found in at least half of the testing reference models that were trained on them.",
             verdict.given_away_by_recipe
         );
     }
@@ -68,6 +69,15 @@ pub fn headline(audit: &Audit) -> String {
         );
     }
     text
+}
+
+/// Share of members among those tested on the reference models.
+fn members_share(audit: &Audit) -> String {
+    audit
+        .headline_leave_one_out()
+        .map_or("n/a".to_owned(), |e| {
+            percent(e.members as f64 / (e.members + e.non_members) as f64)
+        })
 }
 
 /// The whole result.

@@ -216,7 +216,7 @@ struct GivenTarget {
 
 fn read_source(config: &Config) -> Result<Table> {
     match config.data.source.strip_prefix("shipped:") {
-        Some(name) => Table::shipped(name),
+        Some(name) => Table::shipped(name, &config.table_options()),
         None => Table::read(Path::new(&config.data.source), &config.table_options()),
     }
 }
