@@ -496,6 +496,37 @@ fn a_complement_that_stayed_would_give_members_away() {
     }
 }
 
+/// The selection does not depend on the order of the records, with ties at the cut or not.
+#[test]
+fn permuting_records_permutes_the_selection() {
+    const UNITS: usize = 300;
+    let mut stream = Stream::new(17, "ties", 0);
+    let mut place = all(UNITS);
+    stream.shuffle(&mut place);
+    for values in [4, 40, 100_000] {
+        let plain: Vec<f64> = (0..UNITS).map(|_| stream.below(values) as f64).collect();
+        let mut moved = vec![0.0; UNITS];
+        for (&place, &value) in place.iter().zip(&plain) {
+            moved[place as usize] = value;
+        }
+        for amount in [Amount::Share(0.1), Amount::Count(37), Amount::Alpha(3.0)] {
+            let selected = |v: &[f64]| {
+                take(Rule::Neighbours, v.to_vec(), &all(UNITS), amount)
+                    .unwrap()
+                    .selected
+            };
+            let mut expected: Vec<u32> = selected(&plain)
+                .into_iter()
+                .map(|unit| place[unit as usize])
+                .collect();
+            let mut found = selected(&moved);
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{values} values, {amount:?}");
+        }
+    }
+}
+
 /// Shown with `cargo test -- --nocapture`.
 #[expect(clippy::print_stderr, reason = "figures for whoever asks for them")]
 fn eprint_figures(what: &str) {
