@@ -178,7 +178,7 @@ fn a_forest_audited_with_networks_is_flagged() {
             audit
                 .verdict
                 .headline
-                .starts_with("THE SET-UP FAILS A CHECK")
+                .starts_with("A CHECK OF THE SET-UP FAILED")
         );
     }
 }

@@ -349,11 +349,15 @@ fn pool(
         .iter()
         .enumerate()
         .map(|(index, &decision)| {
-            let all: Vec<Accusation> = contributions
+            let by_target: Vec<&[Accusation]> = contributions
                 .iter()
-                .flat_map(|c| c.accusations[index].iter().copied())
+                .map(|c| c.accusations[index].as_slice())
                 .collect();
-            decision_rates(decision, &all, members, non_members, weights)
+            let family = |model: usize| protocol.membership.family(model);
+            DecisionRates {
+                false_discovery_rate: false_discovery_rate(&by_target, family, weights),
+                ..decision_rates(decision, &by_target.concat(), members, non_members, weights)
+            }
         })
         .collect();
     Evaluation {
@@ -404,6 +408,7 @@ fn decision_rates(
         accusations: accusations.len() as u64,
         wrong: wrong as u64,
         precision: widened(precision, clusters(accusations)),
+        false_discovery_rate: Estimate::default(),
         predictive_value: PRIORS
             .iter()
             .map(|&prior| AtPrior {
@@ -420,6 +425,38 @@ fn decision_rates(
         true_positive_rate,
         false_positive_rate,
     }
+}
+
+/// The mean over targets of the share of accusations that are wrong, 0 where there is none.
+fn false_discovery_rate(
+    by_target: &[&[Accusation]],
+    family: impl Fn(usize) -> usize,
+    weights: &Weights,
+) -> Estimate {
+    let shares: Vec<(usize, f64)> = by_target
+        .iter()
+        .enumerate()
+        .map(|(model, accusations)| {
+            let wrong = accusations.iter().filter(|a| !a.is_member).count() as f64;
+            (family(model), wrong / accusations.len().max(1) as f64)
+        })
+        .collect();
+    let mean = |weight: &dyn Fn(usize) -> f64| {
+        let total: f64 = shares.iter().map(|&(f, _)| weight(f)).sum();
+        ratio(
+            shares.iter().map(|&(f, share)| weight(f) * share).sum(),
+            total,
+        )
+    };
+    let estimate = Estimate::with_replicates(
+        mean(&|_| 1.0),
+        weights
+            .replicates
+            .iter()
+            .filter_map(|replicate| mean(&|f| f64::from(replicate.families[f])))
+            .collect(),
+    );
+    widened(estimate, weights.clusters)
 }
 
 /// Independent pieces in these accusations: no more than families, and no more than units.
@@ -708,6 +745,17 @@ mod tests {
         }
     }
 
+    fn auc_of_pairs(entries: &[(f64, bool)]) -> f64 {
+        let (mut pairs, mut ahead) = (0.0, 0.0);
+        for &(member, _) in entries.iter().filter(|entry| entry.1) {
+            for &(other, _) in entries.iter().filter(|entry| !entry.1) {
+                pairs += 1.0;
+                ahead += ahead_of(member, other);
+            }
+        }
+        ahead / pairs
+    }
+
     /// A pair's share of the AUC: one if the member's p-value is smaller, half if they tie.
     fn ahead_of(member: f64, other: f64) -> f64 {
         if member < other {
@@ -734,6 +782,7 @@ mod tests {
                     let decisions = decisions();
                     // right, wrong per decision; members, non-members; AUC per target
                     let mut counts = vec![[0.0; 2]; decisions.len()];
+                    let mut false_discoveries = vec![0.0; decisions.len()];
                     let mut sides = [0u64; 2];
                     let mut aucs: Vec<Option<f64>> = Vec::new();
                     let mut pooled: Vec<(f64, bool)> = Vec::new();
@@ -753,11 +802,17 @@ mod tests {
                         );
                         let is_in =
                             |position: usize| membership.is_in(model, units[position] as usize);
-                        for (count, decision) in counts.iter_mut().zip(&decisions) {
+                        for (index, decision) in decisions.iter().enumerate() {
+                            let mut own = [0.0; 2];
                             for (position, accused) in decision.accuse(&p).into_iter().enumerate() {
                                 if accused {
-                                    count[usize::from(!is_in(position))] += 1.0;
+                                    own[usize::from(!is_in(position))] += 1.0;
                                 }
+                            }
+                            counts[index][0] += own[0];
+                            counts[index][1] += own[1];
+                            if own[1] > 0.0 {
+                                false_discoveries[index] += own[1] / (own[0] + own[1]);
                             }
                         }
                         let (mut pairs, mut ahead) = (0.0, 0.0);
@@ -779,12 +834,18 @@ mod tests {
                     }
                     assert_eq!(sides, [evaluation.members, evaluation.non_members]);
                     let (members, non_members) = (sides[0] as f64, sides[1] as f64);
-                    for ((rates, decision), [right, wrong]) in
-                        evaluation.decisions.iter().zip(&decisions).zip(counts)
+                    for (((rates, decision), [right, wrong]), shares) in evaluation
+                        .decisions
+                        .iter()
+                        .zip(&decisions)
+                        .zip(counts)
+                        .zip(false_discoveries)
                     {
+                        let discovery_rate = shares / models as f64;
                         let what = format!("{design:?} {rule:?} {null:?} {decision}");
                         assert_eq!(rates.accusations, (right + wrong) as u64, "{what}");
                         same(rates.precision, ratio(right, right + wrong), &what);
+                        same(rates.false_discovery_rate, Some(discovery_rate), &what);
                         same(rates.true_positive_rate, ratio(right, members), &what);
                         same(rates.false_positive_rate, ratio(wrong, non_members), &what);
                         for at in &rates.predictive_value {
@@ -798,14 +859,7 @@ mod tests {
                         known.iter().sum::<f64>() / known.len() as f64
                     } else {
                         // some target has members or non-members only: all targets together
-                        let (mut pairs, mut ahead) = (0.0, 0.0);
-                        for &(member, _) in pooled.iter().filter(|entry| entry.1) {
-                            for &(other, _) in pooled.iter().filter(|entry| !entry.1) {
-                                pairs += 1.0;
-                                ahead += ahead_of(member, other);
-                            }
-                        }
-                        ahead / pairs
+                        auc_of_pairs(&pooled)
                     };
                     same(evaluation.ranking.auc, Some(expected), &what);
                 }

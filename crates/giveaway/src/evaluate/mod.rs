@@ -113,6 +113,9 @@ pub struct DecisionRates {
     pub wrong: u64,
     /// Share of accusations that are right; absent where no tested unit is a non-member.
     pub precision: Estimate,
+    /// The false discovery rate, which Benjamini–Hochberg bounds: the share of accusations
+    /// that are wrong, 0 where nobody is accused, on average over targets.
+    pub false_discovery_rate: Estimate,
     /// Share of tested members that are accused (recall).
     pub true_positive_rate: Estimate,
     /// Share of tested non-members that are accused.

@@ -57,6 +57,11 @@ pub fn evaluate(
                 } else {
                     proportion(right, right + wrong)
                 },
+                // One target: its own share, without an interval for the average over targets.
+                false_discovery_rate: Estimate {
+                    value: (non_members > 0).then(|| wrong as f64 / (right + wrong).max(1) as f64),
+                    ..Estimate::default()
+                },
                 predictive_value: PRIORS
                     .iter()
                     .map(|&prior| AtPrior {

@@ -124,6 +124,16 @@ pub(super) fn find(
         neighbours: chosen.neighbours,
     };
     findings.audit.notes.extend(chosen.notes);
+    if let Some(decimals) = channel.decimals {
+        findings.audit.notes.push(format!(
+            "the target's outputs are rounded to {decimals} decimals; those of the reference models are rounded alike{}",
+            if null == Null::T && decimals <= 2 {
+                "; with so few values the null t is a guess, and ecdf is the better choice (--null ecdf)"
+            } else {
+                ""
+            }
+        ));
+    }
     findings.mean_losses(pool, &signals);
     findings.judge(
         pool,

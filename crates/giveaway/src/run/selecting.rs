@@ -78,11 +78,7 @@ pub(super) fn select(
         progress.begin("measuring distances to neighbours", passes as u64);
         Some(search(run, pool, &halves, progress)?)
     } else {
-        selections.notes.push(format!(
-            "neighbours were not counted, because {} units against {} would take long; ask for them with --select neighbours",
-            pool.units.len(),
-            pool.eligible.len()
-        ));
+        selections.notes.push(not_counted(pool));
         None
     };
     let vulnerability = |rule: Rule,
@@ -148,7 +144,27 @@ pub(super) fn select(
     if with_neighbours {
         progress.end();
     }
+    let empty = selections
+        .for_target
+        .iter()
+        .filter(|s| s.selected.is_empty());
+    selections.notes.extend(empty.map(took_nobody));
     Ok(selections)
+}
+
+fn took_nobody(selection: &Selection) -> String {
+    format!(
+        "selection by {} took nobody: too many records tie at the cut, or none is that far from the others",
+        selection.rule.name()
+    )
+}
+
+fn not_counted(pool: &Pool) -> String {
+    format!(
+        "neighbours were not counted, because {} units against {} would take long; ask for them with --select neighbours",
+        pool.units.len(),
+        pool.eligible.len()
+    )
 }
 
 /// The α that was given, or the largest that selects all that were selected.
