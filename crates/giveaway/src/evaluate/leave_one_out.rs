@@ -49,6 +49,14 @@ pub struct Protocol<'a> {
     pub seed: u64,
 }
 
+impl Protocol<'_> {
+    /// Steps of the work.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.membership.models() + self.selections.len() * self.nulls.len()
+    }
+}
+
 /// In how many of its IN targets a unit was found, and in how many of its OUT targets it was wrongly accused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Recurrence {
@@ -97,7 +105,8 @@ struct TargetOutcome {
 
 /// Runs the protocol.
 ///
-/// `step` is called after each target.
+/// `step` is called after each target, and after each selection and null (their intervals
+/// take as long as many targets): [`Protocol::steps`] times.
 pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
     let membership = protocol.membership;
     let halves = membership.halves();
@@ -153,6 +162,7 @@ pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
             }
             let Some((_, weights)) = &drawn else { continue };
             evaluations.push(pool(protocol, *rule, null, &contributions, weights));
+            step();
         }
     }
     LeaveOneOut {

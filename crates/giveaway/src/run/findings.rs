@@ -91,23 +91,21 @@ pub(super) fn find(
 
     let decisions = decisions(pool);
     let headline = (null, Decision::DiscoveryRate(pool.config.test.fdr));
+    let protocol = Protocol {
+        signals: &signals,
+        membership,
+        candidates: &pool.eligible,
+        selections: &chosen.for_evaluation,
+        nulls: &Null::EVERY,
+        decisions: &decisions,
+        headline,
+        seed: pool.config.seed,
+    };
     progress.begin(
         "letting every reference model play the target",
-        membership.models() as u64,
+        protocol.steps() as u64,
     );
-    let left_out = leave_one_out::run(
-        &Protocol {
-            signals: &signals,
-            membership,
-            candidates: &pool.eligible,
-            selections: &chosen.for_evaluation,
-            nulls: &Null::EVERY,
-            decisions: &decisions,
-            headline,
-            seed: pool.config.seed,
-        },
-        || progress.advance(1),
-    );
+    let left_out = leave_one_out::run(&protocol, || progress.advance(1));
     progress.end();
 
     progress.begin("checking the set-up", 0);
