@@ -10,14 +10,13 @@ use giveaway_nn::{Activation, Examples, Network, Optimiser, Schedule, Training};
 use giveaway_stats::distribution::normal_sf;
 use giveaway_stats::random::{Stream, derive_seed};
 use giveaway_stats::roc::Roc;
-use giveaway_stats::uniformity::ks_distance;
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Body, Dataset, Table, Values, exact_duplicates};
 use crate::error::{Error, Result};
-use crate::evaluate::{Decision, Evaluation};
+use crate::evaluate::{Decision, Evaluation, misfit};
 use crate::units::Units;
 
 /// Chance of failing a sound set-up that each statistical check allows itself.
@@ -208,23 +207,6 @@ fn scores_out_of_fold(
                 .collect())
         })
         .collect()
-}
-
-/// How far the p-values of non-members are from uniform: Kolmogorov's distance of |2p − 1|,
-/// so that both tails count together.
-///
-/// A model as a whole is a little more or less sure of itself than others of its recipe,
-/// which moves all of its p-values to one side and says little. A model of another kind
-/// has records far out on both sides. `None` without p-values; those that are `NaN` are
-/// left out.
-#[must_use]
-pub fn misfit(non_member_p_values: &[f64]) -> Option<f64> {
-    let folded: Vec<f64> = non_member_p_values
-        .iter()
-        .filter(|p| !p.is_nan())
-        .map(|p| (2.0 * p - 1.0).abs())
-        .collect();
-    ks_distance(&folded).ok()
 }
 
 /// Fit of the references to the target: are the p-values of known non-members uniform?

@@ -21,7 +21,6 @@ use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::membership::Membership;
 use crate::select::Rule;
 use crate::signals::Signals;
-use crate::validity;
 
 /// Bootstrap replicates.
 const REPLICATES: u64 = 400;
@@ -77,7 +76,7 @@ pub struct LeaveOneOut {
     pub evaluations: Vec<Evaluation>,
     /// Per selection, aligned with the units that the first half selected (and on which the real target is tested).
     pub recurrence: Vec<(Rule, Vec<Recurrence>)>,
-    /// Per target: how far its non-members' p-values (headline null, all candidates) are from uniform, by [`validity::misfit`].
+    /// Per target: how far its non-members' p-values (headline null, all candidates) are from uniform, by [`misfit`](super::misfit).
     pub misfit: Vec<f64>,
 }
 
@@ -204,7 +203,7 @@ fn attack_one(
         .collect();
     TargetOutcome {
         contributions,
-        misfit: validity::misfit(&outside).unwrap_or(f64::NAN),
+        misfit: super::misfit(&outside).unwrap_or(f64::NAN),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod target;
 use giveaway_stats::interval::percentile_interval;
 use giveaway_stats::multiplicity::benjamini_hochberg;
 use giveaway_stats::roc::ppv;
+use giveaway_stats::uniformity::ks_distance;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -182,6 +183,23 @@ impl Evaluation {
             .iter()
             .find(|rates| rates.decision == decision)
     }
+}
+
+/// How far the p-values of non-members are from uniform: Kolmogorov's distance of |2p − 1|,
+/// so that both tails count together.
+///
+/// A model as a whole is a little more or less sure of itself than others of its recipe,
+/// which moves all of its p-values to one side and says little. A model of another kind
+/// has records far out on both sides. `None` without p-values; those that are `NaN` are
+/// left out.
+#[must_use]
+pub fn misfit(non_member_p_values: &[f64]) -> Option<f64> {
+    let folded: Vec<f64> = non_member_p_values
+        .iter()
+        .filter(|p| !p.is_nan())
+        .map(|p| (2.0 * p - 1.0).abs())
+        .collect();
+    ks_distance(&folded).ok()
 }
 
 /// The score that ranks: minus the logarithm of the p-value.
