@@ -28,6 +28,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 wrong usag
 pub(crate) enum Command {
     /// Audit a model: which training records does it give away?
     Audit(Box<AuditOptions>),
+    /// Train a share of the reference models of an audit, here or on other machines
+    Reference(Box<ShareOptions>),
     /// List the data sets that come with the program
     Data(DataOptions),
 }
@@ -42,8 +44,19 @@ pub(crate) struct DataOptions {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct AuditOptions {
-    /// CSV, Parquet, NPY, NPZ or IDX file, or the name of a shipped data set; without it a
-    /// model of 10,000 records of the Adult census data is audited
+    #[command(flatten)]
+    pub(crate) models: ModelOptions,
+    #[command(flatten)]
+    pub(crate) test: TestOptions,
+    #[command(flatten)]
+    pub(crate) result: ResultOptions,
+}
+
+/// What the outputs of the models depend on, and how the work is done.
+#[derive(Debug, Args)]
+pub(crate) struct ModelOptions {
+    /// CSV, Parquet, NPY, NPZ or IDX file, the name of a shipped data set, or a run directory
+    /// to go on with; without it a model of 10,000 records of the Adult census data is audited
     pub(crate) data: Option<String>,
 
     #[command(flatten)]
@@ -53,9 +66,17 @@ pub(crate) struct AuditOptions {
     #[command(flatten)]
     pub(crate) reference: ReferenceOptions,
     #[command(flatten)]
-    pub(crate) test: TestOptions,
+    pub(crate) work: WorkOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ShareOptions {
     #[command(flatten)]
-    pub(crate) output: OutputOptions,
+    pub(crate) models: ModelOptions,
+    /// Which share, such as 3/16: the third of sixteen. All of them by default
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +188,9 @@ pub(crate) struct ReferenceOptions {
     /// Stop after so many epochs without a better validation loss
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
+    /// Instruction set to train with; the fastest by default. Another one rounds differently
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
     /// Share of the records set aside for validation when --patience is given
     #[arg(long, value_name = "SHARE")]
     validation_share: Option<f64>,
@@ -196,8 +220,19 @@ pub(crate) struct TestOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Run and output")]
-pub(crate) struct OutputOptions {
+#[command(next_help_heading = "Result")]
+pub(crate) struct ResultOptions {
+    /// End with exit code 10 if this holds, such as records>0 or tpr@0.01>0.05; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) fail_on: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct WorkOptions {
     /// Seed of every random choice
     #[arg(long)]
     seed: Option<u64>,
@@ -210,12 +245,6 @@ pub(crate) struct OutputOptions {
     /// Do not keep a copy of the records in the run directory
     #[arg(long)]
     no_records: bool,
-    /// End with exit code 10 if this holds, such as records>0 or tpr@0.01>0.05; may be repeated
-    #[arg(long, value_name = "CONDITION")]
-    pub(crate) fail_on: Vec<String>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     /// Threads; all cores by default. The result does not depend on it
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
@@ -306,9 +335,43 @@ fn schedule(text: &str) -> std::result::Result<Schedule, String> {
 }
 
 impl AuditOptions {
-    /// The configuration that was asked for: defaults, then `--config`, then the other options.
+    /// The configuration that was asked for: defaults, then `--config` or a run directory,
+    /// then the other options.
     pub(crate) fn resolve(&self) -> Result<Config> {
-        let mut config = match &self.output.config {
+        let mut config = self.models.resolve()?;
+        self.test.apply(&mut config);
+        Ok(config)
+    }
+}
+
+impl ModelOptions {
+    /// The run directory that was given in the place of data.
+    fn run_given_as_data(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.data.as_ref()?);
+        path.join("run.toml").is_file().then_some(path)
+    }
+
+    /// Where the run is, if that was said.
+    pub(crate) fn run(&self) -> Option<PathBuf> {
+        self.work.run.clone().or_else(|| self.run_given_as_data())
+    }
+
+    /// The configuration, but for selection and test.
+    pub(crate) fn resolve(&self) -> Result<Config> {
+        let given_run = self.run_given_as_data();
+        let file = match (&self.work.config, &given_run) {
+            (Some(_), Some(run)) => {
+                return Err(
+                    Error::usage("a configuration and a run directory, which has its own")
+                        .at(format!("--config and {}", run.display()))
+                        .hint("give one of them"),
+                );
+            }
+            (Some(path), None) => Some(path.clone()),
+            (None, Some(run)) => Some(run.join("run.toml")),
+            (None, None) => None,
+        };
+        let mut config = match &file {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Error::io("read the configuration", path, &e))?;
@@ -316,18 +379,16 @@ impl AuditOptions {
             }
             None => Config::default(),
         };
-        if self.data.is_none() && self.output.config.is_none() {
-            config.data.training_units = Some(10_000);
-        }
-        if let Some(data) = &self.data {
-            config.data.source = source(data);
+        match &self.data {
+            None if file.is_none() => config.data.training_units = Some(10_000),
+            Some(data) if given_run.is_none() => config.data.source = source(data),
+            _ => {}
         }
         self.records.apply(&mut config);
         self.target.apply(&mut config);
         self.reference.apply(&mut config)?;
-        self.test.apply(&mut config);
-        set(&mut config.seed, self.output.seed);
-        if self.output.no_records {
+        set(&mut config.seed, self.work.seed);
+        if self.work.no_records {
             config.data.keep_records = false;
         }
         Ok(config)
@@ -418,6 +479,7 @@ impl ReferenceOptions {
         set(&mut reference.label_smoothing, self.label_smoothing);
         set(&mut reference.schedule, self.schedule);
         set_some(&mut reference.patience, self.patience);
+        set_some(&mut reference.kernel, self.kernel.clone());
         set(&mut reference.validation_share, self.validation_share);
         Ok(())
     }
@@ -450,7 +512,7 @@ mod tests {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         match arguments.command {
             Command::Audit(options) => options.resolve().unwrap(),
-            Command::Data(_) => unreachable!("an audit was asked for"),
+            _ => unreachable!("an audit was asked for"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! `giveaway audit` and `giveaway data`.
+//! `giveaway audit`, `giveaway reference` and `giveaway data`.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use giveaway::error::{Error, Result};
 use giveaway::report::fail_on::Condition;
 use giveaway::report::text;
-use giveaway::run;
+use giveaway::run::{self, Shard};
 
-use crate::arguments::AuditOptions;
+use crate::arguments::{AuditOptions, ShareOptions, WorkOptions};
 use crate::exit_code;
 use crate::terminal::{Bars, print_data, print_line};
 
@@ -16,24 +16,15 @@ use crate::terminal::{Bars, print_data, print_line};
 pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
     let config = options.resolve()?;
     let conditions: Vec<Condition> = options
-        .output
+        .result
         .fail_on
         .iter()
         .map(|text| Condition::parse(text))
         .collect::<Result<_>>()?;
-    if options.output.threads == Some(0) {
-        return Err(Error::usage("cannot work with 0 threads")
-            .at("--threads")
-            .hint("leave it out to use all cores"));
-    }
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.output.threads.unwrap_or(0))
-        .build()
-        .map_err(|e| Error::unexpected(format!("cannot start threads: {e}")))?;
-    let bars = Bars::new(options.output.quiet);
-    let outcome = threads.install(|| run::audit(&config, options.output.run.as_deref(), &bars));
-    let outcome = outcome?;
-    if options.output.json {
+    let outcome = on_threads(&options.models.work, |progress| {
+        run::audit(&config, options.models.run().as_deref(), progress)
+    })?;
+    if options.result.json {
         let json = serde_json::to_string_pretty(&outcome.audit)
             .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
         print_data(&format!("{json}\n"))?;
@@ -55,6 +46,47 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(code))
+}
+
+/// Trains a share of the reference models.
+pub(crate) fn train_share(options: &ShareOptions) -> Result<ExitCode> {
+    let config = options.models.resolve()?;
+    let shard = match &options.shard {
+        Some(text) => Shard::parse(text)?,
+        None => Shard::WHOLE,
+    };
+    let outcome = on_threads(&options.models.work, |progress| {
+        run::train_share(&config, options.models.run().as_deref(), shard, progress)
+    })?;
+    let path = outcome.path.display();
+    print_data(&format!(
+        "{} reference models trained, {} of the share were there already\n\
+         in {path}; when all shares are done: giveaway audit {path}\n",
+        outcome.models - outcome.resumed_models,
+        outcome.resumed_models,
+    ))?;
+    Ok(ExitCode::from(exit_code::DONE))
+}
+
+/// Works on as many threads as were asked for, with progress bars.
+fn on_threads<T: Send>(
+    options: &WorkOptions,
+    work: impl FnOnce(&Bars) -> Result<T> + Send,
+) -> Result<T> {
+    if options.threads == Some(0) {
+        return Err(Error::usage("cannot work with 0 threads")
+            .at("--threads")
+            .hint("leave it out to use all cores"));
+    }
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.unwrap_or(0))
+        .build()
+        .map_err(|e| {
+            Error::unexpected(format!("cannot start threads: {e}"))
+                .hint("ask for fewer with --threads")
+        })?;
+    let bars = Bars::new(options.quiet);
+    threads.install(|| work(&bars))
 }
 
 /// Lists the shipped data sets.

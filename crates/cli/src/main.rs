@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     // A panic is a defect of ours: exit code 1, as for every unexpected failure.
     let outcome = std::panic::catch_unwind(|| match arguments.command {
         Command::Audit(options) => audit::audit(&options),
+        Command::Reference(options) => audit::train_share(&options),
         Command::Data(options) => audit::list_shipped(options.json),
     });
     match outcome {

@@ -106,7 +106,11 @@ fn interval(values: &[f64]) -> String {
     }
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0);
     let half = quantile(count - 1.0) * (variance / count).sqrt();
-    format!("{mean:.3} ± {half:.3}")
+    if mean < 0.1 {
+        format!("{mean:.4} ± {half:.4}")
+    } else {
+        format!("{mean:.3} ± {half:.3}")
+    }
 }
 
 /// The .975 quantile of Student's t, by bisection.

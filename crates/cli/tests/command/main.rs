@@ -9,4 +9,5 @@ mod output;
 mod refusals;
 mod reproducible;
 mod sandbox;
+mod shares;
 mod targets;

@@ -96,6 +96,7 @@ pub fn read_outputs(path: &Path, records: usize, classes: usize) -> Result<Array
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::directory::Access;
     use ndarray::array;
 
     /// The header that numpy 2.3 writes for `np.save(f, np.zeros((20000, 1, 2), '<f4'))`.
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn outputs_come_back_and_damage_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunDirectory::open(&folder.path().join("run")).unwrap();
+        let run = RunDirectory::open(&folder.path().join("run"), Access::Alone).unwrap();
         let outputs = array![[1.5f32, -2.0], [f32::MIN_POSITIVE, 3.0]];
         write_outputs(&run, "signals/000.npy", &outputs).unwrap();
         let path = run.signal_file(0);

@@ -120,6 +120,9 @@ pub struct ReferenceConfig {
     pub patience: Option<usize>,
     /// Share of the units set aside for validation when training stops early. They are not audited.
     pub validation_share: f64,
+    /// Instruction set to train with; the fastest of this CPU if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
 }
 
 /// The model under audit.
@@ -192,6 +195,7 @@ impl Default for ReferenceConfig {
             schedule: Schedule::Constant,
             patience: None,
             validation_share: 0.1,
+            kernel: None,
         }
     }
 }

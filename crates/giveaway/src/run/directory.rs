@@ -29,6 +29,15 @@ pub struct Manifest {
     pub stages: Vec<String>,
 }
 
+/// Who else may work in a run directory at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody.
+    Alone,
+    /// Others that share it too.
+    Shared,
+}
+
 /// An open run directory, locked against a second audit.
 #[derive(Debug)]
 pub struct RunDirectory {
@@ -38,11 +47,12 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Opens the directory, making it if it is not there, and takes its lock.
+    /// Opens the directory, making it if it is not there, and takes its lock: alone for an
+    /// audit, with others for training shares of the reference models.
     ///
     /// # Errors
     /// If the directory cannot be made or written, is in use, or is not empty and not a run.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
         if path.is_dir() {
             let mut entries =
                 fs::read_dir(path).map_err(|e| Error::io("read the run directory", path, &e))?;
@@ -63,7 +73,11 @@ impl RunDirectory {
             .write(true)
             .open(&lock_path)
             .map_err(|e| Error::io("write into the run directory", &lock_path, &e))?;
-        match lock.try_lock() {
+        let locked = match access {
+            Access::Alone => lock.try_lock(),
+            Access::Shared => lock.try_lock_shared(),
+        };
+        match locked {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
                 return Err(
@@ -81,7 +95,9 @@ impl RunDirectory {
             _lock: lock,
         };
         create_private_directory(&directory.file("signals"))?;
-        directory.remove_unfinished()?;
+        if access == Access::Alone {
+            directory.remove_unfinished()?;
+        }
         Ok(directory)
     }
 
@@ -269,7 +285,7 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_nothing_and_keeps_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunDirectory::open(&folder.path().join("run")).unwrap();
+        let run = RunDirectory::open(&folder.path().join("run"), Access::Alone).unwrap();
         run.write("a.txt", b"old").unwrap();
         let error = run
             .write_with("a.txt", |writer| {
@@ -292,8 +308,8 @@ mod tests {
     fn a_second_audit_is_refused_and_foreign_directories_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let first = RunDirectory::open(&path).unwrap();
-        let error = RunDirectory::open(&path).unwrap_err();
+        let first = RunDirectory::open(&path, Access::Alone).unwrap();
+        let error = RunDirectory::open(&path, Access::Alone).unwrap_err();
         assert!(error.to_string().contains("another process"), "{error}");
         drop(first);
         fs::write(
@@ -301,13 +317,13 @@ mod tests {
             "",
         )
         .unwrap();
-        let again = RunDirectory::open(&path).unwrap();
+        let again = RunDirectory::open(&path, Access::Alone).unwrap();
         assert_eq!(fs::read_dir(again.file("signals")).unwrap().count(), 0);
 
         let foreign = folder.path().join("foreign");
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("thesis.tex"), "").unwrap();
-        let error = RunDirectory::open(&foreign).unwrap_err();
+        let error = RunDirectory::open(&foreign, Access::Alone).unwrap_err();
         assert!(error.to_string().contains("holds no run"), "{error}");
     }
 
@@ -316,7 +332,7 @@ mod tests {
     fn only_the_owner_can_read_a_run() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let run = RunDirectory::open(&folder.path().join("run")).unwrap();
+        let run = RunDirectory::open(&folder.path().join("run"), Access::Alone).unwrap();
         run.write("a.txt", b"a").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(run.path()), 0o700);

@@ -16,10 +16,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::report::Audit;
+use crate::trainer::NetworkTrainer;
 use config::Config;
-use directory::{FORMAT_VERSION, Manifest, RunDirectory};
+use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
+
+pub use training::Shard;
 
 /// What an audit leaves.
 #[derive(Debug)]
@@ -43,6 +46,91 @@ pub struct Outcome {
 /// # Errors
 /// On bad input, impossible requests, and files that cannot be written.
 pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> Result<Outcome> {
+    let Prepared {
+        pool,
+        trainer,
+        run,
+        mut manifest,
+    } = prepare(config, path, Access::Alone, progress)?;
+    let config = &pool.config;
+    let resumed_models = training::train_missing(&run, &pool, &trainer, Shard::WHOLE, progress)?;
+    finish_stage(&run, &mut manifest, "reference")?;
+
+    let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
+    let records = record_table::records_parquet(&findings, &pool)?;
+    let mut json = serde_json::to_string_pretty(&findings.audit)
+        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
+    json.push('\n');
+    // The report comes last: where it is, everything else belongs to it.
+    run.remove("report.json")?;
+    run.write("run.toml", config.to_toml()?.as_bytes())?;
+    run.write("records.parquet", &records)?;
+    run.write("report.json", json.as_bytes())?;
+    finish_stage(&run, &mut manifest, "report")?;
+    run.event(
+        "done",
+        &serde_json::json!({ "given_away": findings.audit.verdict.given_away }),
+    )?;
+    Ok(Outcome {
+        audit: findings.audit,
+        path: run.path().to_path_buf(),
+        resumed_models,
+    })
+}
+
+/// What a share of the training leaves.
+#[derive(Debug)]
+pub struct ShareOutcome {
+    /// Where the models' outputs were written.
+    pub path: PathBuf,
+    /// Reference models of the share.
+    pub models: usize,
+    /// Of those, the ones that were there already.
+    pub resumed_models: usize,
+}
+
+/// Trains a share of the reference models of an audit and stops there.
+///
+/// Several shares may be trained at the same time in one directory, on this machine or on
+/// others that see it; doing one twice is harmless. [`audit`] with the same configuration
+/// goes on from there.
+///
+/// # Errors
+/// As [`audit`]; also while an audit is at work in the directory.
+pub fn train_share(
+    config: &Config,
+    path: Option<&Path>,
+    shard: Shard,
+    progress: &dyn Progress,
+) -> Result<ShareOutcome> {
+    let prepared = prepare(config, path, Access::Shared, progress)?;
+    let Prepared {
+        pool, trainer, run, ..
+    } = &prepared;
+    let resumed_models = training::train_missing(run, pool, trainer, shard, progress)?;
+    Ok(ShareOutcome {
+        path: run.path().to_path_buf(),
+        models: (0..pool.membership.models())
+            .filter(|&m| shard.holds(m))
+            .count(),
+        resumed_models,
+    })
+}
+
+/// An audit before its first model.
+struct Prepared {
+    pool: Pool,
+    trainer: NetworkTrainer,
+    run: RunDirectory,
+    manifest: Manifest,
+}
+
+fn prepare(
+    config: &Config,
+    path: Option<&Path>,
+    access: Access,
+    progress: &dyn Progress,
+) -> Result<Prepared> {
     config.check()?;
     let pool = Pool::prepare(config, progress)?;
     let config = &pool.config;
@@ -58,8 +146,8 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
         || PathBuf::from("runs").join(format!("{}-{}", pool.name, &manifest.identity[..8])),
         Path::to_path_buf,
     );
-    let run = RunDirectory::open(&path)?;
-    let mut manifest = adopt(&run, manifest)?;
+    let run = RunDirectory::open(&path, access)?;
+    let manifest = adopt(&run, manifest)?;
     let settings = config.to_toml()?;
     // The result of an earlier audit, with another selection or test, stays as it is,
     // with its settings, until the new one can take its place.
@@ -68,32 +156,18 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     }
     pool.write(&run)?;
     run.event(
-        "audit",
+        match access {
+            Access::Alone => "audit",
+            Access::Shared => "training a share",
+        },
         &serde_json::json!({ "giveaway": env!("CARGO_PKG_VERSION") }),
     )?;
 
-    let resumed_models = training::train_missing(&run, &pool, &trainer, progress)?;
-    finish_stage(&run, &mut manifest, "reference")?;
-
-    let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
-    let records = record_table::records_parquet(&findings, &pool)?;
-    let mut json = serde_json::to_string_pretty(&findings.audit)
-        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
-    json.push('\n');
-    // The report comes last: where it is, everything else belongs to it.
-    run.remove("report.json")?;
-    run.write("run.toml", settings.as_bytes())?;
-    run.write("records.parquet", &records)?;
-    run.write("report.json", json.as_bytes())?;
-    finish_stage(&run, &mut manifest, "report")?;
-    run.event(
-        "done",
-        &serde_json::json!({ "given_away": findings.audit.verdict.given_away }),
-    )?;
-    Ok(Outcome {
-        audit: findings.audit,
-        path,
-        resumed_models,
+    Ok(Prepared {
+        pool,
+        trainer,
+        run,
+        manifest,
     })
 }
 
@@ -103,6 +177,8 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
     let mut config = config.clone();
     config.test = config::TestConfig::default();
     config.data.keep_records = true;
+    // The manifest has the instruction set that was used.
+    config.reference.kernel = None;
     // The content counts, and not where it lies.
     config.data.source = String::new();
     config.data.labels_file = None;
@@ -150,8 +226,8 @@ fn adopt(run: &RunDirectory, fresh: Manifest) -> Result<Manifest> {
     }
     if found.kernel != fresh.kernel {
         return different(&format!(
-            "models trained with {} arithmetic, while this machine uses {}, which rounds differently",
-            found.kernel, fresh.kernel
+            "models trained with the kernel {}, which rounds differently from {}; --kernel {} goes on with it where the CPU can",
+            found.kernel, fresh.kernel, found.kernel
         ));
     }
     Ok(Manifest {

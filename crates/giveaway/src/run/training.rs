@@ -9,7 +9,7 @@ use super::array_file::write_outputs;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::trainer::{NetworkTrainer, Trainer};
 
 /// The trainer of target and reference models.
@@ -17,7 +17,16 @@ pub(super) fn trainer(pool: &Pool) -> Result<NetworkTrainer> {
     let config = &pool.config;
     let dataset = &pool.dataset;
     let network = config.network(dataset.features.ncols(), dataset.schema.classes.len());
-    NetworkTrainer::new(network, config.training(pool.training_records()), dataset)
+    let kernel = match &config.reference.kernel {
+        Some(name) => name.parse().map_err(|e: giveaway_nn::Error| {
+            Error::usage(e.to_string())
+                .at("--kernel")
+                .hint("leave it out to use the fastest")
+        })?,
+        None => giveaway_nn::kernel(),
+    };
+    let training = config.training(pool.training_records());
+    NetworkTrainer::new(network, training, dataset, kernel)
 }
 
 enum Task {
@@ -25,8 +34,46 @@ enum Task {
     Reference(usize),
 }
 
-/// Trains every model whose outputs are not in the run directory yet; returns how many
-/// reference models were there.
+/// A share of the reference models: every `count`-th, beginning with number `index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl Shard {
+    /// All of the models.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// Reads `i/n`: the i-th of n shares, counted from 1.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(text: &str) -> Result<Self> {
+        text.split_once('/')
+            .and_then(|(index, count)| {
+                let (index, count) = (index.trim().parse().ok()?, count.trim().parse().ok()?);
+                (1..=count).contains(&index).then(|| Self {
+                    index: index - 1,
+                    count,
+                })
+            })
+            .ok_or_else(|| {
+                Error::usage(format!("{text:?} is no share of the models"))
+                    .at("--shard")
+                    .hint("write 3/16 for the third of sixteen shares, counted from 1")
+            })
+    }
+
+    /// Whether a model belongs to it.
+    #[must_use]
+    pub fn holds(self, model: usize) -> bool {
+        model % self.count == self.index
+    }
+}
+
+/// Trains every model of the share whose outputs are not in the run directory yet; returns
+/// how many of its reference models were there. The target belongs to the whole.
 ///
 /// Which model is trained when, or beside which, changes nothing: its seed is derived from
 /// the run's seed and its number.
@@ -34,17 +81,23 @@ pub(super) fn train_missing(
     run: &RunDirectory,
     pool: &Pool,
     trainer: &NetworkTrainer,
+    shard: Shard,
     progress: &dyn Progress,
 ) -> Result<usize> {
     let seed = pool.config.seed;
-    let models = pool.membership.models();
+    let models = (0..pool.membership.models())
+        .filter(|&model| shard.holds(model))
+        .count();
     let mut tasks = Vec::new();
-    if pool.target_outputs.is_none() && !run.file("signals/target.npy").exists() {
+    if shard == Shard::WHOLE
+        && pool.target_outputs.is_none()
+        && !run.file("signals/target.npy").exists()
+    {
         tasks.push(Task::Target);
     }
     tasks.extend(
-        (0..models)
-            .filter(|&model| !run.signal_file(model).exists())
+        (0..pool.membership.models())
+            .filter(|&model| shard.holds(model) && !run.signal_file(model).exists())
             .map(Task::Reference),
     );
     let resumed = models
@@ -91,4 +144,23 @@ pub(super) fn train_missing(
     });
     progress.end();
     outcome.map(|()| resumed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cut_the_models_without_overlap() {
+        let shards: Vec<Shard> = (1..=3)
+            .map(|index| Shard::parse(&format!("{index}/3")).unwrap())
+            .collect();
+        for model in 0..20 {
+            assert_eq!(shards.iter().filter(|s| s.holds(model)).count(), 1);
+        }
+        assert_eq!(Shard::parse("1/1").unwrap(), Shard::WHOLE);
+        for wrong in ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"] {
+            assert!(Shard::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Multilayer perceptrons and softmax regression, by `giveaway-nn`.
 
-use giveaway_nn::{Examples, Network, Trained, Training};
+use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
 use ndarray::Array2;
 
 use super::{Model, Trainer};
@@ -13,6 +13,7 @@ pub struct NetworkTrainer {
     network: Network,
     training: Training,
     examples: Examples,
+    kernel: Kernel,
 }
 
 impl NetworkTrainer {
@@ -20,7 +21,12 @@ impl NetworkTrainer {
     ///
     /// # Errors
     /// If network and data set do not fit each other.
-    pub fn new(network: Network, training: Training, dataset: &Dataset) -> Result<Self> {
+    pub fn new(
+        network: Network,
+        training: Training,
+        dataset: &Dataset,
+        kernel: Kernel,
+    ) -> Result<Self> {
         let classes = dataset.schema.classes.len();
         let examples =
             Examples::new(dataset.features.view(), &dataset.labels, classes).map_err(|e| {
@@ -32,20 +38,19 @@ impl NetworkTrainer {
             network,
             training,
             examples,
+            kernel,
         })
     }
 }
 
 impl Trainer for NetworkTrainer {
     fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>> {
-        let trained = giveaway_nn::train(
-            &self.network,
-            &self.training,
-            &self.examples,
-            rows,
-            validation,
-            seed,
-        )
+        let trained = giveaway_nn::Trainer::new(&self.network, &self.training)
+            .and_then(|trainer| {
+                trainer
+                    .kernel(self.kernel)
+                    .train(&self.examples, rows, validation, seed)
+            })
         .map_err(|e| {
             Error::usage(format!("cannot train a model: {e}")).hint(
                 "see the options for the network and its training; a lower --learning-rate helps against divergence",
@@ -58,7 +63,7 @@ impl Trainer for NetworkTrainer {
     }
 
     fn kernel(&self) -> String {
-        giveaway_nn::kernel().to_string()
+        self.kernel.to_string()
     }
 }
 
