@@ -67,10 +67,12 @@ def student():
             d0, s0 = prior(variance, df)
             # drawn again until the branch is the one wanted: d0 finite, or infinite
             if numpy.isinf(d0) == (spread == 0.0):
+                # all units together know no more than the sum of what each knows
+                most = units * df
                 if numpy.isinf(d0):
-                    variance, df = numpy.full(units, s0), numpy.inf
+                    variance, df = numpy.full(units, s0), most
                 else:
-                    variance, df = (d0 * s0 + df * variance) / (d0 + df), d0 + df
+                    variance, df = (d0 * s0 + df * variance) / (d0 + df), min(d0 + df, most)
                 break
         t = (target - phi.mean(axis=1)) / numpy.sqrt(variance * (1 + 1 / k))
         p = scipy.stats.norm.sf(t) if numpy.isinf(df) else scipy.stats.t.sf(t, df)

@@ -26,6 +26,10 @@ pub struct Channel {
     pub decimals: Option<u8>,
 }
 
+/// Probabilities nearer than this to 0 or 1 count as this far away: some 16 units of
+/// float32's last place at 1, where `1 - p` is still right to 6 %.
+const PROBABILITY_RESOLUTION: f64 = 1e-6;
+
 impl Default for Channel {
     fn default() -> Self {
         Self {
@@ -107,51 +111,53 @@ impl Channel {
     pub fn signal(self, output: &[f32], label: usize) -> RecordSignal {
         let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let correct = output.iter().position(|&x| x >= largest) == Some(label);
-        let (log_own, log_others) = match self.kind {
+        let scaled_logit = match self.kind {
             OutputKind::Logits => {
-                let largest = f64::from(largest);
-                let (mut all, mut others) = (0.0, 0.0);
                 let mut largest_other = f64::NEG_INFINITY;
                 for (class, &z) in output.iter().enumerate() {
-                    all += (f64::from(z) - largest).exp();
                     if class != label {
                         largest_other = largest_other.max(f64::from(z));
                     }
                 }
-                for (class, &z) in output.iter().enumerate() {
-                    if class != label {
-                        others += (f64::from(z) - largest_other).exp();
-                    }
-                }
-                let log_sum = largest + all.ln();
-                (
-                    f64::from(output[label]) - log_sum,
-                    largest_other + others.ln() - log_sum,
-                )
+                let others: f64 = output
+                    .iter()
+                    .enumerate()
+                    .filter(|&(class, _)| class != label)
+                    .map(|(_, &z)| (f64::from(z) - largest_other).exp())
+                    .sum();
+                f64::from(output[label]) - largest_other - others.ln()
             }
             OutputKind::Probabilities => {
-                // A probability of zero is one that the channel could not show: below half a
-                // unit of the last decimal, or below the smallest normal float32.
-                let floor = self
-                    .decimals
-                    .map_or(f64::from(f32::MIN_POSITIVE), |decimals| {
-                        0.5 * 10f64.powi(-i32::from(decimals))
-                    });
-                let own = f64::from(output[label]);
                 let others: f64 = output
                     .iter()
                     .enumerate()
                     .filter(|&(class, _)| class != label)
                     .map(|(_, &p)| f64::from(p))
                     .sum();
-                (own.max(floor).ln(), others.max(floor).ln())
+                let resolution = self.resolution();
+                let shown = |p: f64| p.clamp(resolution, 1.0 - resolution).ln();
+                shown(f64::from(output[label])) - shown(others)
             }
         };
         RecordSignal {
-            loss: (-log_own).max(0.0),
-            scaled_logit: log_own - log_others,
+            // -ln p_y, from the scaled logit: near p_y = 1 nothing cancels
+            loss: softplus(-scaled_logit),
+            scaled_logit,
             correct,
         }
+    }
+
+    /// The smallest probability that counts as different from zero, and from one.
+    ///
+    /// A probability of exactly 0 is one that the interface could not show, and where that
+    /// begins depends on how the target computed it (`1 - p` in float32 ends at 6e-8, a
+    /// softmax at 1e-38, eight decimals at 5e-9). Were the reference outputs to show more
+    /// than the target's, its zeros would look like evidence. So both are cut where the
+    /// coarsest of the usual ways ends.
+    fn resolution(self) -> f64 {
+        self.decimals.map_or(PROBABILITY_RESOLUTION, |decimals| {
+            (0.5 * 10f64.powi(-i32::from(decimals))).max(PROBABILITY_RESOLUTION)
+        })
     }
 
     /// What the channel makes of one number.
@@ -163,6 +169,15 @@ impl Channel {
                 ((f64::from(x) * scale).round_ties_even() / scale) as f32
             }
         }
+    }
+}
+
+/// `ln(1 + e^x)`, without overflow and exact in the tails; `NaN` stays `NaN`.
+fn softplus(x: f64) -> f64 {
+    if x > 0.0 {
+        x + (-x).exp().ln_1p()
+    } else {
+        x.exp().ln_1p()
     }
 }
 
@@ -194,7 +209,10 @@ mod tests {
         let signal = Channel::default().signal(&[500.0, -500.0], 1);
         assert!(close(signal.loss, 1000.0) && close(signal.scaled_logit, -1000.0));
         let certain = Channel::default().signal(&[500.0, -500.0], 0);
-        assert!(certain.loss == 0.0 && close(certain.scaled_logit, 1000.0));
+        assert!(certain.loss < 1e-300 && close(certain.scaled_logit, 1000.0));
+        // losses still differ where the probability is 1 to the last bit
+        let loss = |z: f32| Channel::default().signal(&[z, 0.0], 0).loss;
+        assert!(loss(50.0) > loss(60.0) && loss(60.0) > 0.0);
         let probabilities = Channel {
             kind: OutputKind::Probabilities,
             decimals: None,
@@ -214,6 +232,36 @@ mod tests {
             probabilities.signal_of_logits(&[0.3, -0.2, 1.1], 0, &mut Vec::new()),
         );
         assert!((a.loss - b.loss).abs() < 1e-6 && (a.scaled_logit - b.scaled_logit).abs() < 1e-6);
+    }
+
+    /// One target, five interfaces: how it computes its tails must not look like evidence.
+    #[test]
+    fn saturated_probabilities_mean_the_same_however_they_were_computed() {
+        for margin in [
+            -90.0f64, -40.0, -20.0, -16.5, -15.0, -10.0, -1.0, 0.5, 9.0, 14.0, 17.0, 40.0, 90.0,
+        ] {
+            let second = 1.0 / (1.0 + (-margin).exp());
+            let exact = [(1.0 / (1.0 + margin.exp())) as f32, second as f32];
+            let float64 = [(1.0 - second) as f32, second as f32];
+            let float32 = [1.0 - second as f32, second as f32];
+            let written = [exact[0], exact[1]].map(|p| format!("{p:.8}").parse::<f32>().unwrap());
+            let channel = Channel {
+                kind: OutputKind::Probabilities,
+                decimals: None,
+            };
+            for label in [0, 1] {
+                let logits = [0.0, margin as f32];
+                let reference = channel.signal_of_logits(&logits, label, &mut Vec::new());
+                for output in [exact, float64, float32, written] {
+                    let target = channel.signal(&output, label);
+                    let apart = (target.scaled_logit - reference.scaled_logit).abs();
+                    assert!(
+                        apart < 0.07,
+                        "{margin} {label} {output:?}: {target:?} {reference:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

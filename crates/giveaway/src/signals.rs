@@ -40,6 +40,32 @@ pub struct Accuracy {
     pub test: Option<f64>,
 }
 
+/// Mean, smallest and largest of a figure over models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Smallest.
+    pub smallest: f64,
+    /// Largest.
+    pub largest: f64,
+}
+
+impl Spread {
+    /// Of these values; zeros if there is none.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Self {
+        if values.is_empty() {
+            return Self::default();
+        }
+        Self {
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            smallest: values.iter().copied().fold(f64::INFINITY, f64::min),
+            largest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
 impl ModelSignals {
     /// Computes the signals of one model from a function that gives each record's signal.
     #[must_use]
@@ -119,7 +145,8 @@ impl ModelSignals {
 const AT_ONCE: usize = 16;
 
 impl Signals {
-    /// Reads every model's outputs through `read` and keeps the signals.
+    /// Reads every model's outputs through `read` and keeps the signals. The units in
+    /// `set_aside` (sorted) do not count for accuracies.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -128,6 +155,7 @@ impl Signals {
         units: &Units,
         labels: &[u32],
         channel: Channel,
+        set_aside: &[u32],
         read: impl Fn(usize) -> Result<Array2<f32>> + Sync,
     ) -> Result<Self> {
         let models = membership.models();
@@ -148,7 +176,11 @@ impl Signals {
                         labels,
                         units,
                         channel,
-                        |unit| Some(membership.is_in(model, unit)),
+                        |unit| {
+                            // Neither IN nor OUT: training was stopped by them.
+                            let judged = set_aside.binary_search(&(unit as u32)).is_err();
+                            judged.then(|| membership.is_in(model, unit))
+                        },
                     ))
                 })
                 .collect::<Result<_>>()?;
@@ -237,13 +269,9 @@ mod tests {
         let logits = array![[2.0f32, 0.0], [0.0, 1.0], [0.0, 3.0]];
         let labels = [0u32, 0, 0];
         let channel = Channel::default();
-        let signals = Signals::load(
-            &membership,
-            &units,
-            &labels,
-            channel,
-            |_| Ok(logits.clone()),
-        )
+        let signals = Signals::load(&membership, &units, &labels, channel, &[], |_| {
+            Ok(logits.clone())
+        })
         .unwrap();
         let loss = |z: &[f32]| channel.signal(z, 0).loss;
         let expected = f64::midpoint(loss(&[2.0, 0.0]), loss(&[0.0, 3.0]));

@@ -18,17 +18,22 @@ pub struct TargetOutputs {
 }
 
 /// Reads a target's outputs: a table or array with one row per record of the data file, in
-/// its order, and one column per class. A table whose columns are named like the classes
+/// its order, and one column per class of `class_names`. A table whose columns are named like the classes
 /// is put into their order. For two classes a single column of probabilities is that of
 /// the second class.
 ///
 /// # Errors
 /// If the file cannot be read, has other numbers of rows or columns, or holds `NaN`.
-pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Result<TargetOutputs> {
-    let classes = table.classes.len();
+pub fn read_outputs(
+    path: &Path,
+    table: &Table,
+    class_names: &[String],
+    kind: Option<OutputKind>,
+) -> Result<TargetOutputs> {
+    let classes = class_names.len();
     let mut read = matrix::read(path)?;
     let place = path.display();
-    header_of_numbers(&mut read, table);
+    header_of_numbers(&mut read, table.len(), class_names);
     if read.values.nrows() != table.len() {
         return Err(Error::input(format!(
             "{} rows of outputs for {} records",
@@ -49,8 +54,7 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
     let mut outputs = read.values;
     // Columns named like the classes are these, whatever else stands beside them.
     if let Some(names) = &read.names
-        && let Some(order) = table
-            .classes
+        && let Some(order) = class_names
             .iter()
             .map(|class| names.iter().position(|name| name == class))
             .collect::<Option<Vec<usize>>>()
@@ -65,7 +69,7 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
             .at(place)
             .hint(format!(
                 "give two columns, for {} and {}",
-                table.classes[0], table.classes[1]
+                class_names[0], class_names[1]
             )));
         }
         // In float32, one minus a rounded number is not quite a rounded one.
@@ -89,12 +93,17 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
         .at(place)
         .hint(format!(
             "give one column per class, in this order: {}",
-            table.classes.join(", ")
+            class_names.join(", ")
         )));
     }
     let mut channel = Channel::detect(&outputs);
     if let Some(kind) = kind {
         channel.kind = kind;
+    }
+    if channel.kind == OutputKind::Probabilities && channel.decimals == Some(0) {
+        return Err(Error::input("the outputs are labels, not probabilities: all are 0 or 1")
+            .at(place)
+            .hint("give predict_proba, not predict; a target that answers with labels only cannot be audited by this test"));
     }
     if channel.kind == OutputKind::Probabilities && outputs.iter().any(|p| !(0.0..=1.0).contains(p))
     {
@@ -107,12 +116,12 @@ pub fn read_outputs(path: &Path, table: &Table, kind: Option<OutputKind>) -> Res
 
 /// pandas writes the classes 0 and 1 as a header of numbers: one row too many, which holds
 /// every class.
-fn header_of_numbers(read: &mut matrix::Matrix, table: &Table) {
-    if read.names.is_some() || read.values.nrows() != table.len() + 1 {
+fn header_of_numbers(read: &mut matrix::Matrix, records: usize, class_names: &[String]) {
+    if read.names.is_some() || read.values.nrows() != records + 1 {
         return;
     }
     let names: Vec<String> = read.values.row(0).iter().map(ToString::to_string).collect();
-    if table.classes.iter().all(|class| names.contains(class)) {
+    if class_names.iter().all(|class| names.contains(class)) {
         let rows: Vec<usize> = (1..read.values.nrows()).collect();
         read.values = read.values.select(ndarray::Axis(0), &rows);
         read.names = Some(names);

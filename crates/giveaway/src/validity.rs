@@ -14,12 +14,14 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::attack::direct::Null;
 use crate::dataset::{Body, Dataset, Table, Values, exact_duplicates};
 use crate::error::{Error, Result};
 use crate::evaluate::{Decision, Evaluation, misfit};
+use crate::signals::Spread;
 use crate::units::Units;
 
-/// Chance of failing a sound set-up that each statistical check allows itself.
+/// Chance of failing a sound set-up that the blind baseline allows itself.
 const FALSE_ALARM: f64 = 0.001;
 
 /// Parts into which the blind baseline cuts the units.
@@ -215,10 +217,32 @@ fn scores_out_of_fold(
 /// place. The p-values of one model depend on each other, so the target's distance is
 /// judged against those, and not against the distribution of Kolmogorov's statistic.
 #[must_use]
-pub fn reference_fit(non_member_p_values: &[f64], misfits: &[f64]) -> Check {
+pub fn reference_fit(
+    non_member_p_values: &[f64],
+    misfits: &[f64],
+    accuracy: Option<f64>,
+    usual_accuracy: Spread,
+) -> Check {
     const NAME: &str = "fit of the references to the target";
     // With fewer, the distance is mostly noise.
     const NEEDED: usize = 20;
+    // Columns exchanged, another task, another encoding: seen in the accuracy at once, also
+    // where there are too few records for the p-values to show it.
+    let margin = usual_accuracy.largest - usual_accuracy.smallest + 0.05;
+    if let Some(accuracy) = accuracy
+        && (accuracy < usual_accuracy.smallest - margin
+            || accuracy > usual_accuracy.largest + margin)
+    {
+        return Check::new(
+            NAME,
+            Status::Failed,
+            format!(
+                "the reference models do not resemble the target: its accuracy on non-members is {accuracy:.3}, theirs {:.3} to {:.3}; see that the columns of its outputs are the classes in their order, and train reference models of its kind",
+                usual_accuracy.smallest, usual_accuracy.largest
+            ),
+            Some(accuracy),
+        );
+    }
     let tested = non_member_p_values.iter().filter(|p| !p.is_nan()).count();
     let mut usual: Vec<f64> = misfits.iter().copied().filter(|d| !d.is_nan()).collect();
     usual.sort_by(f64::total_cmp);
@@ -271,6 +295,19 @@ pub fn reference_fit(non_member_p_values: &[f64], misfits: &[f64]) -> Check {
 #[must_use]
 pub fn calibration(pooled: &Evaluation) -> Check {
     const NAME: &str = "calibration of the null";
+    // With fewer, an interval that does not exclude the level says nothing.
+    const NEEDED: u64 = 100;
+    if pooled.non_members < NEEDED {
+        return Check::new(
+            NAME,
+            Status::Unavailable,
+            format!(
+                "only {} tests of non-members on the reference models; {NEEDED} are needed to see whether the null holds",
+                pooled.non_members
+            ),
+            None,
+        );
+    }
     let mut above = Vec::new();
     let mut seen = Vec::new();
     for rates in &pooled.decisions {
@@ -308,9 +345,14 @@ pub fn calibration(pooled: &Evaluation) -> Check {
             NAME,
             Status::Failed,
             format!(
-                "on the reference models, {}: the null {} does not hold for this selection; use --null ecdf, or select fewer records",
+                "on the reference models, {}: the null {} does not hold for this selection; {}select fewer records",
                 above.join("; "),
-                pooled.null.name()
+                pooled.null.name(),
+                if pooled.null == Null::Ecdf {
+                    ""
+                } else {
+                    "use --null ecdf, or "
+                }
             ),
             None,
         )

@@ -91,6 +91,7 @@ fn train(membership: &Membership, purpose: &str) -> (Signals, Vec<Array2<f32>>) 
         &Units::singletons(RECORDS),
         &labels,
         Channel::default(),
+        &[],
         |model| Ok(logits[model].clone()),
     )
     .unwrap();
@@ -221,6 +222,7 @@ fn the_isolated_record_is_selected_and_recurs() {
             nulls: &[Null::T],
             decisions: &[decision],
             headline: (Null::T, decision),
+            misfit_sample: usize::MAX,
             seed: 1,
         },
         || {},

@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod formats;
+mod leftovers;
 mod output;
+mod references;
 mod refusals;
 mod reproducible;
 mod sandbox;

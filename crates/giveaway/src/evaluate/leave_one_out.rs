@@ -44,6 +44,9 @@ pub struct Protocol<'a> {
     pub decisions: &'a [Decision],
     /// The null and decision of the verdicts, for the counts per unit.
     pub headline: (Null, Decision),
+    /// Non-members of the real target whose p-values its misfit is computed from: as many
+    /// are taken of every reference model, since fewer are further from uniform by chance.
+    pub misfit_sample: usize,
     /// The run's seed.
     pub seed: u64,
 }
@@ -194,13 +197,15 @@ fn attack_one(
         }
     }
     let headline = inference.p_values(protocol.headline.0, &target, left_out);
-    let outside: Vec<f64> = protocol
+    let mut outside: Vec<f64> = protocol
         .candidates
         .iter()
         .zip(&headline)
         .filter(|&(&unit, p)| !p.is_nan() && !membership.is_in(model, unit as usize))
         .map(|(_, &p)| p)
         .collect();
+    Stream::new(protocol.seed, "sample for misfit", model as u64).shuffle(&mut outside);
+    outside.truncate(protocol.misfit_sample);
     TargetOutcome {
         contributions,
         misfit: super::misfit(&outside).unwrap_or(f64::NAN),
@@ -409,14 +414,22 @@ fn decision_rates(
     };
     let true_positive_rate = estimate(&|[right, _, members, _]| ratio(right, members));
     let false_positive_rate = estimate(&|[_, wrong, _, non]| ratio(wrong, non));
-    let true_positive_rate = widened(true_positive_rate, weights.clusters);
-    let false_positive_rate = widened(false_positive_rate, weights.clusters);
+    let true_positive_rate = widened(
+        true_positive_rate,
+        [right, members as f64 - right],
+        weights.clusters,
+    );
+    let false_positive_rate = widened(
+        false_positive_rate,
+        [wrong, non_members as f64 - wrong],
+        weights.clusters,
+    );
     let precision = estimate(&|[right, wrong, ..]| ratio(right, right + wrong));
     DecisionRates {
         decision,
         accusations: accusations.len() as u64,
         wrong: wrong as u64,
-        precision: widened(precision, clusters(accusations)),
+        precision: widened(precision, [right, wrong], clusters(accusations)),
         false_discovery_rate: Estimate::default(),
         predictive_value: PRIORS
             .iter()
@@ -465,7 +478,9 @@ fn false_discovery_rate(
             .filter_map(|replicate| mean(&|f| f64::from(replicate.families[f])))
             .collect(),
     );
-    widened(estimate, weights.clusters)
+    let targets_wrong = shares.iter().filter(|s| s.1 > 0.0).count() as f64;
+    let events = [targets_wrong, shares.len() as f64 - targets_wrong];
+    widened(estimate, events, weights.clusters)
 }
 
 /// Independent pieces in these accusations: no more than families, and no more than units.
@@ -480,19 +495,36 @@ fn clusters(accusations: &[Accusation]) -> u64 {
     distinct(|a| a.family).min(distinct(|a| a.unit))
 }
 
-/// A rate of exactly zero or one has no spread for the bootstrap to see. Its interval is
-/// then that of Clopper and Pearson with so many trials as there are independent pieces.
-fn widened(estimate: Estimate, clusters: u64) -> Estimate {
-    let successes = match estimate.value {
-        Some(value) if value <= 0.0 => 0,
-        Some(value) if value >= 1.0 => clusters,
-        _ => return estimate,
+/// Below this number of events on one side the bootstrap sees too little spread.
+const FEW_EVENTS: f64 = 5.0;
+
+/// With few events on one side (`events`: those that count for the rate, and those
+/// against it) the interval is at least that of Clopper and Pearson with as many trials as
+/// there are independent pieces.
+fn widened(estimate: Estimate, events: [f64; 2], clusters: u64) -> Estimate {
+    let Some(value) = estimate.value else {
+        return estimate;
     };
-    let interval = clopper_pearson(successes, clusters, CONFIDENCE);
+    if events[0].min(events[1]) >= FEW_EVENTS {
+        return estimate;
+    }
+    let interval = clopper_pearson(
+        (value * clusters as f64).round() as u64,
+        clusters,
+        CONFIDENCE,
+    );
     Estimate {
-        lower: Some(interval.lower),
-        upper: Some(interval.upper),
-        ..estimate
+        value: Some(value),
+        lower: Some(
+            estimate
+                .lower
+                .map_or(interval.lower, |l| l.min(interval.lower)),
+        ),
+        upper: Some(
+            estimate
+                .upper
+                .map_or(interval.upper, |u| u.max(interval.upper)),
+        ),
     }
 }
 
@@ -733,6 +765,7 @@ mod tests {
                 nulls: &Null::EVERY,
                 decisions: &decisions(),
                 headline: (Null::Ecdf, Decision::Level(0.2)),
+                misfit_sample: usize::MAX,
                 seed: 3,
             },
             || {},

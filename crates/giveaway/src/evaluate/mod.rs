@@ -42,7 +42,10 @@ pub struct Estimate {
 impl Estimate {
     /// An estimate with the percentile interval of its bootstrap replicates.
     fn with_replicates(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
-        let interval = value.and_then(|_| percentile_interval(&mut replicates, CONFIDENCE));
+        // Replicates that are all alike have not seen the spread, and show none.
+        let interval = value
+            .and_then(|_| percentile_interval(&mut replicates, CONFIDENCE))
+            .filter(|interval| interval.lower < interval.upper);
         Self {
             value,
             lower: interval.map(|i| i.lower),

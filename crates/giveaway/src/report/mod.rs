@@ -14,6 +14,7 @@ use crate::evaluate::{Decision, Estimate, Evaluation};
 use crate::membership::Design;
 use crate::select::{Amount, Rule};
 use crate::signals::Accuracy;
+pub use crate::signals::Spread;
 use crate::validity::{Check, Status};
 
 /// Version of `report.json` and `records.parquet`.
@@ -108,32 +109,6 @@ pub struct ReferenceSummary {
     pub test_accuracy: Spread,
 }
 
-/// Mean, smallest and largest of a figure over models.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// Mean.
-    pub mean: f64,
-    /// Smallest.
-    pub smallest: f64,
-    /// Largest.
-    pub largest: f64,
-}
-
-impl Spread {
-    /// Of these values; zeros if there is none.
-    #[must_use]
-    pub fn of(values: &[f64]) -> Self {
-        if values.is_empty() {
-            return Self::default();
-        }
-        Self {
-            mean: values.iter().sum::<f64>() / values.len() as f64,
-            smallest: values.iter().copied().fold(f64::INFINITY, f64::min),
-            largest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        }
-    }
-}
-
 /// Selection and test of the verdicts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestSummary {
@@ -157,7 +132,7 @@ pub struct TestSummary {
     pub testing_models: usize,
     /// Smallest and largest number of OUT models of a tested unit.
     pub models_out: [usize; 2],
-    /// Smallest p-value of the rank-based nulls: `1/(k_out + 1)`.
+    /// Smallest p-value of the rank-based nulls: `1/(k_out + 1)` with the largest `k_out`.
     pub floor: f64,
     /// Fewest discoveries that the rank-based nulls allow at this rate (`R_min`).
     pub minimum_discoveries: usize,

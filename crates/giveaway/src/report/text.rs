@@ -29,6 +29,13 @@ pub fn headline(audit: &Audit) -> String {
     let verdict = &audit.verdict;
     let test = &audit.test;
     let units = &audit.data.unit_name;
+    if test.selected == test.untestable {
+        return format!(
+            "Nobody was tested: of {} {units} selected by {} none could be (see the notes). This says nothing about leakage.",
+            test.selected,
+            test.selection.name()
+        );
+    }
     let selection = match test.selection {
         Rule::All => format!("all {} {units} tested", test.selected),
         rule => format!("the {} {units} selected by {}", test.selected, rule.name()),
@@ -248,48 +255,16 @@ fn verdict_details(out: &mut String, audit: &Audit) {
         out,
         "guarantee",
         &format!(
-            "{} under any dependence between p-values (Benjamini–Yekutieli)",
-            verdict.given_away_any_dependence
-        ),
-    );
-    let needed: Vec<String> = test
-        .models_out_needed
-        .iter()
-        .map(|n| {
-            format!(
-                "{} for {} (--models {})",
-                n.models_out, n.discoveries, n.models
-            )
-        })
-        .collect();
-    let tested = test.selected - test.untestable;
-    let possible = if test.minimum_discoveries > tested {
-        "no discovery is possible with them".to_owned()
-    } else {
-        format!(
-            "only {} discoveries or more are possible with them",
-            test.minimum_discoveries
-        )
-    };
-    row(
-        out,
-        "floor",
-        &format!(
-            "{} cannot give p below {:.4}, so {possible}; fewer discoveries need more OUT models, {}{}",
-            if test.null.has_floor() {
-                "this null"
-            } else {
-                "the nulls ecdf and pchip"
-            },
-            test.floor,
-            needed.join(", "),
+            "{} under any dependence between p-values (Benjamini–Yekutieli){}",
+            verdict.given_away_any_dependence,
             if test.null == Null::T {
-                "; the null t has no floor, but trusts the normal tail beyond it"
+                ", if the null t holds"
             } else {
                 ""
-            },
+            }
         ),
     );
+    floor(out, audit);
     if test.untestable + test.unranked > 0 {
         row(
             out,
@@ -300,6 +275,62 @@ fn verdict_details(out: &mut String, audit: &Audit) {
             ),
         );
     }
+}
+
+/// What the rank-based nulls cannot do with so many OUT models.
+fn floor(out: &mut String, audit: &Audit) {
+    let test = &audit.test;
+    let tested = test.selected - test.untestable;
+    if tested == 0 {
+        return;
+    }
+    let possible = if test.minimum_discoveries > tested {
+        "no discovery is possible with them".to_owned()
+    } else if test.minimum_discoveries > 1 {
+        format!(
+            "only {} discoveries or more are possible with them",
+            test.minimum_discoveries
+        )
+    } else {
+        "a single discovery is possible with them".to_owned()
+    };
+    let needed: Vec<String> = test
+        .models_out_needed
+        .iter()
+        .filter(|n| n.discoveries < test.minimum_discoveries)
+        .map(|n| {
+            format!(
+                "{} for {} (--models {})",
+                n.models_out, n.discoveries, n.models
+            )
+        })
+        .collect();
+    let needed = if needed.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "; fewer discoveries need more OUT models, {}",
+            needed.join(", ")
+        )
+    };
+    row(
+        out,
+        "floor",
+        &format!(
+            "{} cannot give p below {:.4}, so {possible}{needed}{}",
+            if test.null.has_floor() {
+                "this null"
+            } else {
+                "the nulls ecdf and pchip"
+            },
+            test.floor,
+            if test.null == Null::T {
+                "; the null t has no floor, but trusts the normal tail beyond it"
+            } else {
+                ""
+            },
+        ),
+    );
 }
 
 fn exposed_table(out: &mut String, audit: &Audit) {

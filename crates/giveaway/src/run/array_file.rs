@@ -90,7 +90,11 @@ pub fn read_outputs(path: &Path, records: usize, classes: usize) -> Result<Array
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
-    Array2::from_shape_vec((records, classes), values).map_err(|_| damaged())
+    let outputs = Array2::from_shape_vec((records, classes), values).map_err(|_| damaged())?;
+    if outputs.iter().any(|value| !value.is_finite()) {
+        return Err(damaged());
+    }
+    Ok(outputs)
 }
 
 #[cfg(test)]

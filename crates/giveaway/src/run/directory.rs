@@ -54,10 +54,14 @@ impl RunDirectory {
     /// If the directory cannot be made or written, is in use, or is not empty and not a run.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         if path.is_dir() {
-            let mut entries =
+            let entries =
                 fs::read_dir(path).map_err(|e| Error::io("read the run directory", path, &e))?;
-            let is_run = path.join("manifest.json").exists() || path.join(".lock").exists();
-            if !is_run && entries.next().is_some() {
+            // A run that was killed at once has no manifest yet.
+            let foreign = entries.flatten().any(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name != ".lock" && name != "signals" && !name.starts_with(TEMPORARY_PREFIX)
+            });
+            if foreign && !path.join("manifest.json").exists() {
                 return Err(Error::input(
                     "the directory is not empty and holds no run of giveaway",
                 )
@@ -174,6 +178,22 @@ impl RunDirectory {
         name: &str,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
     ) -> Result<()> {
+        self.stage_with(name, fill)?.publish()
+    }
+
+    /// Writes a file that takes its place later, by [`StagedFile::publish`], or never.
+    ///
+    /// # Errors
+    /// If it cannot be written; nothing is left behind then.
+    pub fn stage(&self, name: &str, bytes: &[u8]) -> Result<StagedFile> {
+        self.stage_with(name, |writer| writer.write_all(bytes))
+    }
+
+    fn stage_with(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
+    ) -> Result<StagedFile> {
         let path = self.file(name);
         let failed = |e: &std::io::Error| Error::io("write the file", &path, e);
         let folder = path.parent().unwrap_or(&self.path);
@@ -188,8 +208,19 @@ impl RunDirectory {
         }
         // Without this a power cut could leave the name of a file that has no content.
         temporary.as_file().sync_all().map_err(|e| failed(&e))?;
-        temporary.persist(&path).map_err(|e| failed(&e.error))?;
-        Ok(())
+        Ok(StagedFile { temporary, path })
+    }
+
+    /// Whether outputs of models are there.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn has_signals(&self) -> Result<bool> {
+        let folder = self.file("signals");
+        let mut entries =
+            fs::read_dir(&folder).map_err(|e| Error::io("read the run directory", &folder, &e))?;
+        Ok(entries
+            .any(|entry| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "npy"))))
     }
 
     /// Removes a file, if it is there.
@@ -242,6 +273,26 @@ impl RunDirectory {
             }
         }
         Ok(())
+    }
+}
+
+/// A finished file that has not taken its place yet. Dropped, it is gone.
+#[derive(Debug)]
+pub struct StagedFile {
+    temporary: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl StagedFile {
+    /// Puts it in its place, over what is there.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn publish(self) -> Result<()> {
+        self.temporary
+            .persist(&self.path)
+            .map(drop)
+            .map_err(|e| Error::io("write the file", &self.path, &e.error))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use giveaway_stats::multiplicity::{benjamini_yekutieli, minimum_rejections, models_out_needed};
 
 use super::array_file::read_outputs;
+use super::config::MINIMUM_MODELS;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
@@ -62,7 +63,14 @@ pub(super) fn find(
     let read = |model: usize| read_outputs(&run.signal_file(model), pool.dataset.len(), classes);
 
     progress.begin("reading signals", 0);
-    let signals = Signals::load(membership, &pool.units, labels, channel, read)?;
+    let signals = Signals::load(
+        membership,
+        &pool.units,
+        labels,
+        channel,
+        &pool.validation_units,
+        read,
+    )?;
     let target = target_signals(run, pool, channel)?;
     progress.end();
 
@@ -99,6 +107,7 @@ pub(super) fn find(
         nulls: &Null::EVERY,
         decisions: &decisions,
         headline,
+        misfit_sample: non_members(pool),
         seed: pool.config.seed,
     };
     progress.begin(
@@ -148,11 +157,43 @@ pub(super) fn find(
     Ok(findings)
 }
 
+/// Known non-members among the audited units; all of them where none is known.
+fn non_members(pool: &Pool) -> usize {
+    let known = pool
+        .audited
+        .iter()
+        .filter(|&&unit| pool.is_member[unit as usize] == Some(false))
+        .count();
+    if known == 0 { usize::MAX } else { known }
+}
+
 /// Reference models that give every tested unit `wanted` OUT models, where `models` give
 /// it `found`; a multiple of four, so that both halves hold whole pairs.
 fn models_for(wanted: usize, found: usize, models: usize) -> usize {
     let exact = wanted as f64 * models as f64 / found.max(1) as f64;
-    (exact.ceil() as usize).next_multiple_of(4)
+    (exact.ceil() as usize)
+        .next_multiple_of(4)
+        .max(MINIMUM_MODELS)
+}
+
+/// Fewest discoveries that the floors `1/(k_out + 1)` of the tested units allow at this rate:
+/// the smallest j whose j-th smallest floor is at most `q j / N`; more than N if none is.
+/// With one `k_out` for all it is `R_min` of methods, section 1.3.
+fn minimum_discoveries(models_out: &[usize], rate: f64) -> usize {
+    let mut sorted = models_out.to_vec();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let tests = sorted.len();
+    if let (Some(first), Some(last)) = (sorted.first(), sorted.last())
+        && first == last
+    {
+        return minimum_rejections(tests, rate, *first);
+    }
+    if tests == 0 {
+        return 0;
+    }
+    (1..=tests)
+        .find(|&j| 1.0 / (sorted[j - 1] as f64 + 1.0) <= rate * j as f64 / tests as f64)
+        .unwrap_or(tests + 1)
 }
 
 fn decisions(pool: &Pool) -> Vec<Decision> {
@@ -275,6 +316,7 @@ impl Findings {
         let mut discoveries = vec![1, 10, one_percent];
         discoveries.sort_unstable();
         discoveries.dedup();
+        discoveries.retain(|&n| n <= tested.len());
         self.audit.test = TestSummary {
             selection: rule,
             amount: test.amount,
@@ -286,8 +328,8 @@ impl Findings {
             selecting_models: pool.membership.halves()[0].len(),
             testing_models: pool.membership.halves()[1].len(),
             models_out: extremes,
-            floor: 1.0 / (extremes[0] as f64 + 1.0),
-            minimum_discoveries: minimum_rejections(tested.len(), test.fdr, extremes[0]),
+            floor: 1.0 / (extremes[1] as f64 + 1.0),
+            minimum_discoveries: minimum_discoveries(&models_out, test.fdr),
             models_out_needed: discoveries
                 .into_iter()
                 .map(|discoveries| {
@@ -410,7 +452,12 @@ impl Findings {
                 &pool.is_member,
                 pool.config.seed,
             )?,
-            validity::reference_fit(&outside, &left_out.misfit),
+            validity::reference_fit(
+                &outside,
+                &left_out.misfit,
+                self.audit.target.accuracy.test,
+                self.audit.reference.test_accuracy,
+            ),
         ];
         let pooled = left_out
             .evaluations
@@ -430,7 +477,8 @@ impl Findings {
     }
 
     fn conclude(&mut self, pool: &Pool) {
-        self.audit.verdict.valid = self.audit.failed_checks() == 0;
+        let tested = self.audit.test.selected - self.audit.test.untestable;
+        self.audit.verdict.valid = self.audit.failed_checks() == 0 && tested > 0;
         if let Some(rates) = self
             .audit
             .headline_leave_one_out()
@@ -539,5 +587,27 @@ fn empty_audit(
         leave_one_out: Vec::new(),
         checks: Vec::new(),
         notes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unequal_floors_allow_what_their_smallest_allow() {
+        // 12 of 20 units with 32 OUT models or more, the others with 15: twelve discoveries
+        // need floors of .05 · 12 / 20 = .03, which 1/33 is just above and 1/34 below.
+        let models_out = |most: usize| [vec![most; 12], vec![15; 8]].concat();
+        assert_eq!(minimum_discoveries(&models_out(33), 0.05), 12);
+        assert_eq!(minimum_discoveries(&models_out(31), 0.05), 21);
+        assert_eq!(minimum_discoveries(&[64; 200], 0.05), 62);
+        assert_eq!(minimum_discoveries(&[], 0.05), 0);
+    }
+
+    #[test]
+    fn models_needed_are_never_fewer_than_an_audit_takes() {
+        assert_eq!(models_for(399, 64, 256), 1596);
+        assert_eq!(models_for(1, 64, 256), MINIMUM_MODELS);
     }
 }

@@ -61,11 +61,18 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     let mut json = serde_json::to_string_pretty(&findings.audit)
         .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
     json.push('\n');
+    // All three are written before the first takes its place, so a full disk leaves the
+    // result of an earlier audit whole.
+    let settings = run.stage("run.toml", config.to_toml()?.as_bytes())?;
+    let records = run.stage("records.parquet", &records)?;
+    let report = run.stage("report.json", json.as_bytes())?;
     // The report comes last: where it is, everything else belongs to it.
     run.remove("report.json")?;
-    run.write("run.toml", config.to_toml()?.as_bytes())?;
-    run.write("records.parquet", &records)?;
-    run.write("report.json", json.as_bytes())?;
+    manifest.stages.retain(|stage| stage != "report");
+    run.write_manifest(&manifest)?;
+    settings.publish()?;
+    records.publish()?;
+    report.publish()?;
     finish_stage(&run, &mut manifest, "report")?;
     run.event(
         "done",
@@ -171,6 +178,10 @@ fn prepare(
     })
 }
 
+/// Raised whenever a version encodes, draws or trains otherwise than the one before it, so
+/// that the models of two versions are never mixed.
+const MODELS_VERSION: u32 = 1;
+
 /// The hash of everything that the outputs of the models depend on: the configuration
 /// without selection and test, and the content of the input files.
 fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String> {
@@ -187,6 +198,7 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
     config.target.members = None;
     let text = config.to_toml()?;
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&MODELS_VERSION.to_le_bytes());
     hasher.update(text.as_bytes());
     for (role, hash) in inputs {
         hasher.update(format!("\n{role} {hash}").as_bytes());
@@ -197,6 +209,13 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
 /// Takes over the manifest of a run that was begun before, if it is this one.
 fn adopt(run: &RunDirectory, fresh: Manifest) -> Result<Manifest> {
     let Some(found) = run.manifest()? else {
+        if run.has_signals()? {
+            return Err(Error::input(
+                "the directory holds outputs of models, but no manifest.json that says whose",
+            )
+            .at(run.path().display())
+            .hint("name a new directory with --run, or empty this one"));
+        }
         run.write_manifest(&fresh)?;
         return Ok(fresh);
     };
@@ -226,7 +245,7 @@ fn adopt(run: &RunDirectory, fresh: Manifest) -> Result<Manifest> {
     }
     if found.kernel != fresh.kernel {
         return different(&format!(
-            "models trained with the kernel {}, which rounds differently from {}; --kernel {} goes on with it where the CPU can",
+            "models trained with the kernel {}, which rounds differently from {}; where the CPU can, --kernel {} goes on with them",
             found.kernel, fresh.kernel, found.kernel
         ));
     }

@@ -71,22 +71,13 @@ impl Pool {
         let mut inputs = BTreeMap::new();
         let mut notes = Vec::new();
         progress.begin("reading the data", 0);
-        let whole = read_source(&config)?;
-        inputs.insert("data".to_owned(), whole.content_hash.clone());
-        notes.extend(whole.notes.iter().cloned());
-        let records_in_file = whole.len();
+        let Inputs {
+            table,
+            reference,
+            given,
+            records_in_file,
+        } = read_inputs(&config, &mut inputs, &mut notes)?;
         let name = short_name(&config.data.source);
-
-        let given = given_target(&config, &whole, &mut inputs)?;
-        let table = sample(&config, whole, given.is_some())?;
-        let reference = match &config.data.reference {
-            Some(path) => {
-                let table = Table::read(path, &config.table_options())?;
-                inputs.insert("reference".to_owned(), table.content_hash.clone());
-                Some(table)
-            }
-            None => None,
-        };
         let (encoding, dataset) = encode(&config, &table, reference.as_ref())?;
         notes.extend(encoding.notes().iter().cloned());
         notes.extend(encoding.notes_on(&table));
@@ -113,6 +104,9 @@ impl Pool {
             audited.clone()
         };
 
+        if let Some(reference) = &reference {
+            leave_out_audited_persons(&table, reference, &units, &mut eligible, &mut notes);
+        }
         let validation_units = set_aside(&config, &mut eligible)?;
         if reference.is_none() {
             audited.clone_from(&eligible);
@@ -214,6 +208,41 @@ struct GivenTarget {
     members: Option<Vec<bool>>,
 }
 
+struct Inputs {
+    table: Table,
+    reference: Option<Table>,
+    given: Option<GivenTarget>,
+    records_in_file: usize,
+}
+
+fn read_inputs(
+    config: &Config,
+    hashes: &mut BTreeMap<String, String>,
+    notes: &mut Vec<String>,
+) -> Result<Inputs> {
+    let whole = read_source(config)?;
+    hashes.insert("data".to_owned(), whole.content_hash.clone());
+    notes.extend(whole.notes.iter().cloned());
+    let records_in_file = whole.len();
+    let reference = match &config.data.reference {
+        Some(path) => {
+            let table = Table::read(path, &config.table_options())?;
+            hashes.insert("reference".to_owned(), table.content_hash.clone());
+            Some(table)
+        }
+        None => None,
+    };
+    // The models know the classes of the records that they are trained on.
+    let classes = &reference.as_ref().unwrap_or(&whole).classes;
+    let given = given_target(config, &whole, classes, hashes)?;
+    Ok(Inputs {
+        table: sample(config, whole, given.is_some())?,
+        reference,
+        given,
+        records_in_file,
+    })
+}
+
 fn read_source(config: &Config) -> Result<Table> {
     match config.data.source.strip_prefix("shipped:") {
         Some(name) => Table::shipped(name, &config.table_options()),
@@ -247,6 +276,7 @@ fn short_name(source: &str) -> String {
 fn given_target(
     config: &Config,
     table: &Table,
+    classes: &[String],
     inputs: &mut BTreeMap<String, String>,
 ) -> Result<Option<GivenTarget>> {
     let Some(path) = &config.target.outputs else {
@@ -258,7 +288,7 @@ fn given_target(
         Ok(())
     };
     hash("target outputs", path)?;
-    let outputs = target::read_outputs(path, table, config.target.output_kind)?;
+    let outputs = target::read_outputs(path, table, classes, config.target.output_kind)?;
     let members = match &config.target.members {
         Some(path) => {
             hash("members", path)?;
@@ -326,18 +356,6 @@ fn encode(
     let Some(reference) = reference else {
         return Ok((encoding, audited));
     };
-    for (record, label) in audited.labels.iter_mut().enumerate() {
-        let class = &table.classes[*label as usize];
-        let Some(code) = reference.classes.iter().position(|c| c == class) else {
-            return Err(
-                Error::input(format!("no reference record has the class {class}"))
-                    .at(format!("record {}", table.ids[record]))
-                    .at(&table.name)
-                    .hint("reference data must know every class of the audited records"),
-            );
-        };
-        *label = code as u32;
-    }
     let other = encoding.encode(reference)?;
     audited.features = ndarray::concatenate(
         ndarray::Axis(0),
@@ -346,7 +364,6 @@ fn encode(
     .map_err(|e| Error::unexpected(format!("cannot join audited and reference records: {e}")))?;
     audited.labels.extend(other.labels);
     audited.ids.extend(other.ids);
-    audited.schema.classes.clone_from(&reference.classes);
     Ok((encoding, audited))
 }
 
@@ -399,6 +416,36 @@ fn units(
         sets.extend(by_side.into_values().filter(|set| set.len() > 1));
     }
     Units::from_sets(dataset.len(), &sets)
+}
+
+/// Persons of the audited file are taken out of the reference data, or models that were
+/// trained on them would count as OUT.
+fn leave_out_audited_persons(
+    table: &Table,
+    reference: &Table,
+    units: &Units,
+    eligible: &mut Vec<u32>,
+    notes: &mut Vec<String>,
+) {
+    let (Some(audited), Some(others)) = (&table.groups, &reference.groups) else {
+        return;
+    };
+    let audited: std::collections::BTreeSet<&str> = audited
+        .iter()
+        .map(String::as_str)
+        .filter(|g| !g.is_empty())
+        .collect();
+    let before = eligible.len();
+    eligible.retain(|&unit| {
+        let record = units.records(unit as usize)[0] as usize;
+        !audited.contains(others[record - table.len()].as_str())
+    });
+    if eligible.len() < before {
+        notes.push(format!(
+            "{} groups are in the audited and in the reference file; their reference records are not used",
+            before - eligible.len()
+        ));
+    }
 }
 
 fn set_aside(config: &Config, eligible: &mut Vec<u32>) -> Result<Vec<u32>> {
@@ -459,17 +506,19 @@ fn settle_design(
         .iter()
         .filter(|&&unit| is_member[unit as usize].is_some())
         .count();
-    let members = audited
+    let audited_members = audited
         .iter()
         .filter(|&&unit| is_member[unit as usize] == Some(true))
         .count();
+    // The target was trained on members that are now set aside for validation, too.
+    let members = is_member.iter().filter(|m| **m == Some(true)).count();
     let mut size = half;
     if target_given {
         if known == 0 {
             notes.push("the target's training records are not known (--members): its accuracies and the evaluation on the target vanish, and training sets of half the pool are assumed".to_owned());
         } else {
             size = members;
-            if members == known {
+            if audited_members == known {
                 notes.push("no non-member is known: false-positive rates, precision and AUC on the target vanish, and whether the reference models resemble it cannot be checked".to_owned());
             }
         }
@@ -477,7 +526,7 @@ fn settle_design(
     let design = match config.reference.design {
         Some(design) => design,
         None if separate_reference => Design::Subsample,
-        None if target_given && (size as f64 / audited.len() as f64 - 0.5).abs() > 0.01 => {
+        None if target_given && (size as f64 / eligible.len() as f64 - 0.5).abs() > 0.01 => {
             Design::Share
         }
         None => Design::Halves,
@@ -497,6 +546,12 @@ fn settle_design(
             eligible.len()
         ));
         size = largest;
+    }
+    let halves = eligible.len() / 2;
+    if design == Design::Halves && size.abs_diff(halves) * 50 > size {
+        notes.push(format!(
+            "the target was trained on {size} units, the reference models on halves of {halves}; --design share would fit it"
+        ));
     }
     if separate_reference {
         let overlap = size as f64 / eligible.len() as f64;
