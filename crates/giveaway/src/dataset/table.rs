@@ -43,7 +43,8 @@ pub struct Table {
     pub body: Body,
     /// The class of each record, an index into `classes`.
     pub labels: Vec<u32>,
-    /// The classes, sorted: by number if all are numbers, else by text.
+    /// The classes, sorted: by number if all are numbers, else by text. Where the file itself says
+    /// that they are text (Parquet, `NumPy`) they sort as text, as scikit-learn sorts them.
     pub classes: Vec<String>,
     /// The identifier of each record: the value of the id column, else the row number counted from 0.
     pub ids: Vec<String>,
