@@ -1,6 +1,8 @@
 //! What can be typed, and the configuration that it means.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
@@ -110,7 +112,7 @@ pub(crate) struct RecordOptions {
     #[arg(long, value_enum)]
     scaling: Option<ScalingName>,
     /// Categories of one column that get a feature of their own
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     max_levels: Option<usize>,
     /// What a category does that no reference record has
     #[arg(long, value_enum)]
@@ -119,7 +121,7 @@ pub(crate) struct RecordOptions {
     #[arg(long, value_enum)]
     duplicates: Option<DuplicatesName>,
     /// Train on so many records (or groups), of twice as many drawn from the file; all by default
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     train_size: Option<usize>,
     /// Train the reference models on the records of this file instead
     #[arg(long, value_name = "FILE")]
@@ -146,7 +148,7 @@ pub(crate) struct TargetOptions {
 #[command(next_help_heading = "Reference models")]
 pub(crate) struct ReferenceOptions {
     /// Number of reference models
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = whole::<usize>)]
     models: Option<usize>,
     /// How training sets are drawn; by default complementary halves, or the target's own
     /// share of the records when its members are given and are not half of them
@@ -159,40 +161,40 @@ pub(crate) struct ReferenceOptions {
     #[arg(long, value_enum)]
     activation: Option<ActivationName>,
     /// Dropout rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     dropout: Option<f32>,
     /// Passes over the training set
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     epochs: Option<usize>,
     /// Records in a batch
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch_size: Option<usize>,
     /// Learning rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f32>,
     /// Optimiser
     #[arg(long, value_enum)]
     optimiser: Option<OptimiserName>,
     /// Momentum of sgd
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
     momentum: Option<f32>,
     /// L2 penalty (weight decay)
-    #[arg(long, value_name = "PENALTY")]
+    #[arg(long, value_name = "PENALTY", allow_negative_numbers = true)]
     l2: Option<f32>,
     /// Label smoothing
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     label_smoothing: Option<f32>,
     /// Learning-rate schedule: constant, cosine, or step:EVERY:FACTOR
     #[arg(long, value_name = "SCHEDULE", value_parser = schedule)]
     schedule: Option<Schedule>,
     /// Stop after so many epochs without a better validation loss
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, value_parser = whole::<usize>)]
     patience: Option<usize>,
     /// Instruction set to train with; the fastest by default. Another one rounds differently
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     /// Share of the records set aside for validation when --patience is given
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     validation_share: Option<f64>,
 }
 
@@ -203,19 +205,19 @@ pub(crate) struct TestOptions {
     #[arg(long, value_enum)]
     select: Option<RuleName>,
     /// Select this share of the records, such as 1%
-    #[arg(long, value_name = "PERCENT", value_parser = share, conflicts_with_all = ["count", "alpha"])]
+    #[arg(long, value_name = "PERCENT", value_parser = share, conflicts_with_all = ["count", "alpha"], allow_negative_numbers = true)]
     top: Option<f64>,
     /// Select so many records
-    #[arg(long, value_name = "N", conflicts_with = "alpha")]
+    #[arg(long, value_name = "N", conflicts_with = "alpha", allow_negative_numbers = true, value_parser = whole::<usize>)]
     count: Option<usize>,
     /// Select records without neighbours nearer than this cosine distance
-    #[arg(long, value_name = "DISTANCE")]
+    #[arg(long, value_name = "DISTANCE", allow_negative_numbers = true)]
     alpha: Option<f64>,
     /// Null distribution
     #[arg(long, value_enum)]
     null: Option<NullName>,
     /// False discovery rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     fdr: Option<f64>,
 }
 
@@ -234,7 +236,7 @@ pub(crate) struct ResultOptions {
 #[command(next_help_heading = "Run")]
 pub(crate) struct WorkOptions {
     /// Seed of every random choice
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Run directory; runs/NAME-HASH by default, where the same command goes on
     #[arg(long, value_name = "DIRECTORY")]
@@ -246,7 +248,7 @@ pub(crate) struct WorkOptions {
     #[arg(long)]
     no_records: bool,
     /// Threads; all cores by default. The result does not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) threads: Option<usize>,
     /// No progress bars
     #[arg(long, short)]
@@ -299,9 +301,29 @@ fn hidden(text: &str) -> std::result::Result<Hidden, String> {
         .map(Hidden)
 }
 
+/// A number that counts something.
+fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> std::result::Result<T, String> {
+    text.trim().parse().map_err(|e: ParseIntError| {
+        match e.kind() {
+            IntErrorKind::PosOverflow => "the number is too large",
+            _ => "give a whole number of at least 0, in digits only",
+        }
+        .to_owned()
+    })
+}
+
 fn share(text: &str) -> std::result::Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim_end();
-    match number.parse::<f64>() {
+    let text = text.trim();
+    // 0.01 could mean a share or a percentage: it is never guessed.
+    let Some(number) = text.strip_suffix('%') else {
+        return Err(match text.parse::<f64>() {
+            Ok(_) => format!(
+                "a percentage carries its sign, such as 1%: write {text}%, or give a number of records with --count"
+            ),
+            Err(_) => "give a percentage above 0 and up to 100, such as 1%".to_owned(),
+        });
+    };
+    match number.trim_end().parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
         _ => Err("give a percentage above 0 and up to 100, such as 1%".to_owned()),
     }
@@ -339,7 +361,7 @@ impl AuditOptions {
     /// then the other options.
     pub(crate) fn resolve(&self) -> Result<Config> {
         let mut config = self.models.resolve()?;
-        self.test.apply(&mut config);
+        self.test.apply(&mut config)?;
         Ok(config)
     }
 }
@@ -371,21 +393,27 @@ impl ModelOptions {
             (None, Some(run)) => Some(run.join("run.toml")),
             (None, None) => None,
         };
-        let mut config = match &file {
+        let (mut config, names_source) = match &file {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Error::io("read the configuration", path, &e))?;
-                Config::from_toml(&text).map_err(|e| e.at(path.display()))?
+                let config = Config::from_toml(&text).map_err(|e| e.at(path.display()))?;
+                (config, Config::names_source(&text)?)
             }
-            None => Config::default(),
+            None => (Config::default(), false),
         };
         match &self.data {
-            None if file.is_none() => config.data.training_units = Some(10_000),
+            None if !names_source => {
+                config
+                    .data
+                    .training_units
+                    .get_or_insert(DEFAULT_TRAINING_UNITS);
+            }
             Some(data) if given_run.is_none() => config.data.source = source(data),
             _ => {}
         }
         self.records.apply(&mut config);
-        self.target.apply(&mut config);
+        self.target.apply(&mut config)?;
         self.reference.apply(&mut config)?;
         set(&mut config.seed, self.work.seed);
         if self.work.no_records {
@@ -394,6 +422,9 @@ impl ModelOptions {
         Ok(config)
     }
 }
+
+/// Size of the training sets where no data are named: the Adult data take long as a whole.
+const DEFAULT_TRAINING_UNITS: usize = 10_000;
 
 /// The name of a shipped data set means that, unless there is a file of that name.
 fn source(data: &str) -> String {
@@ -444,10 +475,18 @@ impl RecordOptions {
 }
 
 impl TargetOptions {
-    fn apply(&self, config: &mut Config) {
+    fn apply(&self, config: &mut Config) -> Result<()> {
         set_some(&mut config.target.outputs, self.target_outputs.clone());
         set_some(&mut config.target.members, self.members.clone());
         set_some(&mut config.target.output_kind, self.output_kind);
+        if self.output_kind.is_some() && config.target.outputs.is_none() {
+            return Err(
+                Error::usage("says what outputs are that are not given")
+                    .at("--output-kind")
+                    .hint("give them with --target-outputs, or leave --output-kind out to train a target here"),
+            );
+        }
+        Ok(())
     }
 }
 
@@ -481,12 +520,19 @@ impl ReferenceOptions {
         set_some(&mut reference.patience, self.patience);
         set_some(&mut reference.kernel, self.kernel.clone());
         set(&mut reference.validation_share, self.validation_share);
+        if self.validation_share.is_some() && reference.patience.is_none() {
+            return Err(
+                Error::usage("sets records aside for a training that does not stop early")
+                    .at("--validation-share")
+                    .hint("add --patience EPOCHS, or leave --validation-share out"),
+            );
+        }
         Ok(())
     }
 }
 
 impl TestOptions {
-    fn apply(&self, config: &mut Config) {
+    fn apply(&self, config: &mut Config) -> Result<()> {
         let test = &mut config.test;
         set_some(&mut test.select, self.select);
         if let Some(share) = self.top {
@@ -500,6 +546,19 @@ impl TestOptions {
         }
         set(&mut test.null, self.null);
         set(&mut test.fdr, self.fdr);
+        let amount = match (self.top, self.count) {
+            (Some(_), _) => Some("--top"),
+            (_, Some(_)) => Some("--count"),
+            _ => None,
+        };
+        if let Some(option) = amount
+            && test.select == Some(Rule::All)
+        {
+            return Err(Error::usage("says how many are selected, but all are")
+                .at(option)
+                .hint("leave it out, or select by something else than all with --select"));
+        }
+        Ok(())
     }
 }
 
@@ -527,6 +586,62 @@ mod tests {
         assert_eq!(config.data.source, "shipped:adult");
         assert_eq!(config.data.training_units, Some(10_000));
         assert_eq!(resolve("giveaway audit adult").data.training_units, None);
+    }
+
+    #[test]
+    fn a_configuration_that_names_no_data_means_the_default_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let units = |content: &str, rest: &str| {
+            std::fs::write(&path, content).unwrap();
+            resolve(&format!("giveaway audit{rest} --config {}", path.display()))
+                .data
+                .training_units
+        };
+        assert_eq!(units("seed = 3\n", ""), Some(10_000));
+        assert_eq!(units("[data]\ntraining-units = 50\n", ""), Some(50));
+        assert_eq!(units("seed = 3\n", " --train-size 70"), Some(70));
+        assert_eq!(units("seed = 3\n", " adult"), None);
+        assert_eq!(units("[data]\nsource = \"shipped:adult\"\n", ""), None);
+    }
+
+    #[test]
+    fn negative_numbers_reach_the_check_that_names_their_option() {
+        for option in [
+            "--learning-rate",
+            "--dropout",
+            "--l2",
+            "--label-smoothing",
+            "--alpha",
+            "--fdr",
+        ] {
+            let config = resolve(&format!("giveaway audit {option} -1 --select neighbours"));
+            let error = config.check().unwrap_err();
+            assert!(error.to_string().starts_with(option), "{error}");
+        }
+        let error = Arguments::try_parse_from(["giveaway", "audit", "--seed", "-1"]).unwrap_err();
+        assert!(error.to_string().contains("at least 0"), "{error}");
+    }
+
+    #[test]
+    fn options_that_would_be_ignored_are_refused() {
+        for (line, option) in [
+            ("--output-kind logits", "--output-kind"),
+            ("--validation-share 0.2", "--validation-share"),
+            ("--select all --count 3", "--count"),
+            ("--top 3% --select all", "--top"),
+        ] {
+            let line = format!("giveaway audit {line}");
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            let Command::Audit(options) = arguments.command else {
+                unreachable!("an audit was asked for")
+            };
+            let error = options.resolve().unwrap_err();
+            assert!(error.to_string().starts_with(option), "{error}");
+            assert!(error.hint_text().is_some(), "{error}");
+        }
+        resolve("giveaway audit --validation-share 0.2 --patience 3");
+        resolve("giveaway audit --output-kind logits --target-outputs x.npy");
     }
 
     #[test]
@@ -562,6 +677,14 @@ mod tests {
     fn nonsense_is_refused() {
         for line in [
             "giveaway audit --top 0",
+            "giveaway audit --top 1",
+            "giveaway audit --top 0.01",
+            "giveaway audit --top 0%",
+            "giveaway audit --top 1%%%",
+            "giveaway audit --top 101%",
+            "giveaway audit --top nan%",
+            "giveaway audit --seed -1",
+            "giveaway audit --epochs 99999999999999999999",
             "giveaway audit --top 1% --count 5",
             "giveaway audit --hidden 64,zero",
             "giveaway audit --schedule step:0:2",

@@ -10,7 +10,7 @@ use giveaway::run::{self, Shard};
 
 use crate::arguments::{AuditOptions, ShareOptions, WorkOptions};
 use crate::exit_code;
-use crate::terminal::{Bars, print_data, print_line};
+use crate::terminal::{Bars, print_data, print_error, print_line};
 
 /// Audits and prints the result.
 pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
@@ -38,14 +38,22 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
             text::summary(&outcome.audit)
         ))?;
     }
-    let mut code = exit_code::DONE;
-    for condition in &conditions {
-        if condition.holds(&outcome.audit)? {
-            print_line(&format!("failed on {condition}"));
-            code = exit_code::LEAKAGE;
-        }
+    let (held, mut unavailable) = Condition::judge(&conditions, &outcome.audit);
+    for condition in &held {
+        print_line(&format!("failed on {condition}"));
     }
-    Ok(ExitCode::from(code))
+    // The last one is for the caller to print, if nothing weighs more.
+    let last = if held.is_empty() {
+        unavailable.pop()
+    } else {
+        None
+    };
+    unavailable.iter().for_each(print_error);
+    match last {
+        Some(error) => Err(error),
+        None if held.is_empty() => Ok(ExitCode::from(exit_code::DONE)),
+        None => Ok(ExitCode::from(exit_code::LEAKAGE)),
+    }
 }
 
 /// Trains a share of the reference models.
@@ -68,6 +76,9 @@ pub(crate) fn train_share(options: &ShareOptions) -> Result<ExitCode> {
     Ok(ExitCode::from(exit_code::DONE))
 }
 
+/// Starting many more threads than a machine has cores may exhaust it.
+const MOST_THREADS: usize = 1024;
+
 /// Works on as many threads as were asked for, with progress bars.
 fn on_threads<T: Send>(
     options: &WorkOptions,
@@ -77,6 +88,15 @@ fn on_threads<T: Send>(
         return Err(Error::usage("cannot work with 0 threads")
             .at("--threads")
             .hint("leave it out to use all cores"));
+    }
+    if let Some(threads) = options.threads.filter(|&threads| threads > MOST_THREADS) {
+        return Err(
+            Error::usage(format!("{threads} threads are more than can be of use"))
+                .at("--threads")
+                .hint(format!(
+                    "give at most {MOST_THREADS}, or leave it out to use all cores"
+                )),
+        );
     }
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.unwrap_or(0))

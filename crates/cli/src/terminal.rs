@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 
 use giveaway::Error;
+use giveaway::report::printable::printable;
 use giveaway::run::progress::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -29,10 +30,19 @@ pub(crate) fn print_line(text: &str) {
 
 /// Writes an error and what to do about it to standard error.
 pub(crate) fn print_error(error: &Error) {
-    print_line(&format!("error: {error}"));
+    print_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint_text() {
-        print_line(&format!("hint: {hint}"));
+        print_line(&format!("hint: {}", safe(hint)));
     }
+}
+
+/// A message may quote a file: nothing of it but line breaks reaches the terminal unseen.
+fn safe(message: &str) -> String {
+    message
+        .split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Progress bars on a terminal; nothing where there is none.

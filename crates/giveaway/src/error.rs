@@ -73,7 +73,8 @@ impl Error {
         Self::new(ErrorKind::Unexpected, message)
     }
 
-    /// An error of the operating system at a path; a missing input is the user's, the rest is unexpected.
+    /// An error of the operating system at a path; one that another path would mend is the
+    /// user's, the rest is unexpected.
     pub fn io(doing: &str, path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let path = path.into();
@@ -87,6 +88,18 @@ impl Error {
                 "check the permissions of the file and of its directory",
             ),
             Io::IsADirectory => (ErrorKind::Input, "name a file, not a directory"),
+            Io::AlreadyExists => (
+                ErrorKind::Input,
+                "a file of that name is in the way: give another name",
+            ),
+            Io::NotADirectory => (
+                ErrorKind::Input,
+                "a part of the path is a file: name a directory in its place",
+            ),
+            Io::InvalidFilename => (
+                ErrorKind::Input,
+                "the system takes no such name: give another, shorter one",
+            ),
             Io::StorageFull | Io::QuotaExceeded => (
                 ErrorKind::Unexpected,
                 "make room and run the same command again; what is finished is kept",
@@ -156,5 +169,28 @@ mod tests {
         assert_eq!(error.to_string(), "data.csv, row 3: not a number");
         assert_eq!(error.hint_text(), Some("mend it"));
         assert_eq!(error.kind().exit_code(), 3);
+    }
+
+    #[test]
+    fn what_another_path_would_mend_is_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let code = |path: &std::path::Path| {
+            let error = std::fs::create_dir(path).unwrap_err();
+            let error = Error::io("make the directory", path, &error);
+            (error.kind(), error.hint_text().map(str::to_owned))
+        };
+        for (path, word) in [
+            (file.clone(), "in the way"),
+            (file.join("below"), "is a file"),
+            (folder.path().join("x".repeat(300)), "another, shorter"),
+        ] {
+            let (kind, hint) = code(&path);
+            assert_eq!(kind, ErrorKind::Input, "{}", path.display());
+            assert!(hint.unwrap().contains(word), "{}", path.display());
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Error::io("write", "x", &full).kind(), ErrorKind::Unexpected);
     }
 }

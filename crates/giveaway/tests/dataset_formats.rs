@@ -280,6 +280,27 @@ fn arrays_of_every_type_and_order() {
     assert!(image.bytes && !image.channels_first);
 }
 
+/// What `sorted(set(labels))` of Python and `numpy.unique` give, and with them `classes_` of
+/// scikit-learn: the outputs of its models stand in that order.
+#[test]
+fn classes_that_are_texts_sort_as_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.npy");
+    let header = b"{'descr': '|S3', 'fortran_order': False, 'shape': (4,), }\n";
+    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header);
+    bytes.extend(b"10\x009\0\x001.010\0");
+    std::fs::write(&path, bytes).unwrap();
+    let options = TableOptions {
+        labels_file: Some(path),
+        ..TableOptions::default()
+    };
+    let table = Table::read(&shipped("grid-f4.npy"), &options).unwrap();
+    assert_eq!(table.classes, ["1.0", "10", "9"]);
+    assert_eq!(table.labels, [1, 2, 0, 1]);
+}
+
 #[test]
 fn archives_of_arrays() {
     let options = TableOptions {

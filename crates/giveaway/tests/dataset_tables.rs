@@ -328,6 +328,157 @@ fn identifiers_and_groups() {
 }
 
 #[test]
+fn lines_are_counted_as_editors_count_them() {
+    let cases: &[(&[u8], &str)] = &[
+        (b"a,y\n1,0\n2\n", "row 2 (line 3)"),
+        (b"a,y\r\n1,0\r\n2\r\n", "row 2 (line 3)"),
+        (b"a,y\r1,0\r2\r", "row 2 (line 3)"),
+        (b"\xef\xbb\xbfa,y\r\n1,0\r\n2", "row 2 (line 3)"),
+        // a line break within quotes
+        (b"a,y\n\"1\n\",0\n2\n", "row 2 (line 4)"),
+        (b"a,y\r\n\"1\r\n\",0\r\n2\r\n", "row 2 (line 4)"),
+        (b"\"a\r\nb\",y\r\n1,0\r\n2\r\n", "row 2 (line 4)"),
+        // blank lines, at first too
+        (b"\na,y\n\n1,0\n\n\n2\n", "row 2 (line 7)"),
+        (b"\r\na,y\r\n\r\n1,0\r\n\r\n\r\n2\r\n", "row 2 (line 7)"),
+    ];
+    for (content, place) in cases {
+        let text = refusal(content, &label("y"));
+        assert!(
+            text.contains(&format!("{place}: expected 2 values")),
+            "{text}\n{}",
+            content.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn the_missing_markers_of_pandas_are_missing() {
+    // pandas 3.1.1, sorted(pandas._libs.parsers.STR_NA_VALUES)
+    const PANDAS: [&str; 19] = [
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+        "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+    ];
+    for marker in PANDAS {
+        let content = format!("a,b,y\n1,u,0\n{marker},{marker},1\n3,v,0\n");
+        let table = read(content.as_bytes(), &label("y")).unwrap();
+        let Body::Columns(columns) = &table.body else {
+            panic!("a table has columns")
+        };
+        let Values::Numeric(values) = &columns[0].values else {
+            panic!("{marker}: {:?}", columns[0].values)
+        };
+        assert!(values[1].is_nan(), "{marker}");
+        let Values::Categorical { levels, .. } = &columns[1].values else {
+            panic!("{marker}: {:?}", columns[1].values)
+        };
+        assert_eq!(*levels, ["u", "v"], "{marker}");
+    }
+}
+
+#[test]
+fn numbers_written_in_other_ways_are_noted() {
+    let note = |values: [&str; 4]| {
+        let rows: Vec<String> = values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| format!("{v};{}", i % 2))
+            .collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let table = read(&with_rows("a;y", &rows), &label("y")).unwrap();
+        table
+            .notes
+            .iter()
+            .find(|note| note.contains("`a`"))
+            .cloned()
+    };
+    for (values, writing, example) in [
+        (["1,5", "2,25", "-3,125", "4"], "decimal commas", "`1,5`"),
+        (["1.234,5", "2,25", "7,0", "4"], "decimal commas", "`2,25`"),
+        (
+            ["1,234", "12", "-1,234,567.8", "7"],
+            "thousands separators",
+            "`1,234`",
+        ),
+        (
+            ["1.234.567", "12", "13", "7"],
+            "thousands separators",
+            "`1.234.567`",
+        ),
+        (
+            ["1 234", "12", "13", "7"],
+            "thousands separators",
+            "`1 234`",
+        ),
+        (
+            ["1'234", "12", "13", "7"],
+            "thousands separators",
+            "`1'234`",
+        ),
+    ] {
+        let text = note(values).unwrap_or_default();
+        assert!(
+            text.contains(writing) && text.contains(example),
+            "{values:?}: {text}"
+        );
+    }
+    for values in [
+        ["1,5", "two", "3", "4"],
+        ["10.1.2.3", "10.1.2.4", "1", "2"],
+        ["2020-01-02", "2020-01-03", "1", "2"],
+        ["a", "b", "c", "d"],
+        [",", "1", "2", "3"],
+        ["1,2,3", "1", "2", "3"],
+    ] {
+        assert_eq!(note(values), None, "{values:?}");
+    }
+}
+
+#[test]
+fn a_value_that_drowns_its_column_is_refused() {
+    let encode = |value: &str| {
+        let content = format!("a,b,y\n1,1,0\n2,{value},1\n4,3,0\n");
+        let table = read(content.as_bytes(), &label("y")).unwrap();
+        Encoding::learn(&table, &[0, 1, 2], &EncodingOptions::default())
+    };
+    for value in ["1e300", "-1e300", "1.7976931348623157e308"] {
+        let error = encode(value).unwrap_err();
+        let text = format!("{error} | {}", error.hint_text().unwrap_or_default());
+        for part in [
+            "column `b`",
+            &format!("the largest is {value}"),
+            "missing value",
+            "--drop b",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+    encode("1e30").unwrap();
+}
+
+#[test]
+fn a_delimiter_or_labels_that_would_be_ignored_are_refused() {
+    let labels_file = TableOptions {
+        labels_file: Some("y.npy".into()),
+        ..label("y")
+    };
+    let text = refusal(b"a,y\n1,0\n2,1\n", &labels_file);
+    assert!(
+        text.contains("--labels-file") && text.contains("--label"),
+        "{text}"
+    );
+    let delimiter = TableOptions {
+        delimiter: Some(b';'),
+        ..TableOptions::default()
+    };
+    for content in [&b"PAR1"[..], b"\x93NUMPY", b"PK\x03\x04", b"\0\0\x08\x03"] {
+        let text = refusal(content, &delimiter);
+        assert!(text.contains("--delimiter"), "{text}");
+    }
+    assert!(refusal(b"PAR1", &labels_file).contains("--labels-file"));
+}
+
+#[test]
 fn classes_sort_as_numbers_where_they_are() {
     let table = read(b"x;class\n1;10\n2;9\n3;10.0\n", &TableOptions::default()).unwrap();
     assert_eq!(table.classes, ["9", "10"]);

@@ -102,6 +102,30 @@ fn a_figure_that_this_audit_does_not_have_is_wrong_usage() {
     }
 }
 
+#[test]
+fn a_condition_that_holds_weighs_more_than_one_that_cannot_be_judged() {
+    let sandbox = Sandbox::new();
+    let missing = "--fail-on tpr@0.0001>0";
+    for conditions in [
+        format!("{missing} --fail-on records>=0"),
+        format!("--fail-on records>=0 {missing}"),
+    ] {
+        let done = sandbox.audit(&format!("breast-cancer --run run {conditions}"));
+        assert_eq!(done.code, Some(10), "{conditions}\n{}", done.stderr);
+        for part in ["failed on records>=0", missing, "not available"] {
+            assert!(done.stderr.contains(part), "{}", done.stderr);
+        }
+    }
+    let done = sandbox.audit(&format!(
+        "breast-cancer --run run {missing} --fail-on records<0 --fail-on recipe.tpr@0.0001>0.5"
+    ));
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for part in [missing, "--fail-on recipe.tpr@0.0001>0.5"] {
+        assert!(done.stderr.contains(part), "{}", done.stderr);
+    }
+    assert!(!done.stderr.contains("failed on"), "{}", done.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_can_be_read_by_its_owner_only() {

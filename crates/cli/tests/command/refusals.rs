@@ -112,7 +112,15 @@ fn files_that_are_not_there_or_no_data() {
         3,
         &["other.csv", "check the path"],
     );
-    refused(&sandbox, "audlt", 3, &["audlt", "check the path"]);
+    refused(
+        &sandbox,
+        "audlt",
+        3,
+        &["audlt", "check the path", "adult and breast-cancer"],
+    );
+    let path = sandbox.audit("./audlt.csv --label y");
+    path.refused(3, &["check the path"]);
+    assert!(!path.stderr.contains("breast-cancer"), "{}", path.stderr);
     for (line, file) in [
         ("--target-outputs none.npy", "none.npy"),
         ("--config none.toml", "none.toml"),
@@ -220,7 +228,11 @@ fn values_that_are_not_finite() {
         &sandbox,
         "x.npy --labels-file y.npy",
         3,
-        &["x.npy", "row 12, column 2"],
+        &[
+            "x.npy",
+            "row 12, column 2",
+            "`1e300` is too large for float32",
+        ],
     );
     values[34] = 0.0;
     sandbox.write("x.npy", npy("(40, 3)", &values));
@@ -385,11 +397,29 @@ fn directories_that_cannot_be_written() {
     // Nobody, not even root, can make a directory below a file.
     sandbox
         .audit(&format!("{PEOPLE} --run people.csv/run"))
-        .refused(1, &["people.csv/run", "cannot make the run directory"]);
+        .refused(
+            3,
+            &[
+                "people.csv/run",
+                "cannot make the run directory",
+                "name a directory",
+            ],
+        );
     sandbox.holds_no_result();
     sandbox
         .audit(&format!("{PEOPLE} --run people.csv"))
-        .refused(1, &["people.csv", "cannot make the run directory"]);
+        .refused(
+            3,
+            &[
+                "people.csv",
+                "cannot make the run directory",
+                "give another name",
+            ],
+        );
+    let long = "x".repeat(300);
+    sandbox
+        .audit(&format!("{PEOPLE} --run {long}"))
+        .refused(3, &[&long, "give another, shorter one"]);
     assert_eq!(
         std::fs::read_to_string(sandbox.path("people.csv")).unwrap(),
         table(120)
@@ -556,13 +586,42 @@ fn options_that_make_no_sense() {
         ("--fail-on records>many", &["many", "not a number"]),
         ("--fail-on tpr@0.02>0", &["not computed"]),
         ("--threads 0", &["--threads", "all cores"]),
-        ("--threads -1", &["'-1'"]),
+        ("--threads -1", &["--threads", "'-1'", "at least 0"]),
+        ("--threads 100000", &["--threads", "at most 1024"]),
+        ("--seed -1", &["--seed", "'-1'", "at least 0"]),
+        ("--seed 99999999999999999999", &["--seed", "too large"]),
+        (
+            "--train-size 9223372036854775808",
+            &["--train-size", "at most"],
+        ),
+        ("--models 1000001", &["--models", "at most 1000000"]),
+        ("--hidden 65537", &["--hidden", "65536"]),
+        ("--epochs 1000001", &["--epochs", "at most 1000000"]),
+        ("--batch-size 16777217", &["--batch-size", "16777216"]),
+        ("--optimiser sgd --momentum 5", &["--momentum", "below 1"]),
+        ("--l2 inf", &["--l2", "at least 0"]),
+        ("--learning-rate -1", &["--learning-rate", "above 0"]),
+        ("--top 1", &["--top", "1%", "--count"]),
+        ("--top 1%%%", &["--top", "such as 1%"]),
+        ("--select all --count 3", &["--count", "all are"]),
+        (
+            "--output-kind logits",
+            &["--output-kind", "--target-outputs"],
+        ),
+        (
+            "--validation-share 0.2",
+            &["--validation-share", "--patience"],
+        ),
+        (
+            "--labels-file people.csv",
+            &["people.csv", "--labels-file", "--label"],
+        ),
         ("--momentum 0.9", &["--momentum", "--optimiser sgd"]),
-        ("--dropout 1.5", &["dropout"]),
-        ("--epochs 0", &["epochs"]),
-        ("--batch-size 0", &["batch"]),
-        ("--learning-rate 0", &["learning"]),
-        ("--learning-rate nan", &["learning"]),
+        ("--dropout 1.5", &["--dropout", "below 1"]),
+        ("--epochs 0", &["--epochs"]),
+        ("--batch-size 0", &["--batch-size"]),
+        ("--learning-rate 0", &["--learning-rate"]),
+        ("--learning-rate nan", &["--learning-rate"]),
         ("--hidden 0", &["--hidden"]),
         ("--top 0", &["--top"]),
         ("--count 0", &["--count"]),
@@ -571,10 +630,10 @@ fn options_that_make_no_sense() {
             "--validation-share 0.9 --patience 2",
             &["--validation-share"],
         ),
-        ("--patience 0", &["patience"]),
+        ("--patience 0", &["--patience"]),
         ("--max-levels 1", &["--max-levels"]),
-        ("--label-smoothing 1.5", &["smoothing"]),
-        ("--l2=-1", &["l2"]),
+        ("--label-smoothing 1.5", &["--label-smoothing"]),
+        ("--l2=-1", &["--l2"]),
         ("--models many", &["--models", "many"]),
         ("--no-such-option", &["--no-such-option"]),
         (
@@ -583,7 +642,35 @@ fn options_that_make_no_sense() {
         ),
     ] {
         refused(&sandbox, &format!("{PEOPLE} {options}"), 2, words);
+        let left = std::fs::read_dir(sandbox.path(".")).unwrap().count();
+        assert_eq!(left, 1, "{options} left something beside the table");
     }
+    refused(
+        &sandbox,
+        "breast-cancer --delimiter ;",
+        2,
+        &["--delimiter", "leave it out"],
+    );
+    refused(
+        &sandbox,
+        "breast-cancer --labels-file people.csv",
+        2,
+        &["--labels-file", "leave it out"],
+    );
+}
+
+#[test]
+fn what_a_file_says_does_not_act_on_the_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "twice.csv",
+        table(60)
+            .replace("p17,", "p\u{1b}[2J,")
+            .replace("p41,", "p\u{1b}[2J,"),
+    );
+    let done = sandbox.audit("twice.csv --label outcome --id id");
+    done.refused(3, &["`p\\u{1b}[2J`", "occurs twice"]);
+    assert!(!done.stderr.contains('\u{1b}'), "{}", done.stderr);
 }
 
 #[test]

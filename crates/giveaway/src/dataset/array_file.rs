@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::assemble::{Interner, RawColumn, RawValues, class_labels, dense_names, find};
-use super::table::{Body, Table, TableOptions, file_name};
+use super::table::{Body, Table, TableOptions, file_name, refuse_delimiter, shown};
 use super::{ImageShape, idx_file, zip_file};
 use crate::{Error, Result};
 
@@ -40,6 +40,7 @@ pub(super) fn read_npy(
     hash: blake3::Hash,
     options: &TableOptions,
 ) -> Result<Table> {
+    refuse_delimiter(options)?;
     let array = parse_npy(content)?;
     let Some(path) = &options.labels_file else {
         return Err(Error::usage("which file holds the classes is not said")
@@ -96,6 +97,14 @@ pub(super) fn read_npz(
     hash: blake3::Hash,
     options: &TableOptions,
 ) -> Result<Table> {
+    refuse_delimiter(options)?;
+    if let (Some(label), Some(_)) = (&options.label, &options.labels_file) {
+        return Err(Error::usage(format!(
+            "the classes are to be read from the array `{label}` and from a file of their own"
+        ))
+        .at("--labels-file")
+        .hint("give either --label or --labels-file"));
+    }
     let mut members: BTreeMap<String, &[u8]> = BTreeMap::new();
     let archive = zip_file::Archive::open(content)?;
     for member in archive.names() {
@@ -349,12 +358,17 @@ fn finite_values(array: Array, width: usize) -> Result<Vec<f32>> {
         Elements::Bytes(values) => Ok(values.into_iter().map(f32::from).collect()),
         Elements::Real(values) => {
             if let Some(index) = values.iter().position(|value| !(*value as f32).is_finite()) {
-                return Err(Error::input(format!("the value `{}` is not finite", values[index]))
-                    .at(format!(
-                        "row {}, column {}",
-                        index / width + 1,
-                        index % width + 1
+                let place = format!("row {}, column {}", index / width + 1, index % width + 1);
+                if values[index].is_finite() {
+                    return Err(Error::input(format!(
+                        "the value `{}` is too large for float32",
+                        shown(values[index])
                     ))
+                    .at(place)
+                    .hint("mend the value, or write the array in smaller units: features are held as float32, up to 3.4e38"));
+                }
+                return Err(Error::input(format!("the value `{}` is not finite", values[index]))
+                    .at(place)
                     .hint("mend the array: missing values have no meaning in arrays; a table may have them"));
             }
             Ok(values.into_iter().map(|value| value as f32).collect())

@@ -80,11 +80,30 @@ impl Interner {
     }
 }
 
-/// Whether a trimmed text stands for a missing value.
+/// Whether a trimmed text stands for a missing value: those that pandas (3.1.1) takes for one
+/// unless told otherwise, and the question mark of the UCI repository.
 pub(super) fn is_missing_marker(text: &str) -> bool {
     matches!(
         text,
-        "" | "?" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None"
+        "" | "?"
+            | "NA"
+            | "N/A"
+            | "n/a"
+            | "#NA"
+            | "#N/A"
+            | "#N/A N/A"
+            | "<NA>"
+            | "NaN"
+            | "nan"
+            | "-NaN"
+            | "-nan"
+            | "1.#IND"
+            | "-1.#IND"
+            | "1.#QNAN"
+            | "-1.#QNAN"
+            | "null"
+            | "NULL"
+            | "None"
     )
 }
 
@@ -95,13 +114,19 @@ impl Interned {
             .map(String::as_str)
     }
 
-    /// Puts the levels in order, so that they do not depend on the order of the rows.
-    fn sorted(mut self) -> Self {
-        let mut order: Vec<u32> = (0..self.levels.len() as u32).collect();
+    /// Puts the levels in order, so that they do not depend on the order of the rows: by
+    /// number where all are numbers, else by text.
+    fn sorted(self) -> Self {
         let as_numbers = all_numbers(self.levels.iter().map(String::as_str));
+        self.sorted_by(as_numbers.as_deref())
+    }
+
+    /// Puts the levels in the order of these numbers, or else of their texts.
+    fn sorted_by(mut self, as_numbers: Option<&[f64]>) -> Self {
+        let mut order: Vec<u32> = (0..self.levels.len() as u32).collect();
         order.sort_by(|&a, &b| {
             let (a, b) = (a as usize, b as usize);
-            let by_number = match &as_numbers {
+            let by_number = match as_numbers {
                 Some(numbers) => numbers[a].total_cmp(&numbers[b]),
                 None => std::cmp::Ordering::Equal,
             };
@@ -487,6 +512,8 @@ pub(super) fn class_labels(
         ))
         .hint("give a column with one class per record"));
     }
+    // Texts stay texts, in the order that scikit-learn gives them, though they be digits.
+    let is_text = matches!(values, RawValues::Category(_));
     let mut interned = values.into_text();
     if let Some(row) = interned.codes.iter().position(|&code| code == MISSING) {
         return Err(
@@ -510,14 +537,20 @@ pub(super) fn class_labels(
             ))
             .hint("only classifiers can be audited: name a column of classes with --label"));
         }
-        // "1" and "1.0" are one class.
-        let mut merged = Interner::default();
-        for &code in &interned.codes {
-            merged.push(&(numbers[code as usize] + 0.0).to_string());
+        if !is_text {
+            // "1" and "1.0" are one class.
+            let mut merged = Interner::default();
+            for &code in &interned.codes {
+                merged.push(&(numbers[code as usize] + 0.0).to_string());
+            }
+            interned = merged.finish();
         }
-        interned = merged.finish();
     }
-    let interned = interned.sorted();
+    let interned = if is_text {
+        interned.sorted_by(None)
+    } else {
+        interned.sorted()
+    };
     if interned.levels.len() < 2 {
         return Err(Error::input(format!(
             "the label column `{name}` holds one class only, `{}`",
@@ -660,7 +693,11 @@ fn infer(
         }
         // A few odd values among many numbers are more likely a slip than categories.
         let odd = numbers.iter().filter(|number| number.is_none()).count();
-        if numbers.len() >= 20 && odd * 10 <= numbers.len() {
+        if let Some((writing, example)) = grouped_numbers(&interned.levels, &numbers) {
+            notes.push(format!(
+                "Column `{name}` is read as categories, but its values look like numbers with {writing}, such as `{example}`. If it should be numeric, write them with a decimal point and nothing else between the digits."
+            ));
+        } else if numbers.len() >= 20 && odd * 10 <= numbers.len() {
             notes.push(format!(
                 "Column `{name}` is read as categories: most of its values are numbers, but `{}` ({}) is not. If it should be numeric, mend the value.",
                 interned.levels[level],
@@ -692,6 +729,64 @@ fn infer(
             })
             .collect(),
     ))
+}
+
+/// What is between the digits of texts that are numbers but for that, and one of them: `None`
+/// unless every text is either a number or such a one.
+fn grouped_numbers<'a>(
+    texts: &'a [String],
+    numbers: &[Option<f64>],
+) -> Option<(&'static str, &'a str)> {
+    let mut thousands = None;
+    let mut decimal = None;
+    for (text, number) in texts.iter().zip(numbers) {
+        if number.is_some() {
+            continue;
+        }
+        // 1,234 may be either: it is decided by the other texts.
+        if [',', '.', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']
+            .iter()
+            .any(|&separator| is_grouped(text, separator))
+        {
+            thousands.get_or_insert(text);
+        } else if is_decimal_comma(text) {
+            decimal.get_or_insert(text);
+        } else {
+            return None;
+        }
+    }
+    match (decimal, thousands) {
+        (Some(text), _) => Some(("decimal commas", text)),
+        (None, Some(text)) => Some(("thousands separators", text)),
+        (None, None) => None,
+    }
+}
+
+/// Whether a text is a number in groups of three digits, such as `-1,234,567.8`.
+fn is_grouped(text: &str, separator: char) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let point = if separator == '.' { ',' } else { '.' };
+    let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
+    let mut groups = whole.split(separator);
+    let first = groups.next().unwrap_or_default();
+    let mut rest = groups.peekable();
+    rest.peek().is_some()
+        && (1..=3).contains(&first.len())
+        && all_digits(first)
+        && rest.all(|group| group.len() == 3 && all_digits(group))
+        && all_digits(fraction)
+}
+
+/// Whether a text is a number with a comma before its fraction, such as `-1,25`.
+fn is_decimal_comma(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    text.split_once(',').is_some_and(|(whole, fraction)| {
+        all_digits(whole) && all_digits(fraction) && !fraction.is_empty()
+    })
+}
+
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A body from the one column that holds a list in each row.

@@ -49,9 +49,10 @@ pub(super) fn read(
     }
     let mut columns: Vec<Interner> = names.iter().map(|_| Interner::default()).collect();
     let mut lines: Vec<u64> = Vec::new();
+    let mut counter = LineCounter::new(text);
     let mut ends_in_lines = false;
     while reader.read_byte_record(&mut record).map_err(broken)? {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = counter.line_of(record.position().map_or(0, csv::Position::byte) as usize);
         let row = lines.len();
         if record.len() != names.len() {
             return Err(Error::input(format!(
@@ -101,6 +102,42 @@ pub(super) fn read(
         },
         options,
     )
+}
+
+/// Counts lines as editors do: they end in `\n`, `\r\n` or `\r`, also within quotes. The
+/// reader's own count is short of one where lines end in `\r\n` or are blank.
+struct LineCounter<'a> {
+    text: &'a [u8],
+    /// How far lines are counted.
+    at: usize,
+    line: u64,
+}
+
+impl<'a> LineCounter<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line, counted from 1, of the record that the reader began to look for at `start`;
+    /// starts never decrease.
+    fn line_of(&mut self, start: usize) -> u64 {
+        let text = self.text;
+        // What ends the record before, and blank lines, are not of the record.
+        while self.at < text.len() && (self.at < start || matches!(text[self.at], b'\n' | b'\r')) {
+            let ends = match text[self.at] {
+                b'\n' => true,
+                b'\r' => text.get(self.at + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            self.line += u64::from(ends);
+            self.at += 1;
+        }
+        self.line
+    }
 }
 
 fn place(row: usize, line: u64) -> String {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::table::{Body, MISSING, Table, Values};
+use super::table::{Body, MISSING, Table, Values, shown};
 use super::{Dataset, FeatureInfo, FeatureKind, ImageShape, OneHotGroup, Schema};
 use crate::{Error, Result};
 
@@ -140,7 +140,13 @@ impl Scale {
             squares += deviation * deviation;
             rest += deviation;
         }
-        let sd = ((squares - rest * rest / count) / count).max(0.0).sqrt();
+        // `max` would turn what overflowed into 0, and the column into a constant.
+        let variance = (squares - rest * rest / count) / count;
+        let sd = if variance.is_finite() {
+            variance.max(0.0).sqrt()
+        } else {
+            f64::INFINITY
+        };
         Some(Self {
             mean: mean + rest / count,
             sd,
@@ -612,7 +618,7 @@ fn learn_numeric(
         notes.push(left_out_empty(name));
         return Ok(Code::LeftOut);
     };
-    check_scale(name, scale)?;
+    check_scale(name, scale, present.clone())?;
     let indicator = present.count() < rows.len();
     if scale.sd == 0.0 && options.scaling == Scaling::Standard {
         notes.push(constant(name));
@@ -620,15 +626,25 @@ fn learn_numeric(
     Ok(Code::Numeric { scale, indicator })
 }
 
-fn check_scale(name: &str, scale: Scale) -> Result<()> {
+fn check_scale(name: &str, scale: Scale, values: impl Iterator<Item = f64>) -> Result<()> {
     if scale.mean.is_finite() && scale.sd.is_finite() {
         return Ok(());
     }
-    Err(
-        Error::input("the values are too large for a mean and a standard deviation")
-            .at(format!("column `{name}`"))
-            .hint(format!("leave the column out with --drop {name}")),
-    )
+    let largest = values.fold(0.0, |largest: f64, value| {
+        if value.abs() > largest.abs() {
+            value
+        } else {
+            largest
+        }
+    });
+    Err(Error::input(format!(
+        "the values are too large for a mean and a standard deviation; the largest is {}",
+        shown(largest)
+    ))
+    .at(format!("column `{name}`"))
+    .hint(format!(
+        "if it stands for a missing value, leave the field empty; else mend it, or leave the column out with --drop {name}"
+    )))
 }
 
 fn constant(name: &str) -> String {
@@ -705,9 +721,10 @@ fn learn_dense(
     let mut constants = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let column = values.column(index);
-        let scale = Scale::learn(rows.iter().map(|&row| f64::from(column[row as usize])))
+        let reference = rows.iter().map(|&row| f64::from(column[row as usize]));
+        let scale = Scale::learn(reference.clone())
             .ok_or_else(|| Error::unexpected("no reference rows"))?;
-        check_scale(name, scale)?;
+        check_scale(name, scale, reference)?;
         if scale.sd == 0.0 && options.scaling == Scaling::Standard {
             constants.push(name);
         }

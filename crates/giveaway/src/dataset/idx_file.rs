@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::array_file::{Array, Elements, Extras, from_arrays, joint_hash, read_labels};
-use super::table::{Table, TableOptions, file_name};
+use super::table::{Table, TableOptions, file_name, refuse_delimiter};
 use crate::{Error, Result};
 
 /// The most bytes that a gzip file of text may expand to.
@@ -22,6 +22,7 @@ pub(super) fn read(
     hash: blake3::Hash,
     options: &TableOptions,
 ) -> Result<Table> {
+    refuse_delimiter(options)?;
     let images = parse(content)?;
     let labels_path = match &options.labels_file {
         Some(labels) => labels.clone(),

@@ -18,7 +18,7 @@ use parquet::schema::types::{ColumnDescriptor, Type};
 use super::assemble::{Interner, RawColumn, RawTable, RawValues, assemble};
 use super::parquet_footer;
 use super::parquet_pages::Pages;
-use super::table::{Table, TableOptions};
+use super::table::{Table, TableOptions, shown};
 use crate::{Error, Result};
 
 /// Records that are decoded at a time.
@@ -643,9 +643,15 @@ impl Lists {
                         .at(format!("row {}", self.row + 1))
                         .hint("give every record a list of the same length, without gaps")
                 })?;
-                let value = number(value) as f32;
+                let exact = number(value);
+                let value = exact as f32;
                 if !value.is_finite() {
-                    return Err(Error::input(format!("the value `{value}` is not finite"))
+                    let message = if exact.is_finite() {
+                        format!("the value `{}` is too large for float32", shown(exact))
+                    } else {
+                        format!("the value `{exact}` is not finite")
+                    };
+                    return Err(Error::input(message)
                         .at(format!(
                             "row {}, position {}",
                             self.row + 1,

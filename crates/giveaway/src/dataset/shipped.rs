@@ -1,7 +1,7 @@
 //! Data sets that come within the program; `datasets/README.md` says where they are from.
 
 use super::parquet_file;
-use super::table::{Table, TableOptions};
+use super::table::{Table, TableOptions, refuse_delimiter, refuse_labels_file};
 use crate::{Error, Result};
 
 /// A data set that is shipped.
@@ -73,6 +73,8 @@ pub(super) fn read(name: &str, options: &TableOptions) -> Result<Table> {
                 .hint(format!("those that are: {}", names.join(", ")))
         })?;
     let mut options = options.clone();
+    refuse_delimiter(&options)?;
+    refuse_labels_file(&options)?;
     options.label.get_or_insert_with(|| data.label.to_owned());
     parquet_file::read(
         data.file,

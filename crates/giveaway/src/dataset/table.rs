@@ -43,7 +43,8 @@ pub struct Table {
     pub body: Body,
     /// The class of each record, an index into `classes`.
     pub labels: Vec<u32>,
-    /// The classes, sorted: by number if all are numbers, else by text.
+    /// The classes, sorted: by number if all are numbers, else by text. Where the file itself says
+    /// that they are text (Parquet, `NumPy`) they sort as text, as scikit-learn sorts them.
     pub classes: Vec<String>,
     /// The identifier of each record: the value of the id column, else the row number counted from 0.
     pub ids: Vec<String>,
@@ -109,8 +110,7 @@ impl Table {
     /// no features, an infinite value, an identifier that occurs twice.
     pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
         let name = file_name(path);
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::io("read the file", path, &error))?;
+        let bytes = std::fs::read(path).map_err(|error| not_read(path, &error))?;
         Self::from_bytes(path, bytes, options).map_err(|error| error.at(name))
     }
 
@@ -141,7 +141,11 @@ impl Table {
         };
         let unread = |what: &str, hint: &str| Err(Error::input(what).hint(hint));
         match content.as_slice() {
-            [b'P', b'A', b'R', b'1', ..] => parquet_file::read(&name, content, hash, options),
+            [b'P', b'A', b'R', b'1', ..] => {
+                refuse_delimiter(options)?;
+                refuse_labels_file(options)?;
+                parquet_file::read(&name, content, hash, options)
+            }
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
                 array_file::read_npy(&name, &content, hash, options)
             }
@@ -175,7 +179,10 @@ impl Table {
                 "neither a text table nor any other format that can be read",
                 "CSV, TSV, Parquet, NPY, NPZ and IDX can be read, the text tables and IDX also compressed with gzip",
             ),
-            _ => delimited::read(&name, &content, hash, options),
+            _ => {
+                refuse_labels_file(options)?;
+                delimited::read(&name, &content, hash, options)
+            }
         }
     }
 
@@ -275,6 +282,53 @@ fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
     rows.iter()
         .map(|&row| values[row as usize].clone())
         .collect()
+}
+
+/// Why a file could not be read. A bare name may have been meant for a shipped data set.
+fn not_read(path: &Path, error: &std::io::Error) -> Error {
+    let failure = Error::io("read the file", path, error);
+    let bare = path.extension().is_none() && path.components().count() == 1;
+    if error.kind() == std::io::ErrorKind::NotFound && bare {
+        let names: Vec<&str> = shipped::shipped().iter().map(|data| data.name).collect();
+        return failure.hint(format!(
+            "check the path; it is taken relative to the current directory. The data sets that come with the program are {}",
+            names.join(" and ")
+        ));
+    }
+    failure
+}
+
+/// Refuses a delimiter where nothing is delimited.
+pub(super) fn refuse_delimiter(options: &TableOptions) -> Result<()> {
+    if options.delimiter.is_some() {
+        return Err(
+            Error::usage("the file is no text table and has no delimiter")
+                .at("--delimiter")
+                .hint("leave it out"),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a file of labels where the records have a column of them.
+pub(super) fn refuse_labels_file(options: &TableOptions) -> Result<()> {
+    if options.labels_file.is_some() {
+        return Err(Error::usage(
+            "the labels of a table are one of its columns and not a file of their own",
+        )
+        .at("--labels-file")
+        .hint("leave it out, and name the column with --label"));
+    }
+    Ok(())
+}
+
+/// A number for a message: 1e300 rather than three hundred digits.
+pub(super) fn shown(value: f64) -> String {
+    if value.abs() >= 1e15 {
+        format!("{value:e}")
+    } else {
+        value.to_string()
+    }
 }
 
 /// The name of a file without its folder.

@@ -116,6 +116,22 @@ impl Condition {
         })
     }
 
+    /// Judges all conditions, so that one whose figure is not available hides no other: those
+    /// that hold, and an error for each that cannot be judged.
+    #[must_use]
+    pub fn judge<'a>(conditions: &'a [Self], audit: &Audit) -> (Vec<&'a Self>, Vec<Error>) {
+        let mut held = Vec::new();
+        let mut unavailable = Vec::new();
+        for condition in conditions {
+            match condition.holds(audit) {
+                Ok(true) => held.push(condition),
+                Ok(false) => {}
+                Err(error) => unavailable.push(error),
+            }
+        }
+        (held, unavailable)
+    }
+
     /// Whether the result meets the condition.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The result of an audit: one value that everything printed or written comes from.
 
 pub mod fail_on;
+pub mod printable;
 pub mod records;
 pub mod text;
 

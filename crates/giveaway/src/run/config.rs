@@ -223,6 +223,21 @@ impl Config {
         })
     }
 
+    /// Whether the text of a configuration says which records are audited: without a
+    /// `source` of its own it is the default of the command line that is meant.
+    ///
+    /// # Errors
+    /// If the text is no TOML.
+    pub fn names_source(text: &str) -> Result<bool> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| {
+            Error::usage(format!("not a configuration: {}", e.to_string().trim_end()))
+        })?;
+        Ok(table
+            .get("data")
+            .and_then(|data| data.get("source"))
+            .is_some())
+    }
+
     /// Writes the configuration as `run.toml` holds it.
     ///
     /// # Errors
@@ -257,23 +272,15 @@ impl Config {
                 ),
             );
         }
-        if self.reference.epochs == 0 {
+        if self.reference.models > MAXIMUM_MODELS {
             return usage(
-                "--epochs",
-                "0 epochs leave every model untrained".to_owned(),
-                "give at least 1",
+                "--models",
+                format!("{} reference models are too many", self.reference.models),
+                &format!("give at most {MAXIMUM_MODELS}; 100 to 10,000 are usual"),
             );
         }
-        if !(self.reference.validation_share > 0.0 && self.reference.validation_share < 0.5) {
-            return usage(
-                "--validation-share",
-                format!(
-                    "cannot set aside {} of the records",
-                    self.reference.validation_share
-                ),
-                "give a number between 0 and 0.5",
-            );
-        }
+        self.check_network()?;
+        self.check_training()?;
         if self.data.max_levels < 2 {
             return usage(
                 "--max-levels",
@@ -288,12 +295,189 @@ impl Config {
                 "give a larger number, or leave it out to use the whole file",
             );
         }
+        // Records are numbered in 32 bits, and there are twice as many.
+        if let Some(units) = self.data.training_units
+            && units > u32::MAX as usize / 2
+        {
+            return usage(
+                "--train-size",
+                format!("training sets of {units} are larger than any file that can be audited"),
+                &format!(
+                    "give at most {}, or leave it out to use the whole file",
+                    u32::MAX / 2
+                ),
+            );
+        }
         if self.target.members.is_some() && self.target.outputs.is_none() {
             return usage(
                 "--members",
                 "names the training records of a target that is not given".to_owned(),
                 "give its outputs with --target-outputs, or leave --members out to train a target here",
             );
+        }
+        Ok(())
+    }
+
+    /// Checks the network.
+    fn check_network(&self) -> Result<()> {
+        let reference = &self.reference;
+        if reference.hidden.len() > MAXIMUM_LAYERS {
+            return refused(
+                "--hidden",
+                format!("{} hidden layers are too many", reference.hidden.len()),
+                format!("give at most {MAXIMUM_LAYERS}"),
+            );
+        }
+        if let Some(layer) = reference
+            .hidden
+            .iter()
+            .position(|width| !(1..=MAXIMUM_WIDTH).contains(width))
+        {
+            return refused(
+                "--hidden",
+                format!(
+                    "hidden layer {} cannot have {} units",
+                    layer + 1,
+                    reference.hidden[layer]
+                ),
+                format!(
+                    "give each layer from 1 to {MAXIMUM_WIDTH}, such as 64,32, or none for softmax regression"
+                ),
+            );
+        }
+        if !(0.0..1.0).contains(&reference.dropout) {
+            return refused(
+                "--dropout",
+                format!("a dropout rate of {} makes no sense", reference.dropout),
+                "give a number of at least 0 and below 1, such as 0.5",
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks how models are trained.
+    fn check_training(&self) -> Result<()> {
+        let reference = &self.reference;
+        if reference.epochs == 0 {
+            return refused(
+                "--epochs",
+                "0 epochs leave every model untrained".to_owned(),
+                "give at least 1",
+            );
+        }
+        if reference.epochs > MAXIMUM_EPOCHS {
+            return refused(
+                "--epochs",
+                format!("{} epochs are too many", reference.epochs),
+                format!("give at most {MAXIMUM_EPOCHS}"),
+            );
+        }
+        if let Some(size) = reference
+            .batch_size
+            .filter(|size| !(1..=MAXIMUM_BATCH_SIZE).contains(size))
+        {
+            return refused(
+                "--batch-size",
+                format!("a batch cannot have {size} records"),
+                format!("give from 1 to {MAXIMUM_BATCH_SIZE}, such as 128"),
+            );
+        }
+        let positive = |x: f32| x.is_finite() && x > 0.0;
+        if !positive(reference.learning_rate) {
+            return refused(
+                "--learning-rate",
+                format!(
+                    "a learning rate of {} makes no sense",
+                    reference.learning_rate
+                ),
+                "give a number above 0, such as 0.001",
+            );
+        }
+        if !(reference.l2.is_finite() && reference.l2 >= 0.0) {
+            return refused(
+                "--l2",
+                format!("a penalty of {} makes no sense", reference.l2),
+                "give a number of at least 0, such as 0.0001",
+            );
+        }
+        if !(0.0..=1.0).contains(&reference.label_smoothing) {
+            return refused(
+                "--label-smoothing",
+                format!("cannot spread {} of each label", reference.label_smoothing),
+                "give a number from 0 to 1, such as 0.1",
+            );
+        }
+        if let Schedule::Step { every, factor } = reference.schedule
+            && !(every > 0 && positive(factor))
+        {
+            return refused(
+                "--schedule",
+                format!("cannot multiply the learning rate by {factor} after every {every} epochs"),
+                "give step:EVERY:FACTOR with EVERY of at least 1 and FACTOR above 0, such as step:10:0.1",
+            );
+        }
+        self.check_optimiser()?;
+        if reference.patience == Some(0) {
+            return refused(
+                "--patience",
+                "a patience of 0 epochs stops before the first".to_owned(),
+                "give at least 1, or leave it out to train for all epochs",
+            );
+        }
+        if !(reference.validation_share > 0.0 && reference.validation_share < 0.5) {
+            return refused(
+                "--validation-share",
+                format!(
+                    "cannot set aside {} of the records",
+                    reference.validation_share
+                ),
+                "give a number between 0 and 0.5",
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks the optimiser's own settings; those of Adam can only be set in a configuration.
+    fn check_optimiser(&self) -> Result<()> {
+        match self.reference.optimiser {
+            Optimiser::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+                    if !(0.0..1.0).contains(&beta) {
+                        return refused(
+                            "--optimiser adam",
+                            format!("a {name} of {beta} makes no sense"),
+                            "give a number of at least 0 and below 1 in the configuration, or leave it out",
+                        );
+                    }
+                }
+                if !(epsilon.is_finite() && epsilon > 0.0) {
+                    return refused(
+                        "--optimiser adam",
+                        format!("an epsilon of {epsilon} makes no sense"),
+                        "give a number above 0 in the configuration, or leave it out",
+                    );
+                }
+            }
+            Optimiser::Sgd { momentum, nesterov } => {
+                if !(0.0..1.0).contains(&momentum) {
+                    return refused(
+                        "--momentum",
+                        format!("a momentum of {momentum} makes no sense"),
+                        "give a number of at least 0 and below 1, such as 0.9",
+                    );
+                }
+                if nesterov && momentum == 0.0 {
+                    return refused(
+                        "--momentum",
+                        "Nesterov's look-ahead needs momentum".to_owned(),
+                        "give a momentum above 0, such as 0.9, or leave nesterov out of the configuration",
+                    );
+                }
+            }
         }
         Ok(())
     }
@@ -385,6 +569,20 @@ impl Config {
     }
 }
 
+/// A value of an option that makes no sense.
+fn refused(option: &str, message: String, hint: impl Into<String>) -> Result<()> {
+    Err(Error::usage(message).at(option).hint(hint))
+}
+
+/// More reference models than anyone trains; a larger number is a slip.
+const MAXIMUM_MODELS: usize = 1_000_000;
+
+/// More hidden layers, units of one, epochs or records in a batch than these are slips too.
+const MAXIMUM_LAYERS: usize = 64;
+const MAXIMUM_WIDTH: usize = 65_536;
+const MAXIMUM_EPOCHS: usize = 1_000_000;
+const MAXIMUM_BATCH_SIZE: usize = 16_777_216;
+
 /// Fewer reference models leave less than two OUT models when one half selects and a pair
 /// of the other is left out.
 pub const MINIMUM_MODELS: usize = 12;
@@ -446,6 +644,91 @@ mod tests {
         assert!(refused(&|c| c.reference.epochs = 0).starts_with("--epochs"));
         assert!(refused(&|c| c.target.members = Some("m".into())).starts_with("--members"));
         assert!(refused(&|c| c.data.training_units = Some(1)).starts_with("--train-size"));
+        let largest = u32::MAX as usize / 2;
+        for units in [largest + 1, usize::MAX] {
+            let message = refused(&|c| c.data.training_units = Some(units));
+            assert!(message.starts_with("--train-size"), "{message}");
+        }
+        let mut config = Config::default();
+        config.data.training_units = Some(largest);
+        config.check().unwrap();
         Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn training_that_makes_no_sense_names_its_option() {
+        fn sgd(momentum: f32, nesterov: bool) -> Optimiser {
+            Optimiser::Sgd { momentum, nesterov }
+        }
+        fn adam(beta1: f32, beta2: f32, epsilon: f32) -> Optimiser {
+            Optimiser::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }
+        }
+        fn step(every: usize, factor: f32) -> Schedule {
+            Schedule::Step { every, factor }
+        }
+        type Change = fn(&mut ReferenceConfig);
+        let cases: &[(&str, Change)] = &[
+            ("--models", |r| r.models = 1_000_001),
+            ("--hidden", |r| r.hidden = vec![64, 0]),
+            ("--hidden", |r| r.hidden = vec![65_537]),
+            ("--hidden", |r| r.hidden = vec![1; 65]),
+            ("--dropout", |r| r.dropout = 1.5),
+            ("--dropout", |r| r.dropout = 1.0),
+            ("--dropout", |r| r.dropout = -0.1),
+            ("--dropout", |r| r.dropout = f32::NAN),
+            ("--epochs", |r| r.epochs = 1_000_001),
+            ("--batch-size", |r| r.batch_size = Some(0)),
+            ("--batch-size", |r| r.batch_size = Some(16_777_217)),
+            ("--learning-rate", |r| r.learning_rate = f32::NAN),
+            ("--learning-rate", |r| r.learning_rate = f32::INFINITY),
+            ("--learning-rate", |r| r.learning_rate = 0.0),
+            ("--learning-rate", |r| r.learning_rate = -1.0),
+            ("--l2", |r| r.l2 = f32::INFINITY),
+            ("--l2", |r| r.l2 = -1.0),
+            ("--label-smoothing", |r| r.label_smoothing = 2.0),
+            ("--label-smoothing", |r| r.label_smoothing = f32::NAN),
+            ("--schedule", |r| r.schedule = step(0, 0.5)),
+            ("--schedule", |r| r.schedule = step(5, f32::NAN)),
+            ("--momentum", |r| r.optimiser = sgd(5.0, false)),
+            ("--momentum", |r| r.optimiser = sgd(0.0, true)),
+            ("--optimiser", |r| r.optimiser = adam(1.0, 0.9, 1e-8)),
+            ("--optimiser", |r| r.optimiser = adam(0.9, f32::NAN, 1e-8)),
+            ("--optimiser", |r| r.optimiser = adam(0.9, 0.9, 0.0)),
+            ("--patience", |r| r.patience = Some(0)),
+            ("--validation-share", |r| r.validation_share = 0.5),
+        ];
+        for (option, change) in cases {
+            let mut config = Config::default();
+            change(&mut config.reference);
+            let error = config.check().unwrap_err();
+            assert!(error.to_string().starts_with(option), "{option}: {error}");
+            assert!(error.hint_text().is_some(), "{error}");
+        }
+        let mut config = Config::default();
+        config.reference = ReferenceConfig {
+            models: 1_000_000,
+            hidden: vec![65_536; 64],
+            dropout: 0.99,
+            epochs: 1_000_000,
+            batch_size: Some(16_777_216),
+            l2: 0.0,
+            label_smoothing: 1.0,
+            schedule: step(1, 2.0),
+            optimiser: sgd(0.9, true),
+            patience: Some(1),
+            ..config.reference
+        };
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn a_configuration_without_a_source_is_told_from_one_with() {
+        assert!(!Config::names_source("").unwrap());
+        assert!(!Config::names_source("seed = 1\n[data]\nlabel = \"y\"\n").unwrap());
+        assert!(Config::names_source(&Config::default().to_toml().unwrap()).unwrap());
     }
 }
