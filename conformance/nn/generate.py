@@ -59,6 +59,46 @@ def case(name, hidden, activation, smoothing, optimiser, schedule):
     emit("logits-after", model(x))
 
 
+def image_case(name, convolutions, activation, optimiser):
+    """Convolutions (channels, size, padding, pooling), then one hidden layer of 6 units."""
+    print(f"case {name}")
+    rows, channels, height, width, classes = 13, 2, 9, 8, 5
+    x = torch.randn(rows, channels, height, width)
+    y = torch.randint(classes, (rows,))
+    layers = []
+    for outputs, size, padding, pooling in convolutions:
+        layers += [torch.nn.Conv2d(channels, outputs, size, padding=padding), activation()]
+        if pooling is not None:
+            layers.append(pooling(2))
+        channels = outputs
+    flat = torch.nn.Sequential(*layers, torch.nn.Flatten())(x).shape[1]
+    model = torch.nn.Sequential(*layers, torch.nn.Flatten(), network(flat, [6], classes, activation))
+    kinds = {torch.nn.Conv2d: ("filters", "filter-bias"), torch.nn.Linear: ("weight", "bias")}
+
+    def emit_parameters(when):
+        for layer in model.modules():
+            if type(layer) in kinds:
+                weight, bias = kinds[type(layer)]
+                emit(f"{weight}-{when}", layer.weight)
+                emit(f"{bias}-{when}", layer.bias)
+
+    # records as giveaway-nn takes them: a pixel's channels side by side
+    emit("features", x.permute(0, 2, 3, 1).flatten(1))
+    emit("labels", y)
+    emit_parameters("before")
+    optimiser = optimiser(model.parameters())
+    losses = []
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        losses.append(loss.item())
+        loss.backward()
+        optimiser.step()
+    emit("losses", torch.tensor(losses))
+    emit_parameters("after")
+    emit("logits-after", model(x))
+
+
 def main():
     torch.manual_seed(20240717)
     torch.set_num_threads(1)
@@ -85,6 +125,9 @@ def main():
     case("sgd-nesterov", [17], relu, 0.2, lambda p: sgd(p, lr=0.1, momentum=0.8, nesterov=True), constant)
     case("cosine", [8], relu, 0.0, lambda p: sgd(p, lr=0.3, momentum=0.5), cosine)
     case("step", [8], tanh, 0.0, lambda p: adam(p, lr=0.03), step)
+    largest, mean = torch.nn.MaxPool2d, torch.nn.AvgPool2d
+    image_case("image-max", [(5, 3, "valid", largest), (4, 3, "same", None)], relu, lambda p: adam(p, lr=0.01))
+    image_case("image-mean", [(3, 3, "same", mean), (4, 2, "valid", largest)], tanh, lambda p: sgd(p, lr=0.2, momentum=0.9))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,15 @@ impl Examples {
         &self.lines
     }
 
+    /// A record, padded with zeros to whole lines.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(crate) fn row(&self, row: u32) -> &[Line] {
+        let start = row as usize * self.lines_per_row;
+        &self.lines[start..start + self.lines_per_row]
+    }
+
     pub(crate) fn lines_per_row(&self) -> usize {
         self.lines_per_row
     }

@@ -5,8 +5,9 @@ use ndarray::{Array1, Array2};
 
 use crate::config::{Activation, Network};
 use crate::examples::Examples;
-use crate::kernel::{Finish, Kernel, Loss, Matrix, Parameters, Step};
-use crate::trained::Dense;
+use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step};
+use crate::stem::Stem;
+use crate::trained::{Dense, Filters};
 
 /// Parameters of a dense layer, with the optimiser's memory of them.
 #[derive(Clone, Debug)]
@@ -26,43 +27,82 @@ impl Layer {
     }
 
     /// Draws weights and biases from U(−1/√inputs, 1/√inputs), as PyTorch's `Linear` does.
-    pub(crate) fn random(inputs: usize, outputs: usize, stream: &mut Stream) -> Self {
+    fn randomise(&mut self, order: Order, stream: &mut Stream) {
+        let (inputs, outputs) = self.shape(order);
         let bound = 1.0 / (inputs as f64).sqrt();
         let mut draw = || ((2.0 * stream.uniform() - 1.0) * bound) as f32;
-        let mut layer = Self::zeros(inputs, outputs);
         for output in 0..outputs {
             for input in 0..inputs {
-                layer.weights.value.set(input, output, draw());
+                self.weights.value.set(order.place(input), output, draw());
             }
         }
         for output in 0..outputs {
-            layer.biases.value.set(0, output, draw());
+            self.biases.value.set(0, output, draw());
         }
-        layer
     }
 
-    pub(crate) fn from_dense(dense: &Dense) -> Self {
-        let (outputs, inputs) = dense.weight.dim();
-        let mut layer = Self::zeros(inputs, outputs);
+    fn set(&mut self, order: Order, dense: &Dense) {
         for ((output, input), &weight) in dense.weight.indexed_iter() {
-            layer.weights.value.set(input, output, weight);
+            self.weights.value.set(order.place(input), output, weight);
         }
         for (output, &bias) in dense.bias.iter().enumerate() {
-            layer.biases.value.set(0, output, bias);
+            self.biases.value.set(0, output, bias);
         }
-        layer
     }
 
-    pub(crate) fn to_dense(&self) -> Dense {
+    fn to_dense(&self, order: Order) -> Dense {
         let value = &self.weights.value;
-        let (inputs, outputs) = (value.rows(), value.columns());
+        let (inputs, outputs) = self.shape(order);
         Dense {
             weight: Array2::from_shape_fn((outputs, inputs), |(output, input)| {
-                value.get(input, output)
+                value.get(order.place(input), output)
             }),
             bias: Array1::from_shape_fn(outputs, |output| self.biases.value.get(0, output)),
         }
     }
+
+    fn shape(&self, order: Order) -> (usize, usize) {
+        let value = &self.weights.value;
+        (order.count(value.rows()), value.columns())
+    }
+}
+
+/// Where a layer's inputs stand.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Plain,
+    /// Outside, input is channel · pixels + pixel, as PyTorch flattens images; here it is
+    /// pixel · stride + channel, and what is left of the stride are zeros.
+    Flattened {
+        pixels: usize,
+        channels: usize,
+        stride: usize,
+    },
+}
+
+impl Order {
+    fn place(self, input: usize) -> usize {
+        match self {
+            Self::Plain => input,
+            Self::Flattened { pixels, stride, .. } => input % pixels * stride + input / pixels,
+        }
+    }
+
+    /// The inputs outside, of so many here.
+    fn count(self, places: usize) -> usize {
+        match self {
+            Self::Plain => places,
+            Self::Flattened {
+                pixels, channels, ..
+            } => pixels * channels,
+        }
+    }
+}
+
+/// All weights of a network as users see them.
+pub(crate) struct Weights {
+    pub(crate) filters: Vec<Filters>,
+    pub(crate) layers: Vec<Dense>,
 }
 
 /// Zeroes hidden units at random.
@@ -124,45 +164,130 @@ impl Dropout {
 pub(crate) struct Model {
     kernel: Kernel,
     activation: Activation,
-    pub(crate) layers: Vec<Layer>,
+    stem: Option<Stem>,
+    layers: Vec<Layer>,
+    /// Of the first layer's inputs.
+    order: Order,
     dropout: Option<Dropout>,
     /// The inputs, then the outputs of every layer, for each row of a batch.
     outputs: Vec<Matrix>,
     /// The loss's gradient with respect to the output (before its activation) of every layer.
     deltas: Vec<Matrix>,
-    /// The transposed weights of every layer but the first.
+    /// That with respect to the inputs of the first layer; empty without a stem.
+    stem_deltas: Matrix,
+    /// The transposed weights of every layer; of the first only if there is a stem.
     transposed: Vec<Matrix>,
     labels: Vec<u32>,
 }
 
 impl Model {
-    /// A model with these layers, for batches of up to `batch` rows.
+    /// A model whose weights are still 0, for batches of up to `batch` rows.
     ///
     /// `dropout_seed` is the seed of the dropout masks; without one there is no dropout.
     pub(crate) fn new(
         kernel: Kernel,
         network: &Network,
-        layers: Vec<Layer>,
         batch: usize,
         dropout_seed: Option<u64>,
     ) -> Self {
-        let widths = network.widths();
+        let mut widths = network.widths();
+        let (mut stem, mut order) = (None, Order::Plain);
+        if let Some(image) = &network.image {
+            let (height, width, channels) = image.output();
+            let stride = channels.next_multiple_of(LINE);
+            widths[0] = height * width * stride;
+            stem = Some(Stem::new(kernel, image, network.activation, batch));
+            order = Order::Flattened {
+                pixels: height * width,
+                channels,
+                stride,
+            };
+        }
         let matrices = |widths: &[usize]| -> Vec<_> {
             widths.iter().map(|&w| Matrix::zeros(batch, w)).collect()
         };
         Self {
             kernel,
             activation: network.activation,
-            layers,
+            layers: widths
+                .windows(2)
+                .map(|pair| Layer::zeros(pair[0], pair[1]))
+                .collect(),
+            order,
             dropout: dropout_seed.and_then(|seed| Dropout::new(network, batch, seed)),
             outputs: matrices(&widths),
             deltas: matrices(&widths[1..]),
-            transposed: widths[1..]
+            stem_deltas: stem
+                .as_ref()
+                .map_or(Matrix::zeros(0, 0), |_| Matrix::zeros(batch, widths[0])),
+            transposed: widths
                 .windows(2)
-                .map(|pair| Matrix::zeros(pair[1], pair[0]))
+                .enumerate()
+                .map(|(i, pair)| {
+                    if i == 0 && stem.is_none() {
+                        Matrix::zeros(0, 0)
+                    } else {
+                        Matrix::zeros(pair[1], pair[0])
+                    }
+                })
                 .collect(),
             labels: Vec::with_capacity(batch),
+            stem,
         }
+    }
+
+    /// Draws the weights of the dense layers.
+    pub(crate) fn randomise_layers(&mut self, seed: u64) {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let order = if i == 0 { self.order } else { Order::Plain };
+            layer.randomise(order, &mut Stream::new(seed, "weights", i as u64));
+        }
+    }
+
+    /// Draws the weights of the convolutions.
+    pub(crate) fn randomise_filters(&mut self, seed: u64) {
+        if let Some(stem) = &mut self.stem {
+            stem.randomise(seed);
+        }
+    }
+
+    /// Takes these weights of the dense layers, which must have the right shapes.
+    pub(crate) fn set_layers(&mut self, layers: &[Dense]) {
+        for (i, (layer, dense)) in self.layers.iter_mut().zip(layers).enumerate() {
+            let order = if i == 0 { self.order } else { Order::Plain };
+            layer.set(order, dense);
+        }
+    }
+
+    /// Takes these weights of the convolutions, which must have the right shapes.
+    pub(crate) fn set_filters(&mut self, filters: &[Filters]) {
+        if let Some(stem) = &mut self.stem {
+            stem.set_filters(filters);
+        }
+    }
+
+    pub(crate) fn weights(&self) -> Weights {
+        let dense = |(i, layer): (usize, &Layer)| {
+            layer.to_dense(if i == 0 { self.order } else { Order::Plain })
+        };
+        Weights {
+            filters: self.stem.as_ref().map_or_else(Vec::new, Stem::filters),
+            layers: self.layers.iter().enumerate().map(dense).collect(),
+        }
+    }
+
+    /// Weights and biases of all layers.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameters> {
+        let layers = self.layers.iter();
+        let layers = layers.flat_map(|layer| [&layer.weights, &layer.biases]);
+        layers.chain(self.stem.iter().flat_map(Stem::parameters))
+    }
+
+    /// As [`Self::parameters`], to write.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameters> {
+        let layers = self.layers.iter_mut();
+        let layers = layers.flat_map(|layer| [&mut layer.weights, &mut layer.biases]);
+        layers.chain(self.stem.iter_mut().flat_map(Stem::parameters_mut))
     }
 
     /// Takes one step on a batch; the sum of the losses of its rows before the step.
@@ -189,6 +314,9 @@ impl Model {
             self.kernel
                 .step_weights(rows.len(), inputs, deltas, &mut layer.weights, step);
         }
+        if let Some(stem) = &mut self.stem {
+            stem.step(step);
+        }
         loss
     }
 
@@ -212,12 +340,16 @@ impl Model {
 
     fn forward(&mut self, examples: &Examples, rows: &[u32], learning: bool) {
         let kernel = self.kernel;
-        kernel.gather(
-            examples.lines(),
-            examples.lines_per_row(),
-            rows,
-            &mut self.outputs[0],
-        );
+        if let Some(stem) = &mut self.stem {
+            stem.forward(examples, rows, &mut self.outputs[0]);
+        } else {
+            kernel.gather(
+                examples.lines(),
+                examples.lines_per_row(),
+                rows,
+                &mut self.outputs[0],
+            );
+        }
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = self.outputs.split_at_mut(i + 1);
@@ -252,10 +384,10 @@ impl Model {
         )
     }
 
-    /// The deltas of all layers from those of the last.
+    /// The deltas of all layers from those of the last, and the gradients of the stem.
     fn backward(&mut self, rows: usize) {
         for i in (1..self.layers.len()).rev() {
-            let transposed = &mut self.transposed[i - 1];
+            let transposed = &mut self.transposed[i];
             self.kernel
                 .transpose(&self.layers[i].weights.value, transposed);
             let (before, after) = self.deltas.split_at_mut(i);
@@ -273,6 +405,15 @@ impl Model {
             if let Some(dropout) = &self.dropout {
                 dropout.apply(i - 1, rows, &mut before[i - 1]);
             }
+        }
+        if let Some(stem) = &mut self.stem {
+            let transposed = &mut self.transposed[0];
+            self.kernel
+                .transpose(&self.layers[0].weights.value, transposed);
+            let to = &mut self.stem_deltas;
+            self.kernel
+                .multiply(rows, &self.deltas[0], transposed, Finish::Nothing, to);
+            stem.backward(rows, to);
         }
     }
 }

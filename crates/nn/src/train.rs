@@ -6,14 +6,14 @@ use crate::Error;
 use crate::config::{Network, Optimiser, Training};
 use crate::examples::Examples;
 use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
-use crate::model::{Layer, Model};
-use crate::trained::{Dense, EpochLoss, Trained};
+use crate::model::Model;
+use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
 /// Trains a network on the records `rows` of `examples`, on this thread.
 ///
 /// A row may occur more than once; each occurrence counts (bootstrap). Each epoch takes
 /// the rows in a new random order, in batches; the last may be smaller and counts fully.
-/// Weights start as PyTorch's `Linear` does, uniform in ±1/√inputs. The mean loss over
+/// Weights start as PyTorch's `Linear` and `Conv2d` do, uniform in ±1/√inputs. The mean loss over
 /// the `validation` rows, if there are any, is computed after every epoch, and stops the
 /// training where [`EarlyStopping`](crate::EarlyStopping) is asked for.
 ///
@@ -41,6 +41,7 @@ pub struct Trainer<'a> {
     training: &'a Training,
     kernel: Kernel,
     initial: Option<&'a [Dense]>,
+    initial_filters: Option<&'a [Filters]>,
 }
 
 impl<'a> Trainer<'a> {
@@ -56,6 +57,7 @@ impl<'a> Trainer<'a> {
             training,
             kernel: kernel(),
             initial: None,
+            initial_filters: None,
         })
     }
 
@@ -66,7 +68,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Starts from these weights rather than from random ones.
+    /// Starts from these weights of the dense layers rather than from random ones.
     ///
     /// # Errors
     /// If they do not fit the network or are not finite.
@@ -106,6 +108,48 @@ impl<'a> Trainer<'a> {
         Ok(self)
     }
 
+    /// Starts from these weights of the convolutions rather than from random ones.
+    ///
+    /// # Errors
+    /// If they do not fit the network or are not finite.
+    pub fn initial_filters(mut self, filters: &'a [Filters]) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::Weights(message));
+        let image = self.network.image.as_ref();
+        let convolutions = image.map_or(&[][..], |image| &image.convolutions);
+        if filters.len() != convolutions.len() {
+            return refuse(format!(
+                "filters of {} convolutions for a network of {}",
+                filters.len(),
+                convolutions.len()
+            ));
+        }
+        let mut channels = image.map_or(0, |image| image.channels);
+        for (i, (filters, convolution)) in filters.iter().zip(convolutions).enumerate() {
+            let (outputs, size) = (convolution.channels, convolution.size);
+            let have = (filters.weight.shape(), filters.bias.len());
+            if have != (&[outputs, channels, size, size][..], outputs) {
+                return refuse(format!(
+                    "convolution {} has filters {:?} and {} biases; \
+                     the network needs {:?} and {outputs}",
+                    i + 1,
+                    have.0,
+                    have.1,
+                    [outputs, channels, size, size]
+                ));
+            }
+            let mut values = filters.weight.iter().chain(&filters.bias);
+            if !values.all(|x| x.is_finite()) {
+                return refuse(format!(
+                    "convolution {} has a weight that is not finite",
+                    i + 1
+                ));
+            }
+            channels = outputs;
+        }
+        self.initial_filters = Some(filters);
+        Ok(self)
+    }
+
     /// Trains one network; see [`train`].
     ///
     /// # Errors
@@ -120,12 +164,16 @@ impl<'a> Trainer<'a> {
         let _environment = DefaultEnvironment::enter();
         let training = self.training;
         self.check(examples, rows, validation)?;
-        let layers = match self.initial {
-            Some(layers) => layers.iter().map(Layer::from_dense).collect(),
-            None => self.random_layers(seed),
-        };
         let batch = training.batch_size.min(rows.len().max(validation.len()));
-        let mut model = Model::new(self.kernel, self.network, layers, batch, Some(seed));
+        let mut model = Model::new(self.kernel, self.network, batch, Some(seed));
+        match self.initial {
+            Some(layers) => model.set_layers(layers),
+            None => model.randomise_layers(seed),
+        }
+        match self.initial_filters {
+            Some(filters) => model.set_filters(filters),
+            None => model.randomise_filters(seed),
+        }
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
         let mut history = Vec::with_capacity(training.epochs);
@@ -151,11 +199,7 @@ impl<'a> Trainer<'a> {
             if !sum.is_finite() {
                 return Err(diverged("the loss"));
             }
-            if !model
-                .layers
-                .iter()
-                .all(|layer| layer.weights.value.is_finite() && layer.biases.value.is_finite())
-            {
+            if !model.parameters().all(|part| part.value.is_finite()) {
                 return Err(diverged("a weight"));
             }
             let mut loss = EpochLoss {
@@ -181,29 +225,13 @@ impl<'a> Trainer<'a> {
             }
         }
         let best_epoch = best.restore(&mut model).unwrap_or(history.len());
-        let layers = model.layers.iter().map(Layer::to_dense).collect();
         Ok(Trained::new(
             self.network,
             self.kernel,
-            layers,
+            model.weights(),
             history,
             best_epoch,
         ))
-    }
-
-    fn random_layers(&self, seed: u64) -> Vec<Layer> {
-        self.network
-            .widths()
-            .windows(2)
-            .enumerate()
-            .map(|(i, width)| {
-                Layer::random(
-                    width[0],
-                    width[1],
-                    &mut Stream::new(seed, "weights", i as u64),
-                )
-            })
-            .collect()
     }
 
     fn check(&self, examples: &Examples, rows: &[u32], validation: &[u32]) -> Result<(), Error> {
@@ -275,18 +303,17 @@ struct Best {
     loss: f64,
     /// Counted from 1; 0 before the first.
     epoch: usize,
-    /// Weights and biases of each layer; empty unless wanted.
-    values: Vec<[Matrix; 2]>,
+    /// All parameters; empty unless wanted.
+    values: Vec<Matrix>,
 }
 
 impl Best {
     fn new(wanted: bool, model: &Model) -> Self {
-        let values = |layer: &Layer| [layer.weights.value.clone(), layer.biases.value.clone()];
         Self {
             loss: f64::INFINITY,
             epoch: 0,
             values: if wanted {
-                model.layers.iter().map(values).collect()
+                model.parameters().map(|part| part.value.clone()).collect()
             } else {
                 Vec::new()
             },
@@ -297,9 +324,8 @@ impl Best {
         if loss < self.loss {
             self.loss = loss;
             self.epoch = epoch;
-            for ([weights, biases], layer) in self.values.iter_mut().zip(&model.layers) {
-                weights.copy_from(&layer.weights.value);
-                biases.copy_from(&layer.biases.value);
+            for (value, part) in self.values.iter_mut().zip(model.parameters()) {
+                value.copy_from(&part.value);
             }
         }
     }
@@ -309,9 +335,8 @@ impl Best {
         if self.epoch == 0 {
             return None;
         }
-        for ([weights, biases], layer) in self.values.iter().zip(&mut model.layers) {
-            layer.weights.value.copy_from(weights);
-            layer.biases.value.copy_from(biases);
+        for (value, part) in self.values.iter().zip(model.parameters_mut()) {
+            part.value.copy_from(value);
         }
         Some(self.epoch)
     }

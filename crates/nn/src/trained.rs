@@ -1,22 +1,34 @@
 //! A network after its training.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array4};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
 use crate::kernel::{DefaultEnvironment, Kernel, Matrix};
-use crate::model::{Layer, Model};
+use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
 const BATCH: usize = 128;
 
 /// The weights of a dense layer, in PyTorch's layout.
+///
+/// Behind convolutions, the inputs of the first dense layer are their outputs channel by
+/// channel, each row by row, as PyTorch flattens them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     /// outputs × inputs.
     pub weight: Array2<f32>,
     /// One for each output.
+    pub bias: Array1<f32>,
+}
+
+/// The weights of a convolution, in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filters {
+    /// Output channels × input channels × rows × columns of a filter.
+    pub weight: Array4<f32>,
+    /// One for each output channel.
     pub bias: Array1<f32>,
 }
 
@@ -37,6 +49,7 @@ pub struct EpochLoss {
 pub struct Trained {
     network: Network,
     kernel: Kernel,
+    filters: Vec<Filters>,
     layers: Vec<Dense>,
     history: Vec<EpochLoss>,
     best_epoch: usize,
@@ -46,13 +59,15 @@ impl Trained {
     pub(crate) fn new(
         network: &Network,
         kernel: Kernel,
-        layers: Vec<Dense>,
+        weights: Weights,
         history: Vec<EpochLoss>,
         best_epoch: usize,
     ) -> Self {
+        let Weights { filters, layers } = weights;
         Self {
             network: network.clone(),
             kernel,
+            filters,
             layers,
             history,
             best_epoch,
@@ -86,8 +101,9 @@ impl Trained {
             "the network has other inputs or classes than the examples"
         );
         let _environment = DefaultEnvironment::enter();
-        let layers = self.layers.iter().map(Layer::from_dense).collect();
-        let mut model = Model::new(self.kernel, &self.network, layers, BATCH, None);
+        let mut model = Model::new(self.kernel, &self.network, BATCH, None);
+        model.set_filters(&self.filters);
+        model.set_layers(&self.layers);
         let mut rows = Vec::with_capacity(BATCH);
         for start in (0..examples.rows()).step_by(BATCH) {
             let count = BATCH.min(examples.rows() - start);
@@ -117,7 +133,13 @@ impl Trained {
         self.best_epoch
     }
 
-    /// The weights of every layer, from the input side.
+    /// The weights of every convolution, from the input side.
+    #[must_use]
+    pub fn filters(&self) -> &[Filters] {
+        &self.filters
+    }
+
+    /// The weights of every dense layer, from the input side.
     #[must_use]
     pub fn layers(&self) -> &[Dense] {
         &self.layers

@@ -173,6 +173,7 @@ fn gradients_agree_with_central_differences() {
                     classes,
                     activation,
                     dropout: 0.0,
+                    image: None,
                 };
                 check(kernel, &network, rows, 0.0, 0.0);
                 check(kernel, &network, rows, 0.2, 0.03);

@@ -15,6 +15,7 @@ fn network(inputs: usize, hidden: &[usize], classes: usize) -> Network {
         classes,
         activation: Activation::Relu,
         dropout: 0.0,
+        image: None,
     }
 }
 

@@ -15,6 +15,19 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0.0; LINE]);
 }
 
+/// The numbers of some lines.
+pub(super) fn floats(lines: &[Line]) -> &[f32] {
+    // SAFETY: a line is LINE floats and nothing else (repr(C), and no padding, as 64 bytes
+    // are a multiple of its alignment).
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
+}
+
+/// As [`floats`], to write.
+pub(super) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: as in `floats`; the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+}
+
 /// A matrix in panels of [`PANEL`] columns: element (i, j) stands at
 /// `(j / PANEL · rows + i) · PANEL + j % PANEL`. The columns that pad the last panel
 /// hold zeros, and every kernel keeps them so.
@@ -99,6 +112,16 @@ impl Matrix {
             sum
         });
         sum.iter().all(|x| *x == 0.0)
+    }
+
+    /// All numbers, the padding too.
+    pub(crate) fn floats(&self) -> &[f32] {
+        floats(&self.lines)
+    }
+
+    /// All numbers, the padding too, which must be left 0.
+    pub(crate) fn floats_mut(&mut self) -> &mut [f32] {
+        floats_mut(&mut self.lines)
     }
 
     pub(super) fn pointer(&self) -> *const f32 {

@@ -27,7 +27,7 @@ const SHAPES: [(usize, usize, usize); 14] = [
 /// What a finish makes of a sum, a bias and an output.
 type Definition<'a> = &'a dyn Fn(f64, f64, f64) -> f64;
 
-fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
+pub(super) fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
     let mut matrix = Matrix::zeros(rows, columns);
     for i in 0..rows {
         for j in 0..columns {
@@ -37,11 +37,11 @@ fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
     matrix
 }
 
-fn at(matrix: &Matrix, row: usize, column: usize) -> f64 {
+pub(super) fn at(matrix: &Matrix, row: usize, column: usize) -> f64 {
     f64::from(matrix.get(row, column))
 }
 
-fn assert_padding_is_zero(matrix: &Matrix) {
+pub(super) fn assert_padding_is_zero(matrix: &Matrix) {
     for (panel, lines) in matrix.panels(matrix.rows()).enumerate() {
         for (i, x) in lines.iter().flat_map(|line| line.0).enumerate() {
             let column = panel * PANEL + i % PANEL;
@@ -53,7 +53,7 @@ fn assert_padding_is_zero(matrix: &Matrix) {
     }
 }
 
-fn assert_close(have: f32, want: f64, scale: f64, what: &str) {
+pub(super) fn assert_close(have: f32, want: f64, scale: f64, what: &str) {
     let difference = (f64::from(have) - want).abs();
     assert!(
         difference <= 1e-6 * scale,

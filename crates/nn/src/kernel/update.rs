@@ -1,7 +1,7 @@
 //! Gradients of parameters and the optimiser's step, in one pass.
 
 use super::matrix::{Matrix, PANEL};
-use super::product::{Scratch, Tile, column_tiles, row_tiles};
+use super::product::{Scratch, Spacing, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
 use super::{Kernel, Task};
 
@@ -92,6 +92,19 @@ impl Kernel {
             inputs,
             deltas,
             weights,
+            step,
+        });
+    }
+
+    /// One step on parameters with this gradient.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn step(self, gradient: &Matrix, parameters: &mut Parameters, step: &Step) {
+        parameters.assert_shape(gradient.rows(), gradient.columns());
+        self.run(StepAll {
+            gradient,
+            parameters,
             step,
         });
     }
@@ -328,6 +341,7 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                     right: deltas
                         .pointer()
                         .wrapping_add(deltas.offset(0, columns.start)),
+                    spacing: Spacing::default(),
                 };
                 let offset = columns.start / PANEL * stride + row * PANEL + columns.start % PANEL;
                 // SAFETY: the tile's rows are columns of `inputs` in one panel and its
@@ -335,7 +349,7 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                 // read along the first `rows` rows. The offsets are those of the tile's
                 // vectors in matrices of the shape that the caller vouches for.
                 unsafe {
-                    tile.sum::<S, 1, PANEL>(height, columns.vectors, &mut scratch);
+                    tile.sum::<S, 1, PANEL, PANEL>(height, columns.vectors, &mut scratch);
                     for i in 0..height {
                         for j in 0..columns.vectors {
                             let gradient = S::load(scratch.at(i, j * S::LANES));
@@ -344,6 +358,35 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                     }
                 }
             }
+        }
+    }
+}
+
+struct StepAll<'a> {
+    gradient: &'a Matrix,
+    parameters: &'a mut Parameters,
+    step: &'a Step,
+}
+
+impl Task for StepAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let length = self.gradient.floats().len();
+        let gradient = self.gradient.pointer();
+        let pointers = self.parameters.pointers();
+        // SAFETY: the gradient and the parameters have the same shape, as `Kernel::step`
+        // checked, and so as many floats, which are whole vectors. The caller vouches for
+        // the instruction set.
+        unsafe {
+            with_rule!(S, self.step, |rule| {
+                let mut offset = 0;
+                while offset < length {
+                    rule.apply(S::load(gradient.add(offset)), pointers.add(offset));
+                    offset += S::LANES;
+                }
+            });
         }
     }
 }
