@@ -340,6 +340,45 @@ pub struct EarlyStopping {
     pub patience: usize,
 }
 
+/// Differentially private training: DP-SGD (Abadi and others 2016).
+///
+/// Every step draws each row with probability `batch_size`/rows (Poisson sampling; an
+/// epoch has rows/`batch_size` steps, rounded up), clips the gradient of each row drawn,
+/// all parameters together, to the norm `clip`, adds them up, adds to each coordinate
+/// noise from N(0, (`noise_multiplier` · `clip`)²), and divides by the expected number
+/// of rows. The optimiser takes the result for the gradient, and adds `l2` to it. As
+/// Opacus does with flat clipping.
+///
+/// What privacy this gives, an accountant must say. The noise is drawn as an f64 from the
+/// stream of the seed: who knows the seed knows the noise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// The largest norm of one row's gradient; positive.
+    pub clip: f32,
+    /// The noise's standard deviation as a multiple of `clip`; 0 for none.
+    pub noise_multiplier: f32,
+}
+
+impl Privacy {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Training(message));
+        if !(self.clip.is_finite() && self.clip > 0.0) {
+            return refuse(format!(
+                "privacy: clip is {}; it must be positive and finite",
+                self.clip
+            ));
+        }
+        if !(self.noise_multiplier.is_finite() && self.noise_multiplier >= 0.0) {
+            return refuse(format!(
+                "privacy: noise_multiplier is {}; it must be at least 0 and finite",
+                self.noise_multiplier
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Network {
     /// The width of every dense layer, what they see first and the classes last.
     pub(crate) fn widths(&self) -> Vec<usize> {

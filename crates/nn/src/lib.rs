@@ -13,13 +13,14 @@ mod error;
 mod examples;
 mod kernel;
 mod model;
+mod private;
 mod stem;
 mod train;
 mod trained;
 
 pub use config::{
-    Activation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool, Schedule,
-    Training,
+    Activation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool, Privacy,
+    Schedule, Training,
 };
 pub use error::Error;
 pub use examples::Examples;

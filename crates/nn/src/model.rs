@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2};
 use crate::config::{Activation, Network};
 use crate::examples::Examples;
 use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step};
+use crate::private::Private;
 use crate::stem::Stem;
 use crate::trained::{Dense, Filters};
 
@@ -173,10 +174,12 @@ pub(crate) struct Model {
     outputs: Vec<Matrix>,
     /// The loss's gradient with respect to the output (before its activation) of every layer.
     deltas: Vec<Matrix>,
-    /// That with respect to the inputs of the first layer; empty without a stem.
-    stem_deltas: Matrix,
-    /// The transposed weights of every layer; of the first only if there is a stem.
+    /// That with respect to the inputs of the first layer; empty unless wanted.
+    input_deltas: Matrix,
+    /// The transposed weights of every layer; of the first only if wanted.
     transposed: Vec<Matrix>,
+    /// What the gradients of a batch's rows are multiplied by.
+    factors: Vec<f32>,
     labels: Vec<u32>,
 }
 
@@ -189,6 +192,19 @@ impl Model {
         network: &Network,
         batch: usize,
         dropout_seed: Option<u64>,
+    ) -> Self {
+        let wanted = network.image.is_some();
+        Self::with_input_gradients(kernel, network, batch, dropout_seed, wanted)
+    }
+
+    /// As [`Self::new`]; `wanted` says whether gradients with respect to the inputs of the
+    /// first dense layer are.
+    pub(crate) fn with_input_gradients(
+        kernel: Kernel,
+        network: &Network,
+        batch: usize,
+        dropout_seed: Option<u64>,
+        wanted: bool,
     ) -> Self {
         let mut widths = network.widths();
         let (mut stem, mut order) = (None, Order::Plain);
@@ -217,14 +233,16 @@ impl Model {
             dropout: dropout_seed.and_then(|seed| Dropout::new(network, batch, seed)),
             outputs: matrices(&widths),
             deltas: matrices(&widths[1..]),
-            stem_deltas: stem
-                .as_ref()
-                .map_or(Matrix::zeros(0, 0), |_| Matrix::zeros(batch, widths[0])),
+            input_deltas: if wanted {
+                Matrix::zeros(batch, widths[0])
+            } else {
+                Matrix::zeros(0, 0)
+            },
             transposed: widths
                 .windows(2)
                 .enumerate()
                 .map(|(i, pair)| {
-                    if i == 0 && stem.is_none() {
+                    if i == 0 && !wanted {
                         Matrix::zeros(0, 0)
                     } else {
                         Matrix::zeros(pair[1], pair[0])
@@ -232,6 +250,7 @@ impl Model {
                 })
                 .collect(),
             labels: Vec::with_capacity(batch),
+            factors: Vec::with_capacity(batch),
             stem,
         }
     }
@@ -302,8 +321,11 @@ impl Model {
         step: &Step,
     ) -> Loss {
         self.forward(examples, rows, true);
-        let loss = self.loss(examples, rows, smoothing);
+        let loss = self.loss(examples, rows, smoothing, 1.0 / rows.len() as f32);
         self.backward(rows.len());
+        if let Some(stem) = &mut self.stem {
+            stem.backward(rows.len(), &self.input_deltas);
+        }
         for (layer, (inputs, deltas)) in self
             .layers
             .iter_mut()
@@ -326,7 +348,147 @@ impl Model {
     /// As [`Self::learn`].
     pub(crate) fn validate(&mut self, examples: &Examples, rows: &[u32]) -> Loss {
         self.forward(examples, rows, false);
-        self.loss(examples, rows, 0.0)
+        self.loss(examples, rows, 0.0, 1.0)
+    }
+
+    /// The norm of the gradient of each row's loss with respect to all parameters, without
+    /// label smoothing or dropout.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn gradient_norms(&mut self, examples: &Examples, rows: &[u32], to: &mut [f32]) {
+        self.forward(examples, rows, false);
+        self.loss(examples, rows, 0.0, 1.0);
+        self.backward(rows.len());
+        self.dense_squares(to);
+        if let Some(stem) = &mut self.stem {
+            stem.each_gradient(rows.len(), &self.input_deltas, |row, square, _| {
+                to[row] += square;
+            });
+        }
+        for x in to {
+            *x = x.sqrt();
+        }
+    }
+
+    /// The gradient of each row's loss with respect to its features, without label smoothing
+    /// or dropout; calls `each` with the number of the row and its gradient.
+    ///
+    /// # Panics
+    /// As [`Self::learn`], or if the model was made without input gradients.
+    pub(crate) fn input_gradients(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
+        self.forward(examples, rows, false);
+        self.loss(examples, rows, 0.0, 1.0);
+        self.backward(rows.len());
+        let mut gradient = vec![0.0; examples.features()];
+        let deltas = &self.input_deltas;
+        if let Some(stem) = &mut self.stem {
+            stem.each_input_gradient(rows.len(), deltas, |row, image| {
+                image.unload(0, &mut gradient);
+                each(row, &gradient);
+            });
+        } else {
+            for row in 0..rows.len() {
+                for (column, x) in gradient.iter_mut().enumerate() {
+                    *x = deltas.get(row, column);
+                }
+                each(row, &gradient);
+            }
+        }
+    }
+
+    /// Takes one step of DP-SGD (see [`Privacy`](crate::Privacy)) on the rows that were
+    /// drawn, any number of them; the sum of their losses before the step.
+    ///
+    /// # Panics
+    /// If a row is beyond the examples.
+    pub(crate) fn learn_privately(
+        &mut self,
+        examples: &Examples,
+        private: &mut Private,
+        smoothing: f32,
+        step: &Step,
+    ) -> Loss {
+        let sums = &mut private.sums;
+        for sum in &mut *sums {
+            sum.floats_mut().fill(0.0);
+        }
+        let mut total = Loss { sum: 0.0 };
+        let capacity = self.outputs[0].rows();
+        let dense = 2 * self.layers.len();
+        let clip = private.privacy.clip;
+        for rows in private.drawn.chunks(capacity) {
+            self.forward(examples, rows, true);
+            total.sum += self.loss(examples, rows, smoothing, 1.0).sum;
+            self.backward(rows.len());
+            // first the squares of the gradients' norms, then what to multiply them by
+            let mut factors = std::mem::take(&mut self.factors);
+            factors.resize(rows.len(), 0.0);
+            self.dense_squares(&mut factors);
+            let factor = |square: f32| clip / square.sqrt().max(clip);
+            if let Some(stem) = &mut self.stem {
+                stem.each_gradient(rows.len(), &self.input_deltas, |row, square, gradients| {
+                    factors[row] += square;
+                    for (sum, gradient) in sums[dense..].iter_mut().zip(gradients) {
+                        sum.add_scaled(factor(factors[row]), gradient);
+                    }
+                });
+            }
+            for x in &mut factors {
+                *x = factor(*x);
+            }
+            for (i, sums) in sums[..dense].chunks_exact_mut(2).enumerate() {
+                let (inputs, deltas) = (&self.outputs[i], &mut self.deltas[i]);
+                deltas.scale_rows(&factors);
+                let kernel = self.kernel;
+                kernel.add_weight_gradient(rows.len(), inputs, deltas, &mut sums[0]);
+                kernel.add_bias_gradient(rows.len(), deltas, &mut sums[1]);
+            }
+            self.factors = factors;
+        }
+        private.add_noise(&self.used_rows());
+        let kernel = self.kernel;
+        for (sum, part) in private.sums.iter().zip(self.parameters_mut()) {
+            kernel.step(sum, part, step);
+        }
+        total
+    }
+
+    /// For each of [`Self::parameters`]: rows come in groups of the first number, of which
+    /// the second are used and the others always 0.
+    fn used_rows(&self) -> Vec<(usize, usize)> {
+        let mut rows = vec![(1, 1); 2 * self.layers.len()];
+        if let Order::Flattened {
+            channels, stride, ..
+        } = self.order
+        {
+            rows[0] = (stride, channels);
+        }
+        rows.extend(self.stem.iter().flat_map(Stem::used_rows));
+        rows
+    }
+
+    /// The square of the norm of each row's gradient with respect to the parameters of all
+    /// dense layers. It is known without the gradient: that of the weights is the product of
+    /// a row of inputs and one of deltas, and so is its norm of theirs.
+    fn dense_squares(&self, to: &mut [f32]) {
+        let (mut inputs, mut deltas) = (vec![0.0; to.len()], vec![0.0; to.len()]);
+        to.fill(0.0);
+        for (outputs, of_layer) in self.outputs.iter().zip(&self.deltas) {
+            // 1 for the bias
+            inputs.fill(1.0);
+            deltas.fill(0.0);
+            outputs.add_squares(&mut inputs);
+            of_layer.add_squares(&mut deltas);
+            for ((to, x), delta) in to.iter_mut().zip(&inputs).zip(&deltas) {
+                *to += x * delta;
+            }
+        }
     }
 
     /// The logits of a batch, in the first rows of the result.
@@ -370,7 +532,7 @@ impl Model {
         }
     }
 
-    fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32) -> Loss {
+    fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32, share: f32) -> Loss {
         self.labels.clear();
         let labels = examples.labels();
         self.labels
@@ -380,11 +542,12 @@ impl Model {
             &self.outputs[last + 1],
             &self.labels,
             smoothing,
+            share,
             &mut self.deltas[last],
         )
     }
 
-    /// The deltas of all layers from those of the last, and the gradients of the stem.
+    /// The deltas of all layers from those of the last.
     fn backward(&mut self, rows: usize) {
         for i in (1..self.layers.len()).rev() {
             let transposed = &mut self.transposed[i];
@@ -406,14 +569,13 @@ impl Model {
                 dropout.apply(i - 1, rows, &mut before[i - 1]);
             }
         }
-        if let Some(stem) = &mut self.stem {
+        if self.input_deltas.rows() > 0 {
             let transposed = &mut self.transposed[0];
             self.kernel
                 .transpose(&self.layers[0].weights.value, transposed);
-            let to = &mut self.stem_deltas;
+            let to = &mut self.input_deltas;
             self.kernel
                 .multiply(rows, &self.deltas[0], transposed, Finish::Nothing, to);
-            stem.backward(rows, to);
         }
     }
 }

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array4};
 
 use crate::config::{Activation, Convolution, Image, Pool};
 use crate::examples::Examples;
-use crate::kernel::{After, Images, Kernel, Matrix, Parameters, Step};
+use crate::kernel::{After, Images, Kernel, Matrix, Parameters, Step, squares};
 use crate::trained::Filters;
 
 /// A convolution with its activation and pooling.
@@ -42,11 +42,13 @@ pub(crate) struct Stem {
     kernel: Kernel,
     after: After,
     inputs: Images,
+    /// The loss's gradient with respect to one of `inputs`.
+    input_deltas: Images,
     stages: Vec<Stage>,
 }
 
 impl Stem {
-    /// Convolutions with these filters, or without weights yet, for batches of up to
+    /// Convolutions whose weights are still 0, for batches of up to
     /// `batch` images.
     pub(crate) fn new(kernel: Kernel, image: &Image, activation: Activation, batch: usize) -> Self {
         let border = |i: usize| {
@@ -85,11 +87,7 @@ impl Stem {
                 output_deltas: Images::padded(1, sizes[i + 1], channels, border(i + 1)),
                 outputs,
                 deltas: Images::padded(1, sums, channels, 0),
-                transposed: if i == 0 {
-                    Matrix::zeros(0, 0)
-                } else {
-                    Matrix::zeros(size * stride, size * input_stride)
-                },
+                transposed: Matrix::zeros(size * stride, size * input_stride),
                 gradient: Matrix::zeros(rows, channels),
                 bias_gradient: Matrix::zeros(1, channels),
             });
@@ -100,6 +98,7 @@ impl Stem {
                 Activation::Relu => After::Relu,
                 Activation::Tanh => After::Tanh,
             },
+            input_deltas: Images::packed(1, sizes[0], image.channels, border(0)),
             inputs,
             stages,
         }
@@ -194,36 +193,101 @@ impl Stem {
     /// Computes the gradients of all parameters, summed over the first `rows` images of the
     /// batch; `deltas` are the gradients with respect to what [`Self::forward`] gave.
     pub(crate) fn backward(&mut self, rows: usize, deltas: &Matrix) {
-        let (kernel, after) = (self.kernel, self.after);
+        self.transpose();
+        self.clear_gradients();
+        for image in 0..rows {
+            self.backward_image(image, deltas);
+        }
+    }
+
+    /// Computes the gradients of all parameters image by image, for the first images of the
+    /// batch, and calls `each` with the number of the image, the square of their norm and
+    /// the gradients themselves, which come in the order of [`Self::parameters`].
+    pub(crate) fn each_gradient(
+        &mut self,
+        rows: usize,
+        deltas: &Matrix,
+        mut each: impl FnMut(usize, f32, &mut dyn Iterator<Item = &Matrix>),
+    ) {
+        self.transpose();
+        for image in 0..rows {
+            self.clear_gradients();
+            self.backward_image(image, deltas);
+            let gradients = || {
+                let stages = self.stages.iter();
+                stages.flat_map(|stage| [&stage.gradient, &stage.bias_gradient])
+            };
+            let square = gradients().map(|part| squares(part.floats())).sum();
+            each(image, square, &mut gradients());
+        }
+    }
+
+    /// Computes the loss's gradients with respect to the first images of the batch; calls
+    /// `each` with the number of the image and its gradient, in the order of its features.
+    pub(crate) fn each_input_gradient(
+        &mut self,
+        rows: usize,
+        deltas: &Matrix,
+        mut each: impl FnMut(usize, &Images),
+    ) {
+        self.transpose();
+        for image in 0..rows {
+            self.clear_gradients();
+            self.backward_image(image, deltas);
+            let first = &self.stages[0];
+            let to = &mut self.input_deltas;
+            self.kernel
+                .input_deltas(first.size, &first.deltas, &first.transposed, to);
+            each(image, to);
+        }
+    }
+
+    fn transpose(&mut self) {
+        for stage in &mut self.stages {
+            let to = &mut stage.transposed;
+            self.kernel
+                .transpose_filters(stage.size, &stage.weights.value, to);
+        }
+    }
+
+    fn clear_gradients(&mut self) {
         for stage in &mut self.stages {
             stage.gradient.floats_mut().fill(0.0);
             stage.bias_gradient.floats_mut().fill(0.0);
-            if stage.transposed.rows() > 0 {
-                kernel.transpose_filters(stage.size, &stage.weights.value, &mut stage.transposed);
+        }
+    }
+
+    /// Adds one image's gradients.
+    fn backward_image(&mut self, image: usize, deltas: &Matrix) {
+        let (kernel, after) = (self.kernel, self.after);
+        if let Some(stage) = self.stages.last_mut() {
+            stage.output_deltas.unflatten(0, deltas, image);
+        }
+        for i in (0..self.stages.len()).rev() {
+            let (before, stages) = self.stages.split_at_mut(i);
+            let stage = &mut stages[0];
+            stage.deltas_of_sums(kernel, after, image);
+            let from = before.last().map_or(&self.inputs, |before| &before.outputs);
+            kernel.add_filter_gradient(
+                stage.size,
+                (from, image),
+                &stage.deltas,
+                &mut stage.gradient,
+                &mut stage.bias_gradient,
+            );
+            if let Some(before) = before.last_mut() {
+                let to = &mut before.output_deltas;
+                kernel.input_deltas(stage.size, &stage.deltas, &stage.transposed, to);
             }
         }
-        for image in 0..rows {
-            if let Some(stage) = self.stages.last_mut() {
-                stage.output_deltas.unflatten(0, deltas, image);
-            }
-            for i in (0..self.stages.len()).rev() {
-                let (before, stages) = self.stages.split_at_mut(i);
-                let stage = &mut stages[0];
-                stage.deltas_of_sums(kernel, after, image);
-                let from = before.last().map_or(&self.inputs, |before| &before.outputs);
-                kernel.add_filter_gradient(
-                    stage.size,
-                    (from, image),
-                    &stage.deltas,
-                    &mut stage.gradient,
-                    &mut stage.bias_gradient,
-                );
-                if let Some(before) = before.last_mut() {
-                    let to = &mut before.output_deltas;
-                    kernel.input_deltas(stage.size, &stage.deltas, &stage.transposed, to);
-                }
-            }
-        }
+    }
+
+    /// For each of [`Self::parameters`]: rows come in groups of the first number, of which
+    /// the second are used and the others always 0.
+    pub(crate) fn used_rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.stages
+            .iter()
+            .flat_map(|stage| [(stage.input_stride, stage.input_channels), (1, 1)])
     }
 
     /// Takes an optimiser's step with the gradients of [`Self::backward`].

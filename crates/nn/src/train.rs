@@ -3,10 +3,11 @@
 use giveaway_stats::random::Stream;
 
 use crate::Error;
-use crate::config::{Network, Optimiser, Training};
+use crate::config::{Network, Optimiser, Privacy, Training};
 use crate::examples::Examples;
 use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
 use crate::model::Model;
+use crate::private::Private;
 use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
 /// Trains a network on the records `rows` of `examples`, on this thread.
@@ -40,6 +41,7 @@ pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
     kernel: Kernel,
+    privacy: Option<Privacy>,
     initial: Option<&'a [Dense]>,
     initial_filters: Option<&'a [Filters]>,
 }
@@ -56,6 +58,7 @@ impl<'a> Trainer<'a> {
             network,
             training,
             kernel: kernel(),
+            privacy: None,
             initial: None,
             initial_filters: None,
         })
@@ -66,6 +69,17 @@ impl<'a> Trainer<'a> {
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernel = kernel;
         self
+    }
+
+    /// Trains with differential privacy. The losses of an epoch are then means over the
+    /// rows that were drawn, 0 if none was.
+    ///
+    /// # Errors
+    /// If the numbers make no sense.
+    pub fn private(mut self, privacy: Privacy) -> Result<Self, Error> {
+        privacy.check()?;
+        self.privacy = Some(privacy);
+        Ok(self)
     }
 
     /// Starts from these weights of the dense layers rather than from random ones.
@@ -174,6 +188,9 @@ impl<'a> Trainer<'a> {
             Some(filters) => model.set_filters(filters),
             None => model.randomise_filters(seed),
         }
+        let mut private = self
+            .privacy
+            .map(|privacy| Private::new(privacy, &model, seed));
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
         let mut history = Vec::with_capacity(training.epochs);
@@ -189,12 +206,25 @@ impl<'a> Trainer<'a> {
                 what,
                 learning_rate: rate as f32,
             };
-            let mut sum = 0.0;
-            for rows in order.chunks(batch.min(training.batch_size)) {
-                steps += 1;
-                let step = step(training, rate, steps);
-                let loss = model.learn(examples, rows, training.label_smoothing, &step);
-                sum += loss.sum;
+            let (mut sum, mut seen) = (0.0, rows.len());
+            if let Some(private) = &mut private {
+                seen = 0;
+                for _ in 0..rows.len().div_ceil(training.batch_size) {
+                    steps += 1;
+                    let step = step(training, rate, steps);
+                    private.draw(rows, training.batch_size);
+                    let smoothing = training.label_smoothing;
+                    let loss = model.learn_privately(examples, private, smoothing, &step);
+                    sum += loss.sum;
+                    seen += private.drawn.len();
+                }
+            } else {
+                for rows in order.chunks(batch.min(training.batch_size)) {
+                    steps += 1;
+                    let step = step(training, rate, steps);
+                    let loss = model.learn(examples, rows, training.label_smoothing, &step);
+                    sum += loss.sum;
+                }
             }
             if !sum.is_finite() {
                 return Err(diverged("the loss"));
@@ -203,7 +233,7 @@ impl<'a> Trainer<'a> {
                 return Err(diverged("a weight"));
             }
             let mut loss = EpochLoss {
-                training: sum / rows.len() as f64,
+                training: sum / seen.max(1) as f64,
                 validation: None,
             };
             if !validation.is_empty() {

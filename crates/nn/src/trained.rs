@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
-use crate::kernel::{DefaultEnvironment, Kernel, Matrix};
+use crate::kernel::{DefaultEnvironment, Kernel};
 use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
@@ -83,8 +83,9 @@ impl Trained {
     pub fn logits(&self, examples: &Examples) -> Array2<f32> {
         let rows = examples.rows();
         let mut logits = Array2::zeros((rows, self.network.classes));
-        self.each_batch(examples, |start, count, batch| {
-            for i in 0..count {
+        self.each_batch(examples, false, |model, rows, start| {
+            let batch = model.logits(examples, rows);
+            for i in 0..rows.len() {
                 for class in 0..batch.columns() {
                     logits[[start + i, class]] = batch.get(i, class);
                 }
@@ -93,15 +94,57 @@ impl Trained {
         logits
     }
 
-    /// Calls `each` with the first row, the number of rows and the logits of every batch.
-    fn each_batch(&self, examples: &Examples, mut each: impl FnMut(usize, usize, &Matrix)) {
+    /// The norm of the gradient of each record's loss with respect to all parameters, as if
+    /// it were trained alone: its cross-entropy, without label smoothing, dropout or l2.
+    ///
+    /// Dense layers' gradients are not formed for it: the norm is known from their inputs
+    /// and the gradient at their outputs. Convolutions' are, one record at a time.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn gradient_norms(&self, examples: &Examples) -> Array1<f32> {
+        let mut norms = vec![0.0; examples.rows()];
+        self.each_batch(examples, false, |model, rows, start| {
+            model.gradient_norms(examples, rows, &mut norms[start..start + rows.len()]);
+        });
+        norms.into()
+    }
+
+    /// The gradient of each record's loss with respect to its features: records × features.
+    /// The loss is its cross-entropy, without label smoothing or dropout.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn input_gradients(&self, examples: &Examples) -> Array2<f32> {
+        let mut gradients = Array2::zeros((examples.rows(), examples.features()));
+        self.each_batch(examples, true, |model, rows, start| {
+            model.input_gradients(examples, rows, |row, gradient| {
+                let mut to = gradients.row_mut(start + row);
+                to.iter_mut().zip(gradient).for_each(|(to, x)| *to = *x);
+            });
+        });
+        gradients
+    }
+
+    /// Calls `each` with a model, the rows of every batch and the first of them.
+    /// `input_gradients` says whether the model is asked for those.
+    fn each_batch(
+        &self,
+        examples: &Examples,
+        input_gradients: bool,
+        mut each: impl FnMut(&mut Model, &[u32], usize),
+    ) {
         assert_eq!(
             (examples.features(), examples.classes()),
             (self.network.inputs, self.network.classes),
             "the network has other inputs or classes than the examples"
         );
         let _environment = DefaultEnvironment::enter();
-        let mut model = Model::new(self.kernel, &self.network, BATCH, None);
+        let wanted = input_gradients || self.network.image.is_some();
+        let mut model =
+            Model::with_input_gradients(self.kernel, &self.network, BATCH, None, wanted);
         model.set_filters(&self.filters);
         model.set_layers(&self.layers);
         let mut rows = Vec::with_capacity(BATCH);
@@ -110,7 +153,7 @@ impl Trained {
             rows.clear();
             // Examples::new made sure that row numbers fit
             rows.extend((start..start + count).map(|row| row as u32));
-            each(start, count, model.logits(examples, &rows));
+            each(&mut model, &rows, start);
         }
     }
 

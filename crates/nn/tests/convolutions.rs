@@ -138,6 +138,29 @@ fn loss(network: &Network, parameters: &Parameters, x: &Array2<f64>, labels: &[u
     total / labels.len() as f64
 }
 
+/// Central differences of each record's loss with respect to some features.
+fn gradients_of_features(
+    network: &Network,
+    parameters: &Parameters,
+    x: &Array2<f64>,
+    labels: &[u32],
+) -> Vec<([usize; 2], f64)> {
+    let h = 1e-5;
+    let mut gradients = Vec::new();
+    for (row, record) in x.rows().into_iter().enumerate() {
+        for feature in (0..network.inputs).step_by((network.inputs / 40).max(1) | 1) {
+            let shifted = |by: f64| {
+                let mut record = record.to_owned().insert_axis(ndarray::Axis(0));
+                record[[0, feature]] += by;
+                loss(network, parameters, &record, &labels[row..=row])
+            };
+            let gradient = (shifted(h) - shifted(-h)) / (2.0 * h);
+            gradients.push(([row, feature], gradient));
+        }
+    }
+    gradients
+}
+
 fn convolution(channels: usize, size: usize, padding: Padding, pool: Option<Pool>) -> Convolution {
     Convolution {
         channels,
@@ -283,6 +306,14 @@ fn outputs_and_gradients_agree_with_definitions() {
                         expected.push((index, (shifted(h) - shifted(-h)) / (2.0 * h)));
                     }
                     assert!(expected.iter().any(|(_, gradient)| gradient.abs() > 1e-2));
+                }
+                let gradients = before.input_gradients(&examples);
+                for (index, want) in gradients_of_features(&network, &parameters, &x, &labels) {
+                    let have = f64::from(gradients[index]);
+                    assert!(
+                        (have - want).abs() < 1e-6 + 1e-5 * want.abs(),
+                        "{what}, feature {index:?}: {have} instead of {want}"
+                    );
                 }
                 let moved = Parameters::of(&after);
                 for &(index, want) in &expected {

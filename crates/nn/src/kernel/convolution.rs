@@ -98,7 +98,7 @@ impl Kernel {
     /// `transposed` is made by [`Self::transpose_filters`].
     ///
     /// # Panics
-    /// If the shapes do not fit; pixels of both must be padded, `deltas` without border.
+    /// If the shapes do not fit; `deltas` must have padded pixels and no border.
     pub(crate) fn input_deltas(
         self,
         size: usize,
@@ -109,7 +109,7 @@ impl Kernel {
         let (height, width) = to.bordered();
         let (output_height, output_width, _) = deltas.shape();
         assert!(deltas.count() > 0 && to.count() > 0 && deltas.border() == 0);
-        assert!(deltas.is_padded() && to.is_padded());
+        assert!(deltas.is_padded());
         assert_eq!(
             (height, width),
             (output_height + size - 1, output_width + size - 1)
@@ -364,8 +364,10 @@ impl Task for InputDeltas<'_> {
                     // the transposed filters read are those of filter_row (counted from the
                     // last) and following: last − first ≤ y − first keeps them below `size`.
                     // What is added to lies in row y from pixel x + i on, at most `size`
-                    // pixels: output_width + size − 1 = width keeps it within the row. The
-                    // caller vouches for the instruction set.
+                    // pixels: output_width + size − 1 = width keeps it within the row. Where
+                    // these pixels are not whole vectors, less than a vector more is touched
+                    // (and 0 added), for which there is room after an image. The caller
+                    // vouches for the instruction set.
                     unsafe {
                         tile.sum::<S, 0, 1, PANEL>(count, columns.vectors, &mut scratch);
                         for i in 0..count {

@@ -35,7 +35,8 @@ impl Images {
         Self::new(count, (height, width), channels, border, stride)
     }
 
-    /// Images whose pixels are not padded, to be read number by number.
+    /// Images whose pixels are not padded, to be read number by number. After an image
+    /// there is room for a vector that starts in it.
     pub(crate) fn packed(
         count: usize,
         (height, width): (usize, usize),
@@ -53,7 +54,8 @@ impl Images {
         stride: usize,
     ) -> Self {
         let floats = (height + 2 * border) * (width + 2 * border) * stride;
-        let size = floats.div_ceil(LINE);
+        let slack = if stride.is_multiple_of(LINE) { 0 } else { LINE };
+        let size = (floats + slack).div_ceil(LINE);
         Self {
             count,
             height,
@@ -161,6 +163,20 @@ impl Images {
             let start = self.offset(row, 0);
             self.floats_mut(image)[start..start + row_length]
                 .copy_from_slice(&record[row * row_length..(row + 1) * row_length]);
+        }
+    }
+
+    /// Copies the numbers of an image's pixels, without border or padding, to `to`.
+    ///
+    /// # Panics
+    /// If `to` has another length, or pixels are padded.
+    pub(crate) fn unload(&self, image: usize, to: &mut [f32]) {
+        assert_eq!(self.stride, self.channels);
+        let row_length = self.width * self.channels;
+        assert_eq!(to.len(), self.height * row_length);
+        for (row, to) in to.chunks_exact_mut(row_length).enumerate() {
+            let start = self.offset(row, 0);
+            to.copy_from_slice(&self.floats(image)[start..start + row_length]);
         }
     }
 

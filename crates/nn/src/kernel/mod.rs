@@ -43,7 +43,7 @@ use std::str::FromStr;
 pub(crate) use convolution::After;
 pub(crate) use environment::DefaultEnvironment;
 pub(crate) use images::Images;
-pub(crate) use matrix::{LINE, Line, Matrix};
+pub(crate) use matrix::{LINE, Line, Matrix, squares};
 pub(crate) use product::Finish;
 pub(crate) use softmax::Loss;
 pub(crate) use update::{Parameters, Step};

@@ -13,7 +13,7 @@ pub(crate) struct Loss {
 
 impl Kernel {
     /// Cross-entropy of logits against smoothed labels, one for each of the first rows,
-    /// and its gradient with respect to the logits, divided by the number of rows.
+    /// and its gradient with respect to the logits, multiplied by `share`.
     ///
     /// The target is (1 − `smoothing`)·one-hot + `smoothing`/classes.
     ///
@@ -24,6 +24,7 @@ impl Kernel {
         logits: &Matrix,
         labels: &[u32],
         smoothing: f32,
+        share: f32,
         gradients: &mut Matrix,
     ) -> Loss {
         assert!(labels.len() <= logits.rows());
@@ -40,6 +41,7 @@ impl Kernel {
             logits,
             labels,
             smoothing,
+            share,
             gradients,
         })
     }
@@ -49,6 +51,7 @@ struct Softmax<'a> {
     logits: &'a Matrix,
     labels: &'a [u32],
     smoothing: f32,
+    share: f32,
     gradients: &'a mut Matrix,
 }
 
@@ -70,10 +73,10 @@ impl Task for Softmax<'_> {
             logits,
             labels,
             smoothing,
+            share,
             gradients,
         } = self;
         let classes = logits.columns();
-        let share = 1.0 / labels.len() as f32;
         let even = smoothing / classes as f32;
         let mut total = 0.0f64;
         for (group, labels) in labels.chunks(ROWS_OF_A_LOGARITHM).enumerate() {

@@ -281,7 +281,13 @@ fn softmax_losses_and_gradients() {
                 }
                 let labels: Vec<u32> = (0..rows).map(|_| stream.below(classes) as u32).collect();
                 let mut gradients = random(&mut stream, rows + 3, classes);
-                let loss = kernel.softmax(&logits, &labels, smoothing, &mut gradients);
+                let loss = kernel.softmax(
+                    &logits,
+                    &labels,
+                    smoothing,
+                    1.0 / rows as f32,
+                    &mut gradients,
+                );
                 assert_padding_is_zero(&gradients);
                 let what = format!("{kernel}, {rows} × {classes}, {spread}, {smoothing}");
                 let smoothing = f64::from(smoothing);
@@ -317,7 +323,7 @@ fn a_logit_that_is_not_finite_shows_in_the_loss() {
                 let mut logits = Matrix::zeros(2, 19);
                 logits.set(1, column, bad);
                 let mut gradients = Matrix::zeros(2, 19);
-                let loss = kernel.softmax(&logits, &[2, 2], 0.0, &mut gradients);
+                let loss = kernel.softmax(&logits, &[2, 2], 0.0, 0.5, &mut gradients);
                 assert!(!loss.sum.is_finite(), "{kernel}, {bad}, column {column}");
             }
         }

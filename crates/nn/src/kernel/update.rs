@@ -96,6 +96,46 @@ impl Kernel {
         });
     }
 
+    /// Adds to `gradient` that of the weights of a dense layer: `inputs`ᵀ · `deltas` over
+    /// the first `rows` rows.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn add_weight_gradient(
+        self,
+        rows: usize,
+        inputs: &Matrix,
+        deltas: &Matrix,
+        gradient: &mut Matrix,
+    ) {
+        assert!(rows <= inputs.rows() && rows <= deltas.rows());
+        assert_eq!(
+            (gradient.rows(), gradient.columns()),
+            (inputs.columns(), deltas.columns())
+        );
+        self.run(AddWeightGradient {
+            rows,
+            inputs,
+            deltas,
+            gradient,
+        });
+    }
+
+    /// Adds to `gradient` that of the biases of a dense layer: the sum of the first `rows`
+    /// rows of `deltas`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn add_bias_gradient(self, rows: usize, deltas: &Matrix, gradient: &mut Matrix) {
+        assert!(rows <= deltas.rows());
+        assert_eq!((gradient.rows(), gradient.columns()), (1, deltas.columns()));
+        self.run(AddBiasGradient {
+            rows,
+            deltas,
+            gradient,
+        });
+    }
+
     /// One step on parameters with this gradient.
     ///
     /// # Panics
@@ -232,6 +272,28 @@ impl<S: Simd> Rule<S> for SgdStep<S> {
             let value = S::mul_add(self.minus_rate, direction, S::add(value, self.grain));
             S::store(at.value, S::sub(value, self.grain));
         }
+    }
+}
+
+/// No step: adds the gradient to the value.
+#[derive(Clone, Copy)]
+struct Accumulate;
+
+impl<S: Simd> Rule<S> for Accumulate {
+    #[inline(always)]
+    unsafe fn apply(self, gradient: S::Vector, at: Pointers) {
+        // SAFETY: the caller vouches for the pointers and the instruction set.
+        unsafe { S::store(at.value, S::add(S::load(at.value), gradient)) }
+    }
+}
+
+/// Pointers for [`Accumulate`], which uses the first only.
+fn accumulator(gradient: &mut Matrix) -> Pointers {
+    let value = gradient.pointer_mut();
+    Pointers {
+        value,
+        first: value,
+        second: value,
     }
 }
 
@@ -410,28 +472,78 @@ impl Task for StepBiases<'_> {
             step,
         } = self;
         let pointers = biases.pointers();
-        for column in (0..deltas.columns()).step_by(S::LANES) {
-            let from = deltas.pointer().wrapping_add(deltas.offset(0, column));
-            // SAFETY: `from` is a vector of the first row of `deltas`, of which the first
-            // `rows` rows are read; the biases have as many columns. `Kernel::step_biases`
-            // checked these shapes.
-            unsafe {
-                // four sums hide the latency of additions
-                let mut sums = [S::splat(0.0); 4];
-                let mut row = 0;
-                while row + 4 <= rows {
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        *sum = S::add(*sum, S::load(from.add((row + i) * PANEL)));
-                    }
-                    row += 4;
-                }
-                while row < rows {
-                    sums[0] = S::add(sums[0], S::load(from.add(row * PANEL)));
-                    row += 1;
-                }
-                let gradient = S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]));
-                with_rule!(S, step, |rule| rule.apply(gradient, pointers.add(column)));
-            }
+        // SAFETY: the caller vouches for the instruction set; for the rest see `sums`.
+        unsafe {
+            with_rule!(S, step, |rule| sums::<S, _>(rows, deltas, pointers, rule));
         }
+    }
+}
+
+/// Computes the gradient of biases and takes the step on them.
+///
+/// # Safety
+/// `pointers` must point to vectors with the columns of `deltas`, and nothing else may use
+/// them meanwhile; `deltas` must have at least `rows` rows; the CPU must have the
+/// instruction set.
+#[inline(always)]
+unsafe fn sums<S: Simd, R: Rule<S>>(rows: usize, deltas: &Matrix, pointers: Pointers, rule: R) {
+    for column in (0..deltas.columns()).step_by(S::LANES) {
+        let from = deltas.pointer().wrapping_add(deltas.offset(0, column));
+        // SAFETY: `from` is a vector of the first row of `deltas`, of which the first
+        // `rows` rows are read; the caller vouches for the rest.
+        unsafe {
+            // four sums hide the latency of additions
+            let mut sums = [S::splat(0.0); 4];
+            let mut row = 0;
+            while row + 4 <= rows {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::add(*sum, S::load(from.add((row + i) * PANEL)));
+                }
+                row += 4;
+            }
+            while row < rows {
+                sums[0] = S::add(sums[0], S::load(from.add(row * PANEL)));
+                row += 1;
+            }
+            let gradient = S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]));
+            rule.apply(gradient, pointers.add(column));
+        }
+    }
+}
+
+struct AddWeightGradient<'a> {
+    rows: usize,
+    inputs: &'a Matrix,
+    deltas: &'a Matrix,
+    gradient: &'a mut Matrix,
+}
+
+impl Task for AddWeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let pointers = accumulator(self.gradient);
+        // SAFETY: `Kernel::add_weight_gradient` checked what `tiles` asks for, and the
+        // caller vouches for the instruction set.
+        unsafe { tiles::<S, _>(self.rows, self.inputs, self.deltas, pointers, Accumulate) }
+    }
+}
+
+struct AddBiasGradient<'a> {
+    rows: usize,
+    deltas: &'a Matrix,
+    gradient: &'a mut Matrix,
+}
+
+impl Task for AddBiasGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let pointers = accumulator(self.gradient);
+        // SAFETY: `Kernel::add_bias_gradient` checked what `sums` asks for, and the caller
+        // vouches for the instruction set.
+        unsafe { sums::<S, _>(self.rows, self.deltas, pointers, Accumulate) }
     }
 }
