@@ -128,6 +128,7 @@ def main():
     largest, mean = torch.nn.MaxPool2d, torch.nn.AvgPool2d
     image_case("image-max", [(5, 3, "valid", largest), (4, 3, "same", None)], relu, lambda p: adam(p, lr=0.01))
     image_case("image-mean", [(3, 3, "same", mean), (4, 2, "valid", largest)], tanh, lambda p: sgd(p, lr=0.2, momentum=0.9))
+    case("adamw", [8, 6], tanh, 0.0, lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.3), cosine)
 
 
 if __name__ == "__main__":

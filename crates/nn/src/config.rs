@@ -245,6 +245,24 @@ pub enum Optimiser {
         #[serde(default = "default_epsilon")]
         epsilon: f32,
     },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): before each step,
+    /// every weight and bias is multiplied by 1 − learning rate · `weight_decay`. `l2` is
+    /// not that, and usually 0 here.
+    #[serde(rename = "adamw")]
+    AdamW {
+        /// As Adam's.
+        #[serde(default = "default_beta1")]
+        beta1: f32,
+        /// As Adam's.
+        #[serde(default = "default_beta2")]
+        beta2: f32,
+        /// As Adam's.
+        #[serde(default = "default_epsilon")]
+        epsilon: f32,
+        /// At least 0.
+        #[serde(default = "default_weight_decay")]
+        weight_decay: f32,
+    },
     /// Stochastic gradient descent.
     Sgd {
         /// The decay of the velocity, in `[0, 1)`; 0 is plain descent.
@@ -268,6 +286,10 @@ const fn default_epsilon() -> f32 {
     1e-8
 }
 
+const fn default_weight_decay() -> f32 {
+    1e-2
+}
+
 impl Default for Optimiser {
     fn default() -> Self {
         Self::adam()
@@ -282,6 +304,17 @@ impl Optimiser {
             beta1: default_beta1(),
             beta2: default_beta2(),
             epsilon: default_epsilon(),
+        }
+    }
+
+    /// `AdamW` with PyTorch's defaults: those of Adam, and a weight decay of 1e-2.
+    #[must_use]
+    pub const fn adamw() -> Self {
+        Self::AdamW {
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            epsilon: default_epsilon(),
+            weight_decay: default_weight_decay(),
         }
     }
 
@@ -452,6 +485,12 @@ impl Training {
                 beta1,
                 beta2,
                 epsilon,
+            }
+            | Optimiser::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                ..
             } => {
                 for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
                     if !(0.0..1.0).contains(&beta) {
@@ -476,6 +515,13 @@ impl Training {
                     return refuse("nesterov needs a momentum above 0".into());
                 }
             }
+        }
+        if let Optimiser::AdamW { weight_decay, .. } = self.optimiser
+            && !(weight_decay.is_finite() && weight_decay >= 0.0)
+        {
+            return refuse(format!(
+                "weight_decay is {weight_decay}; it must be at least 0 and finite"
+            ));
         }
         if let Schedule::Step { every, factor } = self.schedule {
             if every == 0 {

@@ -351,6 +351,27 @@ impl Model {
         self.loss(examples, rows, 0.0, 1.0)
     }
 
+    /// Calls `each` with row, column and value of what the last layer sees of a batch.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn penultimate(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        mut each: impl FnMut(usize, usize, f32),
+    ) {
+        self.forward(examples, rows, false);
+        let last = self.layers.len() - 1;
+        let order = if last == 0 { self.order } else { Order::Plain };
+        let values = &self.outputs[last];
+        for row in 0..rows.len() {
+            for column in 0..order.count(values.columns()) {
+                each(row, column, values.get(row, order.place(column)));
+            }
+        }
+    }
+
     /// The norm of the gradient of each row's loss with respect to all parameters, without
     /// label smoothing or dropout.
     ///

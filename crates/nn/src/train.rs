@@ -303,22 +303,30 @@ impl<'a> Trainer<'a> {
 /// The optimiser's step number `number` (from 1) at this learning rate.
 fn step(training: &Training, learning_rate: f64, number: i32) -> Step {
     let l2 = training.l2;
+    let adam = |beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32| {
+        let correction1 = 1.0 - f64::from(beta1).powi(number);
+        let correction2 = (1.0 - f64::from(beta2).powi(number)).sqrt();
+        Step::Adam {
+            beta1,
+            beta2,
+            rate: (learning_rate * correction2 / correction1) as f32,
+            epsilon: (f64::from(epsilon) * correction2) as f32,
+            l2,
+            keep: (1.0 - learning_rate * f64::from(weight_decay)) as f32,
+        }
+    };
     match training.optimiser {
         Optimiser::Adam {
             beta1,
             beta2,
             epsilon,
-        } => {
-            let correction1 = 1.0 - f64::from(beta1).powi(number);
-            let correction2 = (1.0 - f64::from(beta2).powi(number)).sqrt();
-            Step::Adam {
-                beta1,
-                beta2,
-                rate: (learning_rate * correction2 / correction1) as f32,
-                epsilon: (f64::from(epsilon) * correction2) as f32,
-                l2,
-            }
-        }
+        } => adam(beta1, beta2, epsilon, 0.0),
+        Optimiser::AdamW {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        } => adam(beta1, beta2, epsilon, weight_decay),
         Optimiser::Sgd { momentum, nesterov } => Step::Sgd {
             momentum,
             nesterov,

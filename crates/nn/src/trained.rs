@@ -94,6 +94,24 @@ impl Trained {
         logits
     }
 
+    /// What the last layer sees of all records: records × units of the last hidden layer,
+    /// after its activation. Without hidden layers these are the outputs of the
+    /// convolutions, channel by channel, or the features themselves.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn penultimate(&self, examples: &Examples) -> Array2<f32> {
+        let widths = self.network.widths();
+        let mut features = Array2::zeros((examples.rows(), widths[widths.len() - 2]));
+        self.each_batch(examples, false, |model, rows, start| {
+            model.penultimate(examples, rows, |row, column, x| {
+                features[[start + row, column]] = x;
+            });
+        });
+        features
+    }
+
     /// The norm of the gradient of each record's loss with respect to all parameters, as if
     /// it were trained alone: its cross-entropy, without label smoothing, dropout or l2.
     ///

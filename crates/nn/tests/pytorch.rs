@@ -173,6 +173,27 @@ fn adam() {
 }
 
 #[test]
+fn adamw() {
+    let Optimiser::AdamW {
+        beta1,
+        beta2,
+        epsilon,
+        ..
+    } = Optimiser::adamw()
+    else {
+        panic!();
+    };
+    let optimiser = Optimiser::AdamW {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay: 0.3,
+    };
+    let tanh = Activation::Tanh;
+    check("adamw", tanh, 0.02, optimiser, 0.0, 0.0, Schedule::Cosine);
+}
+
+#[test]
 fn gradient_descent() {
     let (relu, tanh) = (Activation::Relu, Activation::Tanh);
     let momentum = |momentum, nesterov| Optimiser::Sgd { momentum, nesterov };

@@ -61,9 +61,14 @@ fn networks() -> Vec<Network> {
     ]
 }
 
-fn data(network: &Network, rows: usize) -> Examples {
+fn features(network: &Network, rows: usize) -> Array2<f32> {
     let mut stream = Stream::new(3, "records", 0);
-    let x = Array2::from_shape_fn((rows, network.inputs), |_| stream.normal() as f32);
+    Array2::from_shape_fn((rows, network.inputs), |_| stream.normal() as f32)
+}
+
+fn data(network: &Network, rows: usize) -> Examples {
+    let mut stream = Stream::new(3, "labels", 0);
+    let x = features(network, rows);
     let labels: Vec<u32> = (0..rows)
         .map(|_| stream.below(network.classes) as u32)
         .collect();
@@ -268,6 +273,32 @@ fn batches_are_poisson_samples() {
     let total: f64 = times.iter().map(|x| x.round()).sum();
     let deviation = (4.0 * 2000.0 * 0.3 * 0.7f64).sqrt();
     assert!((total - 4.0 * 600.0).abs() < 5.0 * deviation, "{total}");
+}
+
+#[test]
+fn the_last_layer_makes_logits_of_penultimate_features() {
+    let without_hidden = networks().into_iter().map(|network| Network {
+        hidden: Vec::new(),
+        ..network
+    });
+    for network in networks().into_iter().chain(without_hidden) {
+        let examples = data(&network, 140);
+        let training = training(7);
+        let trainer = Trainer::new(&network, &training).unwrap();
+        let trained = trainer.train(&examples, &[0, 1, 2], &[], 5).unwrap();
+        let features = trained.penultimate(&examples);
+        let layer = trained.layers().last().unwrap();
+        let want = features.dot(&layer.weight.t()) + &layer.bias;
+        for (have, want) in trained.logits(&examples).iter().zip(&want) {
+            assert!((have - want).abs() < 1e-4, "{network:?}: {have} {want}");
+        }
+        if network.image.is_none() && network.hidden.is_empty() {
+            assert_eq!(
+                features.row(139).to_vec(),
+                self::features(&network, 140).row(139).to_vec()
+            );
+        }
+    }
 }
 
 #[test]

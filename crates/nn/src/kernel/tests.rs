@@ -164,6 +164,7 @@ fn steps() {
             rate: 0.1,
             epsilon: 1e-3,
             l2: 0.1,
+            keep: 0.75,
         },
         Step::Sgd {
             momentum: 0.8,
@@ -236,14 +237,15 @@ fn step_by_definition(step: &Step, [value, first, second]: [f64; 3], gradient: f
             rate,
             epsilon,
             l2,
+            keep,
         } => {
-            let [beta1, beta2, rate, epsilon, l2] =
-                [beta1, beta2, rate, epsilon, l2].map(f64::from);
+            let [beta1, beta2, rate, epsilon, l2, keep] =
+                [beta1, beta2, rate, epsilon, l2, keep].map(f64::from);
             let gradient = gradient + l2 * value;
             let first = beta1 * first + (1.0 - beta1) * gradient;
             let second = beta2 * second + (1.0 - beta2) * gradient * gradient;
             [
-                value - rate * first / (second.sqrt() + epsilon),
+                keep * value - rate * first / (second.sqrt() + epsilon),
                 first,
                 second,
             ]
@@ -372,6 +374,7 @@ fn moments_without_gradient_fade_and_never_become_subnormal() {
         rate: 1e-3,
         epsilon: 1e-8,
         l2: 0.0,
+        keep: 1.0,
     };
     let sgd = Step::Sgd {
         momentum: 0.9,

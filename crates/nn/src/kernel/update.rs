@@ -52,7 +52,7 @@ impl Parameters {
 /// One step of an optimiser, with all constants of the step worked out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − rate·m / (√v + epsilon)
+    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← keep·w − rate·m / (√v + epsilon)
     Adam {
         beta1: f32,
         beta2: f32,
@@ -61,6 +61,8 @@ pub(crate) enum Step {
         /// ε times √(1 − β₂ᵗ).
         epsilon: f32,
         l2: f32,
+        /// 1 but for decoupled weight decay.
+        keep: f32,
     },
     /// u ← momentum·u + g; w ← w − rate·u, or with Nesterov w − rate·(g + momentum·u)
     Sgd {
@@ -205,6 +207,7 @@ struct AdamStep<S: Simd> {
     minus_rate: S::Vector,
     epsilon: S::Vector,
     l2: S::Vector,
+    keep: S::Vector,
     grain: S::Vector,
 }
 
@@ -250,7 +253,8 @@ impl<S: Simd> Rule<S> for AdamStep<S> {
             S::store(at.second, second);
             let root = S::add(S::sqrt(second), self.epsilon);
             let direction = S::div(first, root);
-            S::store(at.value, S::mul_add(self.minus_rate, direction, value));
+            let kept = S::mul(self.keep, value);
+            S::store(at.value, S::mul_add(self.minus_rate, direction, kept));
         }
     }
 }
@@ -307,6 +311,7 @@ macro_rules! with_rule {
                 rate,
                 epsilon,
                 l2,
+                keep,
             } => {
                 let $rule = AdamStep::<$S> {
                     beta1: $S::splat(beta1),
@@ -316,6 +321,7 @@ macro_rules! with_rule {
                     minus_rate: $S::splat(-rate),
                     epsilon: $S::splat(epsilon),
                     l2: $S::splat(l2),
+                    keep: $S::splat(keep),
                     grain: $S::splat(GRAIN),
                 };
                 $body
