@@ -29,7 +29,7 @@ def network(inputs, hidden, classes, activation):
     return torch.nn.Sequential(*layers, torch.nn.Linear(inputs, classes))
 
 
-def case(name, hidden, activation, smoothing, optimiser, schedule):
+def case(name, hidden, activation, smoothing, optimiser, schedule, soft=False):
     print(f"case {name}")
     rows, inputs, classes = 21, 9, 5
     x = torch.randn(rows, inputs)
@@ -42,6 +42,16 @@ def case(name, hidden, activation, smoothing, optimiser, schedule):
         emit("weight-before", layer.weight)
         emit("bias-before", layer.bias)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    if soft:
+        targets = torch.softmax(2 * torch.randn(rows, classes), 1)
+        weights = 2 * torch.rand(rows)
+        emit("soft-labels", targets)
+        emit("record-weights", weights)
+        each = torch.nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")
+
+        def criterion(logits, _):
+            return (weights * each(logits, targets)).mean()
+
     optimiser = optimiser(model.parameters())
     schedule = schedule(optimiser)
     losses = []
@@ -129,6 +139,7 @@ def main():
     image_case("image-max", [(5, 3, "valid", largest), (4, 3, "same", None)], relu, lambda p: adam(p, lr=0.01))
     image_case("image-mean", [(3, 3, "same", mean), (4, 2, "valid", largest)], tanh, lambda p: sgd(p, lr=0.2, momentum=0.9))
     case("adamw", [8, 6], tanh, 0.0, lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.3), cosine)
+    case("soft", [8, 6], relu, 0.1, lambda p: adam(p, lr=0.02), constant, soft=True)
 
 
 if __name__ == "__main__":

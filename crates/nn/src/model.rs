@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2};
 
 use crate::config::{Activation, Network};
 use crate::examples::Examples;
-use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step};
+use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets};
 use crate::private::Private;
 use crate::stem::Stem;
 use crate::trained::{Dense, Filters};
@@ -180,7 +180,10 @@ pub(crate) struct Model {
     transposed: Vec<Matrix>,
     /// What the gradients of a batch's rows are multiplied by.
     factors: Vec<f32>,
+    /// Labels, soft labels and weights of a batch, the latter two only where there are some.
     labels: Vec<u32>,
+    soft: Matrix,
+    weights: Vec<f32>,
 }
 
 impl Model {
@@ -250,6 +253,8 @@ impl Model {
                 })
                 .collect(),
             labels: Vec::with_capacity(batch),
+            soft: Matrix::zeros(batch, network.classes),
+            weights: Vec::with_capacity(batch),
             factors: Vec::with_capacity(batch),
             stem,
         }
@@ -558,10 +563,24 @@ impl Model {
         let labels = examples.labels();
         self.labels
             .extend(rows.iter().map(|&row| labels[row as usize]));
+        if let Some(weights) = examples.weights() {
+            self.weights.clear();
+            self.weights
+                .extend(rows.iter().map(|&row| weights[row as usize]));
+        }
+        if let Some(soft) = examples.soft() {
+            let lines = self.soft.columns().div_ceil(LINE);
+            self.kernel.gather(soft, lines, rows, &mut self.soft);
+        }
+        let targets = Targets {
+            labels: &self.labels,
+            soft: examples.soft().map(|_| &self.soft),
+            weights: examples.weights().map(|_| &self.weights[..]),
+        };
         let last = self.layers.len() - 1;
         self.kernel.softmax(
             &self.outputs[last + 1],
-            &self.labels,
+            targets,
             smoothing,
             share,
             &mut self.deltas[last],

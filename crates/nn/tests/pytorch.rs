@@ -91,7 +91,17 @@ fn check(
     let array = |name: &str| arrays.iter().find(|array| array.0 == name).unwrap();
     let (_, shape, features) = array("features");
     let labels: Vec<u32> = array("labels").2.iter().map(|x| *x as u32).collect();
-    let examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    let mut examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    if let Some((_, shape, values)) = arrays.iter().find(|array| array.0 == "soft-labels") {
+        let soft = matrix(shape, values);
+        examples = examples.soft_labels(soft.view()).unwrap();
+        let weights: Vec<f32> = array("record-weights")
+            .2
+            .iter()
+            .map(|x| *x as f32)
+            .collect();
+        examples = examples.weighted(&weights).unwrap();
+    }
     let before = layers(&arrays, "before");
     let after = layers(&arrays, "after");
     let network = Network {
@@ -191,6 +201,12 @@ fn adamw() {
     };
     let tanh = Activation::Tanh;
     check("adamw", tanh, 0.02, optimiser, 0.0, 0.0, Schedule::Cosine);
+}
+
+#[test]
+fn soft_labels_and_weights() {
+    let (relu, adam) = (Activation::Relu, Optimiser::adam());
+    check("soft", relu, 0.02, adam, 0.0, 0.1, Schedule::Constant);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) use environment::DefaultEnvironment;
 pub(crate) use images::Images;
 pub(crate) use matrix::{LINE, Line, Matrix, squares};
 pub(crate) use product::Finish;
-pub(crate) use softmax::Loss;
+pub(crate) use softmax::{Loss, Targets};
 pub(crate) use update::{Parameters, Step};
 
 use crate::Error;

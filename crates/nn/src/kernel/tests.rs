@@ -282,39 +282,69 @@ fn softmax_losses_and_gradients() {
                     }
                 }
                 let labels: Vec<u32> = (0..rows).map(|_| stream.below(classes) as u32).collect();
-                let mut gradients = random(&mut stream, rows + 3, classes);
-                let loss = kernel.softmax(
-                    &logits,
-                    &labels,
-                    smoothing,
-                    1.0 / rows as f32,
-                    &mut gradients,
-                );
-                assert_padding_is_zero(&gradients);
-                let what = format!("{kernel}, {rows} × {classes}, {spread}, {smoothing}");
-                let smoothing = f64::from(smoothing);
-                let mut total = 0.0;
-                for (i, &label) in labels.iter().enumerate() {
-                    let row: Vec<f64> = (0..classes).map(|j| at(&logits, i, j)).collect();
-                    let largest = row.iter().copied().fold(f64::MIN, f64::max);
-                    let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
-                    for (j, x) in row.iter().enumerate() {
-                        let own = if j == label as usize { 1.0 } else { 0.0 };
-                        let target = (1.0 - smoothing) * own + smoothing / classes as f64;
-                        let probability = (x - largest).exp() / sum;
-                        total -= target * (x - largest - sum.ln());
-                        let want = (probability - target) / rows as f64;
-                        assert_close(gradients.get(i, j), want, 1.0 / rows as f64, &what);
+                let mut soft = random(&mut stream, rows + 3, classes);
+                for i in 0..rows {
+                    let sum: f64 = (0..classes).map(|j| at(&soft, i, j).abs()).sum();
+                    for j in 0..classes {
+                        soft.set(i, j, (at(&soft, i, j).abs() / sum) as f32);
                     }
                 }
-                assert!(
-                    (loss.sum - total).abs() < 1e-6 * (total + rows as f64),
-                    "{what}: {} instead of {total}",
-                    loss.sum
-                );
+                let weights: Vec<f32> = (0..rows).map(|_| stream.uniform() as f32).collect();
+                for (soft, weights) in [
+                    (None, None),
+                    (Some(&soft), None),
+                    (None, Some(&weights[..])),
+                    (Some(&soft), Some(&weights[..])),
+                ] {
+                    let targets = Targets {
+                        labels: &labels,
+                        soft,
+                        weights,
+                    };
+                    check_softmax(kernel, &logits, targets, smoothing);
+                }
             }
         }
     }
+}
+
+fn check_softmax(kernel: Kernel, logits: &Matrix, targets: Targets, smoothing: f32) {
+    let (rows, classes) = (targets.labels.len(), logits.columns());
+    let mut gradients = logits.clone();
+    let loss = kernel.softmax(
+        logits,
+        targets,
+        smoothing,
+        1.0 / rows as f32,
+        &mut gradients,
+    );
+    assert_padding_is_zero(&gradients);
+    let what = format!("{kernel}, {rows} × {classes}, {smoothing}");
+    let smoothing = f64::from(smoothing);
+    let mut total = 0.0;
+    for (i, &label) in targets.labels.iter().enumerate() {
+        let row: Vec<f64> = (0..classes).map(|j| at(logits, i, j)).collect();
+        let largest = row.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
+        let weight = targets.weights.map_or(1.0, |weights| f64::from(weights[i]));
+        for (j, x) in row.iter().enumerate() {
+            let own = match targets.soft {
+                Some(soft) => at(soft, i, j),
+                None if j == label as usize => 1.0,
+                None => 0.0,
+            };
+            let target = (1.0 - smoothing) * own + smoothing / classes as f64;
+            let probability = (x - largest).exp() / sum;
+            total -= weight * target * (x - largest - sum.ln());
+            let want = weight * (probability - target) / rows as f64;
+            assert_close(gradients.get(i, j), want, 1.0 / rows as f64, &what);
+        }
+    }
+    assert!(
+        (loss.sum - total).abs() < 1e-6 * (total + 10.0 * rows as f64),
+        "{what}: {} instead of {total}",
+        loss.sum
+    );
 }
 
 #[test]
@@ -325,7 +355,12 @@ fn a_logit_that_is_not_finite_shows_in_the_loss() {
                 let mut logits = Matrix::zeros(2, 19);
                 logits.set(1, column, bad);
                 let mut gradients = Matrix::zeros(2, 19);
-                let loss = kernel.softmax(&logits, &[2, 2], 0.0, 0.5, &mut gradients);
+                let targets = Targets {
+                    labels: &[2, 2],
+                    soft: None,
+                    weights: None,
+                };
+                let loss = kernel.softmax(&logits, targets, 0.0, 0.5, &mut gradients);
                 assert!(!loss.sum.is_finite(), "{kernel}, {bad}, column {column}");
             }
         }
