@@ -29,7 +29,7 @@ def network(inputs, hidden, classes, activation):
     return torch.nn.Sequential(*layers, torch.nn.Linear(inputs, classes))
 
 
-def case(name, hidden, activation, smoothing, optimiser, schedule):
+def case(name, hidden, activation, smoothing, optimiser, schedule, soft=False):
     print(f"case {name}")
     rows, inputs, classes = 21, 9, 5
     x = torch.randn(rows, inputs)
@@ -42,6 +42,16 @@ def case(name, hidden, activation, smoothing, optimiser, schedule):
         emit("weight-before", layer.weight)
         emit("bias-before", layer.bias)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    if soft:
+        targets = torch.softmax(2 * torch.randn(rows, classes), 1)
+        weights = 2 * torch.rand(rows)
+        emit("soft-labels", targets)
+        emit("record-weights", weights)
+        each = torch.nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")
+
+        def criterion(logits, _):
+            return (weights * each(logits, targets)).mean()
+
     optimiser = optimiser(model.parameters())
     schedule = schedule(optimiser)
     losses = []
@@ -56,6 +66,46 @@ def case(name, hidden, activation, smoothing, optimiser, schedule):
     for layer in linear:
         emit("weight-after", layer.weight)
         emit("bias-after", layer.bias)
+    emit("logits-after", model(x))
+
+
+def image_case(name, convolutions, activation, optimiser):
+    """Convolutions (channels, size, padding, pooling), then one hidden layer of 6 units."""
+    print(f"case {name}")
+    rows, channels, height, width, classes = 13, 2, 9, 8, 5
+    x = torch.randn(rows, channels, height, width)
+    y = torch.randint(classes, (rows,))
+    layers = []
+    for outputs, size, padding, pooling in convolutions:
+        layers += [torch.nn.Conv2d(channels, outputs, size, padding=padding), activation()]
+        if pooling is not None:
+            layers.append(pooling(2))
+        channels = outputs
+    flat = torch.nn.Sequential(*layers, torch.nn.Flatten())(x).shape[1]
+    model = torch.nn.Sequential(*layers, torch.nn.Flatten(), network(flat, [6], classes, activation))
+    kinds = {torch.nn.Conv2d: ("filters", "filter-bias"), torch.nn.Linear: ("weight", "bias")}
+
+    def emit_parameters(when):
+        for layer in model.modules():
+            if type(layer) in kinds:
+                weight, bias = kinds[type(layer)]
+                emit(f"{weight}-{when}", layer.weight)
+                emit(f"{bias}-{when}", layer.bias)
+
+    # records as giveaway-nn takes them: a pixel's channels side by side
+    emit("features", x.permute(0, 2, 3, 1).flatten(1))
+    emit("labels", y)
+    emit_parameters("before")
+    optimiser = optimiser(model.parameters())
+    losses = []
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        losses.append(loss.item())
+        loss.backward()
+        optimiser.step()
+    emit("losses", torch.tensor(losses))
+    emit_parameters("after")
     emit("logits-after", model(x))
 
 
@@ -85,6 +135,11 @@ def main():
     case("sgd-nesterov", [17], relu, 0.2, lambda p: sgd(p, lr=0.1, momentum=0.8, nesterov=True), constant)
     case("cosine", [8], relu, 0.0, lambda p: sgd(p, lr=0.3, momentum=0.5), cosine)
     case("step", [8], tanh, 0.0, lambda p: adam(p, lr=0.03), step)
+    largest, mean = torch.nn.MaxPool2d, torch.nn.AvgPool2d
+    image_case("image-max", [(5, 3, "valid", largest), (4, 3, "same", None)], relu, lambda p: adam(p, lr=0.01))
+    image_case("image-mean", [(3, 3, "same", mean), (4, 2, "valid", largest)], tanh, lambda p: sgd(p, lr=0.2, momentum=0.9))
+    case("adamw", [8, 6], tanh, 0.0, lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.3), cosine)
+    case("soft", [8, 6], relu, 0.1, lambda p: adam(p, lr=0.02), constant, soft=True)
 
 
 if __name__ == "__main__":

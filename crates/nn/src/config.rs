@@ -4,21 +4,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// A network of dense layers that classifies by softmax.
+/// A network of dense layers, perhaps behind convolutions, that classifies by softmax.
 ///
 /// Every hidden layer is followed by the activation and then by dropout. Without
-/// hidden layers it is softmax (multinomial logistic) regression.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// hidden layers it is softmax (multinomial logistic) regression. The default has no
+/// inputs and no classes, and so is no network yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Features of a record.
     pub inputs: usize,
+    /// How the features form an image, if they do, and the convolutions that read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
     /// Units of each hidden layer, from the input side.
     #[serde(default)]
     pub hidden: Vec<usize>,
     /// Classes, at least 2.
     pub classes: usize,
-    /// What follows each hidden layer.
+    /// What follows each convolution and each hidden layer.
     #[serde(default)]
     pub activation: Activation,
     /// The probability with which dropout zeroes a hidden unit while training, in
@@ -27,7 +31,162 @@ pub struct Network {
     pub dropout: f32,
 }
 
-/// The function that follows a hidden layer.
+/// An image and the convolutions that read it before the dense layers do.
+///
+/// A record's features are the rows of the image from the top; a row is its pixels from
+/// the left, a pixel its channels side by side (height × width × channels).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels of a row.
+    pub width: usize,
+    /// Numbers of a pixel: 1 for grey, 3 for colour.
+    #[serde(default = "one_channel")]
+    pub channels: usize,
+    /// The convolutions, from the input side; at least one.
+    pub convolutions: Vec<Convolution>,
+}
+
+const fn one_channel() -> usize {
+    1
+}
+
+/// A convolution (as PyTorch's `Conv2d` with a bias and stride 1), the network's
+/// activation after it, and perhaps pooling after that. Dropout does not follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convolution {
+    /// Channels of its output.
+    pub channels: usize,
+    /// The height and width of its filters.
+    pub size: usize,
+    /// What it sees beyond the edges.
+    #[serde(default)]
+    pub padding: Padding,
+    /// What makes its output smaller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+/// What a convolution sees beyond the edges of the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Nothing: filters stay inside, and the output is smaller by their size less 1.
+    #[default]
+    Valid,
+    /// Zeros: the output is as large as the input; the filters' size must be odd.
+    Same,
+}
+
+/// What becomes of each square of 2 × 2 pixels, channel by channel; a last odd row or
+/// column is left out. As PyTorch's `MaxPool2d(2)` and `AvgPool2d(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// Their largest number.
+    Max,
+    /// Their mean.
+    Average,
+}
+
+impl Padding {
+    /// Rows and columns of zeros on each side.
+    pub(crate) fn border(self, size: usize) -> usize {
+        match self {
+            Self::Valid => 0,
+            Self::Same => size / 2,
+        }
+    }
+}
+
+impl Image {
+    /// The height and width of the input and after every convolution with its pooling.
+    /// 0 where nothing is left.
+    pub(crate) fn sizes(&self) -> Vec<(usize, usize)> {
+        let mut sizes = vec![(self.height, self.width)];
+        let (mut height, mut width) = (self.height, self.width);
+        for convolution in &self.convolutions {
+            let shrink = |length: usize| {
+                let bordered = length + 2 * convolution.padding.border(convolution.size);
+                let convolved = (bordered + 1).saturating_sub(convolution.size);
+                if convolution.pool.is_some() {
+                    convolved / 2
+                } else {
+                    convolved
+                }
+            };
+            (height, width) = (shrink(height), shrink(width));
+            sizes.push((height, width));
+        }
+        sizes
+    }
+
+    /// The height, width and channels that the dense layers see.
+    pub(crate) fn output(&self) -> (usize, usize, usize) {
+        let (height, width) = self.sizes()[self.convolutions.len()];
+        let channels = self
+            .convolutions
+            .last()
+            .map_or(self.channels, |c| c.channels);
+        (height, width, channels)
+    }
+
+    fn check(&self, inputs: usize) -> Result<(), String> {
+        let Self {
+            height,
+            width,
+            channels,
+            ..
+        } = *self;
+        let numbers = height
+            .checked_mul(width)
+            .and_then(|n| n.checked_mul(channels));
+        if numbers != Some(inputs) {
+            return Err(format!(
+                "an image of {height} × {width} pixels with {channels} channels is not {inputs} \
+                 inputs; give the image's true size"
+            ));
+        }
+        if self.convolutions.is_empty() {
+            return Err(
+                "an image needs at least one convolution; without any, leave out the \
+                        image"
+                    .into(),
+            );
+        }
+        for (i, convolution) in self.convolutions.iter().enumerate() {
+            let number = i + 1;
+            if convolution.channels == 0 || convolution.size == 0 {
+                return Err(format!(
+                    "convolution {number} has {} channels and size {}; both must be at least 1",
+                    convolution.channels, convolution.size
+                ));
+            }
+            if convolution.padding == Padding::Same && convolution.size % 2 == 0 {
+                return Err(format!(
+                    "convolution {number} has padding same and size {}; same needs an odd size",
+                    convolution.size
+                ));
+            }
+        }
+        let sizes = self.sizes();
+        for (i, after) in sizes.iter().enumerate().skip(1) {
+            if after.0 == 0 || after.1 == 0 {
+                let (height, width) = sizes[i - 1];
+                return Err(format!(
+                    "convolution {i} leaves nothing of an image of {height} × {width} pixels; \
+                     make it smaller, pad it, or pool less"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The function that follows a convolution or a hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -86,6 +245,24 @@ pub enum Optimiser {
         #[serde(default = "default_epsilon")]
         epsilon: f32,
     },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): before each step,
+    /// every weight and bias is multiplied by 1 − learning rate · `weight_decay`. `l2` is
+    /// not that, and usually 0 here.
+    #[serde(rename = "adamw")]
+    AdamW {
+        /// As Adam's.
+        #[serde(default = "default_beta1")]
+        beta1: f32,
+        /// As Adam's.
+        #[serde(default = "default_beta2")]
+        beta2: f32,
+        /// As Adam's.
+        #[serde(default = "default_epsilon")]
+        epsilon: f32,
+        /// At least 0.
+        #[serde(default = "default_weight_decay")]
+        weight_decay: f32,
+    },
     /// Stochastic gradient descent.
     Sgd {
         /// The decay of the velocity, in `[0, 1)`; 0 is plain descent.
@@ -109,6 +286,10 @@ const fn default_epsilon() -> f32 {
     1e-8
 }
 
+const fn default_weight_decay() -> f32 {
+    1e-2
+}
+
 impl Default for Optimiser {
     fn default() -> Self {
         Self::adam()
@@ -123,6 +304,17 @@ impl Optimiser {
             beta1: default_beta1(),
             beta2: default_beta2(),
             epsilon: default_epsilon(),
+        }
+    }
+
+    /// `AdamW` with PyTorch's defaults: those of Adam, and a weight decay of 1e-2.
+    #[must_use]
+    pub const fn adamw() -> Self {
+        Self::AdamW {
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            epsilon: default_epsilon(),
+            weight_decay: default_weight_decay(),
         }
     }
 
@@ -181,10 +373,53 @@ pub struct EarlyStopping {
     pub patience: usize,
 }
 
+/// Differentially private training: DP-SGD (Abadi and others 2016).
+///
+/// Every step draws each row with probability `batch_size`/rows (Poisson sampling; an
+/// epoch has rows/`batch_size` steps, rounded up), clips the gradient of each row drawn,
+/// all parameters together, to the norm `clip`, adds them up, adds to each coordinate
+/// noise from N(0, (`noise_multiplier` · `clip`)²), and divides by the expected number
+/// of rows. The optimiser takes the result for the gradient, and adds `l2` to it. As
+/// Opacus does with flat clipping.
+///
+/// What privacy this gives, an accountant must say. The noise is drawn as an f64 from the
+/// stream of the seed: who knows the seed knows the noise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// The largest norm of one row's gradient; positive.
+    pub clip: f32,
+    /// The noise's standard deviation as a multiple of `clip`; 0 for none.
+    pub noise_multiplier: f32,
+}
+
+impl Privacy {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Training(message));
+        if !(self.clip.is_finite() && self.clip > 0.0) {
+            return refuse(format!(
+                "privacy: clip is {}; it must be positive and finite",
+                self.clip
+            ));
+        }
+        if !(self.noise_multiplier.is_finite() && self.noise_multiplier >= 0.0) {
+            return refuse(format!(
+                "privacy: noise_multiplier is {}; it must be at least 0 and finite",
+                self.noise_multiplier
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Network {
-    /// The width of every layer, the inputs first and the classes last.
+    /// The width of every dense layer, what they see first and the classes last.
     pub(crate) fn widths(&self) -> Vec<usize> {
-        std::iter::once(self.inputs)
+        let inputs = self.image.as_ref().map_or(self.inputs, |image| {
+            let (height, width, channels) = image.output();
+            height * width * channels
+        });
+        std::iter::once(inputs)
             .chain(self.hidden.iter().copied())
             .chain(std::iter::once(self.classes))
             .collect()
@@ -194,6 +429,9 @@ impl Network {
         let refuse = |message: String| Err(Error::Network(message));
         if self.inputs == 0 {
             return refuse("inputs is 0; a network needs at least one feature".into());
+        }
+        if let Some(image) = &self.image {
+            image.check(self.inputs).map_err(Error::Network)?;
         }
         if self.classes < 2 {
             return refuse(format!(
@@ -247,6 +485,12 @@ impl Training {
                 beta1,
                 beta2,
                 epsilon,
+            }
+            | Optimiser::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                ..
             } => {
                 for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
                     if !(0.0..1.0).contains(&beta) {
@@ -271,6 +515,13 @@ impl Training {
                     return refuse("nesterov needs a momentum above 0".into());
                 }
             }
+        }
+        if let Optimiser::AdamW { weight_decay, .. } = self.optimiser
+            && !(weight_decay.is_finite() && weight_decay >= 0.0)
+        {
+            return refuse(format!(
+                "weight_decay is {weight_decay}; it must be at least 0 and finite"
+            ));
         }
         if let Schedule::Step { every, factor } = self.schedule {
             if every == 0 {

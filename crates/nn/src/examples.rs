@@ -15,6 +15,9 @@ pub struct Examples {
     features: usize,
     classes: usize,
     labels: Vec<u32>,
+    /// Probabilities of the classes for each record, padded with zeros to whole lines.
+    soft: Option<Vec<Line>>,
+    weights: Option<Vec<f32>>,
 }
 
 impl Examples {
@@ -78,7 +81,94 @@ impl Examples {
             features: width,
             classes,
             labels: labels.to_vec(),
+            soft: None,
+            weights: None,
         })
+    }
+
+    /// Learns from these probabilities of the classes (records × classes) in place of the
+    /// labels, as for distillation or mixed records; PyTorch's class probabilities.
+    ///
+    /// # Errors
+    /// If the shape is another, or a record's numbers are no probabilities: negative, or
+    /// their sum is off 1 by more than 1e-4.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a view is itself a reference, and ndarray passes views by value"
+    )]
+    pub fn soft_labels(mut self, probabilities: ArrayView2<f32>) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::Examples(message));
+        let (rows, classes) = probabilities.dim();
+        if (rows, classes) != (self.rows(), self.classes) {
+            return refuse(format!(
+                "soft labels are {rows} × {classes} for {} records and {} classes",
+                self.rows(),
+                self.classes
+            ));
+        }
+        let lines_per_row = classes.div_ceil(LINE);
+        let mut lines = vec![Line::ZERO; rows * lines_per_row];
+        for (row, (values, target)) in probabilities
+            .rows()
+            .into_iter()
+            .zip(lines.chunks_exact_mut(lines_per_row))
+            .enumerate()
+        {
+            for (class, &value) in values.iter().enumerate() {
+                if !(value >= 0.0 && value.is_finite()) {
+                    return refuse(format!(
+                        "the soft label of record {row} has {value} for class {class}; \
+                         it must be a probability"
+                    ));
+                }
+                if value.is_normal() {
+                    target[class / LINE].0[class % LINE] = value;
+                }
+            }
+            let sum: f64 = values.iter().map(|x| f64::from(*x)).sum();
+            if (sum - 1.0).abs() > 1e-4 {
+                return refuse(format!(
+                    "the soft label of record {row} sums to {sum}; probabilities sum to 1"
+                ));
+            }
+        }
+        self.soft = Some(lines);
+        Ok(self)
+    }
+
+    /// Multiplies each record's loss by its weight wherever it is computed: in training, in
+    /// validation and for gradients. Means are still taken over the number of records.
+    ///
+    /// # Errors
+    /// If there are not as many weights as records, or one is negative or not finite.
+    pub fn weighted(mut self, weights: &[f32]) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::Examples(message));
+        if weights.len() != self.rows() {
+            return refuse(format!(
+                "{} weights for {} records",
+                weights.len(),
+                self.rows()
+            ));
+        }
+        let bad = |weight: &f32| !(*weight >= 0.0 && weight.is_finite());
+        if let Some(row) = weights.iter().position(bad) {
+            return refuse(format!(
+                "the weight of record {row} is {}; it must be at least 0 and finite",
+                weights[row]
+            ));
+        }
+        self.weights = Some(weights.to_vec());
+        Ok(self)
+    }
+
+    /// The soft labels of all records, each as many lines as the classes need.
+    pub(crate) fn soft(&self) -> Option<&[Line]> {
+        self.soft.as_deref()
+    }
+
+    /// The weight of every record.
+    pub(crate) fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
     }
 
     /// The number of records.
@@ -108,6 +198,15 @@ impl Examples {
     /// All records, each `lines_per_row` lines.
     pub(crate) fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// A record, padded with zeros to whole lines.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(crate) fn row(&self, row: u32) -> &[Line] {
+        let start = row as usize * self.lines_per_row;
+        &self.lines[start..start + self.lines_per_row]
     }
 
     pub(crate) fn lines_per_row(&self) -> usize {

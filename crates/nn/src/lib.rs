@@ -13,12 +13,17 @@ mod error;
 mod examples;
 mod kernel;
 mod model;
+mod private;
+mod stem;
 mod train;
 mod trained;
 
-pub use config::{Activation, EarlyStopping, Network, Optimiser, Schedule, Training};
+pub use config::{
+    Activation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool, Privacy,
+    Schedule, Training,
+};
 pub use error::Error;
 pub use examples::Examples;
 pub use kernel::{Kernel, kernel};
 pub use train::{Trainer, train};
-pub use trained::{Dense, EpochLoss, Trained};
+pub use trained::{Dense, EpochLoss, Filters, Trained};

@@ -5,8 +5,10 @@ use ndarray::{Array1, Array2};
 
 use crate::config::{Activation, Network};
 use crate::examples::Examples;
-use crate::kernel::{Finish, Kernel, Loss, Matrix, Parameters, Step};
-use crate::trained::Dense;
+use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets};
+use crate::private::Private;
+use crate::stem::Stem;
+use crate::trained::{Dense, Filters};
 
 /// Parameters of a dense layer, with the optimiser's memory of them.
 #[derive(Clone, Debug)]
@@ -26,43 +28,82 @@ impl Layer {
     }
 
     /// Draws weights and biases from U(−1/√inputs, 1/√inputs), as PyTorch's `Linear` does.
-    pub(crate) fn random(inputs: usize, outputs: usize, stream: &mut Stream) -> Self {
+    fn randomise(&mut self, order: Order, stream: &mut Stream) {
+        let (inputs, outputs) = self.shape(order);
         let bound = 1.0 / (inputs as f64).sqrt();
         let mut draw = || ((2.0 * stream.uniform() - 1.0) * bound) as f32;
-        let mut layer = Self::zeros(inputs, outputs);
         for output in 0..outputs {
             for input in 0..inputs {
-                layer.weights.value.set(input, output, draw());
+                self.weights.value.set(order.place(input), output, draw());
             }
         }
         for output in 0..outputs {
-            layer.biases.value.set(0, output, draw());
+            self.biases.value.set(0, output, draw());
         }
-        layer
     }
 
-    pub(crate) fn from_dense(dense: &Dense) -> Self {
-        let (outputs, inputs) = dense.weight.dim();
-        let mut layer = Self::zeros(inputs, outputs);
+    fn set(&mut self, order: Order, dense: &Dense) {
         for ((output, input), &weight) in dense.weight.indexed_iter() {
-            layer.weights.value.set(input, output, weight);
+            self.weights.value.set(order.place(input), output, weight);
         }
         for (output, &bias) in dense.bias.iter().enumerate() {
-            layer.biases.value.set(0, output, bias);
+            self.biases.value.set(0, output, bias);
         }
-        layer
     }
 
-    pub(crate) fn to_dense(&self) -> Dense {
+    fn to_dense(&self, order: Order) -> Dense {
         let value = &self.weights.value;
-        let (inputs, outputs) = (value.rows(), value.columns());
+        let (inputs, outputs) = self.shape(order);
         Dense {
             weight: Array2::from_shape_fn((outputs, inputs), |(output, input)| {
-                value.get(input, output)
+                value.get(order.place(input), output)
             }),
             bias: Array1::from_shape_fn(outputs, |output| self.biases.value.get(0, output)),
         }
     }
+
+    fn shape(&self, order: Order) -> (usize, usize) {
+        let value = &self.weights.value;
+        (order.count(value.rows()), value.columns())
+    }
+}
+
+/// Where a layer's inputs stand.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Plain,
+    /// Outside, input is channel · pixels + pixel, as PyTorch flattens images; here it is
+    /// pixel · stride + channel, and what is left of the stride are zeros.
+    Flattened {
+        pixels: usize,
+        channels: usize,
+        stride: usize,
+    },
+}
+
+impl Order {
+    fn place(self, input: usize) -> usize {
+        match self {
+            Self::Plain => input,
+            Self::Flattened { pixels, stride, .. } => input % pixels * stride + input / pixels,
+        }
+    }
+
+    /// The inputs outside, of so many here.
+    fn count(self, places: usize) -> usize {
+        match self {
+            Self::Plain => places,
+            Self::Flattened {
+                pixels, channels, ..
+            } => pixels * channels,
+        }
+    }
+}
+
+/// All weights of a network as users see them.
+pub(crate) struct Weights {
+    pub(crate) filters: Vec<Filters>,
+    pub(crate) layers: Vec<Dense>,
 }
 
 /// Zeroes hidden units at random.
@@ -124,45 +165,153 @@ impl Dropout {
 pub(crate) struct Model {
     kernel: Kernel,
     activation: Activation,
-    pub(crate) layers: Vec<Layer>,
+    stem: Option<Stem>,
+    layers: Vec<Layer>,
+    /// Of the first layer's inputs.
+    order: Order,
     dropout: Option<Dropout>,
     /// The inputs, then the outputs of every layer, for each row of a batch.
     outputs: Vec<Matrix>,
     /// The loss's gradient with respect to the output (before its activation) of every layer.
     deltas: Vec<Matrix>,
-    /// The transposed weights of every layer but the first.
+    /// That with respect to the inputs of the first layer; empty unless wanted.
+    input_deltas: Matrix,
+    /// The transposed weights of every layer; of the first only if wanted.
     transposed: Vec<Matrix>,
+    /// What the gradients of a batch's rows are multiplied by.
+    factors: Vec<f32>,
+    /// Labels, soft labels and weights of a batch, the latter two only where there are some.
     labels: Vec<u32>,
+    soft: Matrix,
+    weights: Vec<f32>,
 }
 
 impl Model {
-    /// A model with these layers, for batches of up to `batch` rows.
+    /// A model whose weights are still 0, for batches of up to `batch` rows.
     ///
     /// `dropout_seed` is the seed of the dropout masks; without one there is no dropout.
     pub(crate) fn new(
         kernel: Kernel,
         network: &Network,
-        layers: Vec<Layer>,
         batch: usize,
         dropout_seed: Option<u64>,
     ) -> Self {
-        let widths = network.widths();
+        let wanted = network.image.is_some();
+        Self::with_input_gradients(kernel, network, batch, dropout_seed, wanted)
+    }
+
+    /// As [`Self::new`]; `wanted` says whether gradients with respect to the inputs of the
+    /// first dense layer are.
+    pub(crate) fn with_input_gradients(
+        kernel: Kernel,
+        network: &Network,
+        batch: usize,
+        dropout_seed: Option<u64>,
+        wanted: bool,
+    ) -> Self {
+        let mut widths = network.widths();
+        let (mut stem, mut order) = (None, Order::Plain);
+        if let Some(image) = &network.image {
+            let (height, width, channels) = image.output();
+            let stride = channels.next_multiple_of(LINE);
+            widths[0] = height * width * stride;
+            stem = Some(Stem::new(kernel, image, network.activation, batch));
+            order = Order::Flattened {
+                pixels: height * width,
+                channels,
+                stride,
+            };
+        }
         let matrices = |widths: &[usize]| -> Vec<_> {
             widths.iter().map(|&w| Matrix::zeros(batch, w)).collect()
         };
         Self {
             kernel,
             activation: network.activation,
-            layers,
+            layers: widths
+                .windows(2)
+                .map(|pair| Layer::zeros(pair[0], pair[1]))
+                .collect(),
+            order,
             dropout: dropout_seed.and_then(|seed| Dropout::new(network, batch, seed)),
             outputs: matrices(&widths),
             deltas: matrices(&widths[1..]),
-            transposed: widths[1..]
+            input_deltas: if wanted {
+                Matrix::zeros(batch, widths[0])
+            } else {
+                Matrix::zeros(0, 0)
+            },
+            transposed: widths
                 .windows(2)
-                .map(|pair| Matrix::zeros(pair[1], pair[0]))
+                .enumerate()
+                .map(|(i, pair)| {
+                    if i == 0 && !wanted {
+                        Matrix::zeros(0, 0)
+                    } else {
+                        Matrix::zeros(pair[1], pair[0])
+                    }
+                })
                 .collect(),
             labels: Vec::with_capacity(batch),
+            soft: Matrix::zeros(batch, network.classes),
+            weights: Vec::with_capacity(batch),
+            factors: Vec::with_capacity(batch),
+            stem,
         }
+    }
+
+    /// Draws the weights of the dense layers.
+    pub(crate) fn randomise_layers(&mut self, seed: u64) {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let order = if i == 0 { self.order } else { Order::Plain };
+            layer.randomise(order, &mut Stream::new(seed, "weights", i as u64));
+        }
+    }
+
+    /// Draws the weights of the convolutions.
+    pub(crate) fn randomise_filters(&mut self, seed: u64) {
+        if let Some(stem) = &mut self.stem {
+            stem.randomise(seed);
+        }
+    }
+
+    /// Takes these weights of the dense layers, which must have the right shapes.
+    pub(crate) fn set_layers(&mut self, layers: &[Dense]) {
+        for (i, (layer, dense)) in self.layers.iter_mut().zip(layers).enumerate() {
+            let order = if i == 0 { self.order } else { Order::Plain };
+            layer.set(order, dense);
+        }
+    }
+
+    /// Takes these weights of the convolutions, which must have the right shapes.
+    pub(crate) fn set_filters(&mut self, filters: &[Filters]) {
+        if let Some(stem) = &mut self.stem {
+            stem.set_filters(filters);
+        }
+    }
+
+    pub(crate) fn weights(&self) -> Weights {
+        let dense = |(i, layer): (usize, &Layer)| {
+            layer.to_dense(if i == 0 { self.order } else { Order::Plain })
+        };
+        Weights {
+            filters: self.stem.as_ref().map_or_else(Vec::new, Stem::filters),
+            layers: self.layers.iter().enumerate().map(dense).collect(),
+        }
+    }
+
+    /// Weights and biases of all layers.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameters> {
+        let layers = self.layers.iter();
+        let layers = layers.flat_map(|layer| [&layer.weights, &layer.biases]);
+        layers.chain(self.stem.iter().flat_map(Stem::parameters))
+    }
+
+    /// As [`Self::parameters`], to write.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameters> {
+        let layers = self.layers.iter_mut();
+        let layers = layers.flat_map(|layer| [&mut layer.weights, &mut layer.biases]);
+        layers.chain(self.stem.iter_mut().flat_map(Stem::parameters_mut))
     }
 
     /// Takes one step on a batch; the sum of the losses of its rows before the step.
@@ -177,8 +326,11 @@ impl Model {
         step: &Step,
     ) -> Loss {
         self.forward(examples, rows, true);
-        let loss = self.loss(examples, rows, smoothing);
+        let loss = self.loss(examples, rows, smoothing, 1.0 / rows.len() as f32);
         self.backward(rows.len());
+        if let Some(stem) = &mut self.stem {
+            stem.backward(rows.len(), &self.input_deltas);
+        }
         for (layer, (inputs, deltas)) in self
             .layers
             .iter_mut()
@@ -189,6 +341,9 @@ impl Model {
             self.kernel
                 .step_weights(rows.len(), inputs, deltas, &mut layer.weights, step);
         }
+        if let Some(stem) = &mut self.stem {
+            stem.step(step);
+        }
         loss
     }
 
@@ -198,7 +353,168 @@ impl Model {
     /// As [`Self::learn`].
     pub(crate) fn validate(&mut self, examples: &Examples, rows: &[u32]) -> Loss {
         self.forward(examples, rows, false);
-        self.loss(examples, rows, 0.0)
+        self.loss(examples, rows, 0.0, 1.0)
+    }
+
+    /// Calls `each` with row, column and value of what the last layer sees of a batch.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn penultimate(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        mut each: impl FnMut(usize, usize, f32),
+    ) {
+        self.forward(examples, rows, false);
+        let last = self.layers.len() - 1;
+        let order = if last == 0 { self.order } else { Order::Plain };
+        let values = &self.outputs[last];
+        for row in 0..rows.len() {
+            for column in 0..order.count(values.columns()) {
+                each(row, column, values.get(row, order.place(column)));
+            }
+        }
+    }
+
+    /// The norm of the gradient of each row's loss with respect to all parameters, without
+    /// label smoothing or dropout.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn gradient_norms(&mut self, examples: &Examples, rows: &[u32], to: &mut [f32]) {
+        self.forward(examples, rows, false);
+        self.loss(examples, rows, 0.0, 1.0);
+        self.backward(rows.len());
+        self.dense_squares(to);
+        if let Some(stem) = &mut self.stem {
+            stem.each_gradient(rows.len(), &self.input_deltas, |row, square, _| {
+                to[row] += square;
+            });
+        }
+        for x in to {
+            *x = x.sqrt();
+        }
+    }
+
+    /// The gradient of each row's loss with respect to its features, without label smoothing
+    /// or dropout; calls `each` with the number of the row and its gradient.
+    ///
+    /// # Panics
+    /// As [`Self::learn`], or if the model was made without input gradients.
+    pub(crate) fn input_gradients(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
+        self.forward(examples, rows, false);
+        self.loss(examples, rows, 0.0, 1.0);
+        self.backward(rows.len());
+        let mut gradient = vec![0.0; examples.features()];
+        let deltas = &self.input_deltas;
+        if let Some(stem) = &mut self.stem {
+            stem.each_input_gradient(rows.len(), deltas, |row, image| {
+                image.unload(0, &mut gradient);
+                each(row, &gradient);
+            });
+        } else {
+            for row in 0..rows.len() {
+                for (column, x) in gradient.iter_mut().enumerate() {
+                    *x = deltas.get(row, column);
+                }
+                each(row, &gradient);
+            }
+        }
+    }
+
+    /// Takes one step of DP-SGD (see [`Privacy`](crate::Privacy)) on the rows that were
+    /// drawn, any number of them; the sum of their losses before the step.
+    ///
+    /// # Panics
+    /// If a row is beyond the examples.
+    pub(crate) fn learn_privately(
+        &mut self,
+        examples: &Examples,
+        private: &mut Private,
+        smoothing: f32,
+        step: &Step,
+    ) -> Loss {
+        let sums = &mut private.sums;
+        for sum in &mut *sums {
+            sum.floats_mut().fill(0.0);
+        }
+        let mut total = Loss { sum: 0.0 };
+        let capacity = self.outputs[0].rows();
+        let dense = 2 * self.layers.len();
+        let clip = private.privacy.clip;
+        for rows in private.drawn.chunks(capacity) {
+            self.forward(examples, rows, true);
+            total.sum += self.loss(examples, rows, smoothing, 1.0).sum;
+            self.backward(rows.len());
+            // first the squares of the gradients' norms, then what to multiply them by
+            let mut factors = std::mem::take(&mut self.factors);
+            factors.resize(rows.len(), 0.0);
+            self.dense_squares(&mut factors);
+            let factor = |square: f32| clip / square.sqrt().max(clip);
+            if let Some(stem) = &mut self.stem {
+                stem.each_gradient(rows.len(), &self.input_deltas, |row, square, gradients| {
+                    factors[row] += square;
+                    for (sum, gradient) in sums[dense..].iter_mut().zip(gradients) {
+                        sum.add_scaled(factor(factors[row]), gradient);
+                    }
+                });
+            }
+            for x in &mut factors {
+                *x = factor(*x);
+            }
+            for (i, sums) in sums[..dense].chunks_exact_mut(2).enumerate() {
+                let (inputs, deltas) = (&self.outputs[i], &mut self.deltas[i]);
+                deltas.scale_rows(&factors);
+                let kernel = self.kernel;
+                kernel.add_weight_gradient(rows.len(), inputs, deltas, &mut sums[0]);
+                kernel.add_bias_gradient(rows.len(), deltas, &mut sums[1]);
+            }
+            self.factors = factors;
+        }
+        private.add_noise(&self.used_rows());
+        let kernel = self.kernel;
+        for (sum, part) in private.sums.iter().zip(self.parameters_mut()) {
+            kernel.step(sum, part, step);
+        }
+        total
+    }
+
+    /// For each of [`Self::parameters`]: rows come in groups of the first number, of which
+    /// the second are used and the others always 0.
+    fn used_rows(&self) -> Vec<(usize, usize)> {
+        let mut rows = vec![(1, 1); 2 * self.layers.len()];
+        if let Order::Flattened {
+            channels, stride, ..
+        } = self.order
+        {
+            rows[0] = (stride, channels);
+        }
+        rows.extend(self.stem.iter().flat_map(Stem::used_rows));
+        rows
+    }
+
+    /// The square of the norm of each row's gradient with respect to the parameters of all
+    /// dense layers. It is known without the gradient: that of the weights is the product of
+    /// a row of inputs and one of deltas, and so is its norm of theirs.
+    fn dense_squares(&self, to: &mut [f32]) {
+        let (mut inputs, mut deltas) = (vec![0.0; to.len()], vec![0.0; to.len()]);
+        to.fill(0.0);
+        for (outputs, of_layer) in self.outputs.iter().zip(&self.deltas) {
+            // 1 for the bias
+            inputs.fill(1.0);
+            deltas.fill(0.0);
+            outputs.add_squares(&mut inputs);
+            of_layer.add_squares(&mut deltas);
+            for ((to, x), delta) in to.iter_mut().zip(&inputs).zip(&deltas) {
+                *to += x * delta;
+            }
+        }
     }
 
     /// The logits of a batch, in the first rows of the result.
@@ -212,12 +528,16 @@ impl Model {
 
     fn forward(&mut self, examples: &Examples, rows: &[u32], learning: bool) {
         let kernel = self.kernel;
-        kernel.gather(
-            examples.lines(),
-            examples.lines_per_row(),
-            rows,
-            &mut self.outputs[0],
-        );
+        if let Some(stem) = &mut self.stem {
+            stem.forward(examples, rows, &mut self.outputs[0]);
+        } else {
+            kernel.gather(
+                examples.lines(),
+                examples.lines_per_row(),
+                rows,
+                &mut self.outputs[0],
+            );
+        }
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = self.outputs.split_at_mut(i + 1);
@@ -238,16 +558,31 @@ impl Model {
         }
     }
 
-    fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32) -> Loss {
+    fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32, share: f32) -> Loss {
         self.labels.clear();
         let labels = examples.labels();
         self.labels
             .extend(rows.iter().map(|&row| labels[row as usize]));
+        if let Some(weights) = examples.weights() {
+            self.weights.clear();
+            self.weights
+                .extend(rows.iter().map(|&row| weights[row as usize]));
+        }
+        if let Some(soft) = examples.soft() {
+            let lines = self.soft.columns().div_ceil(LINE);
+            self.kernel.gather(soft, lines, rows, &mut self.soft);
+        }
+        let targets = Targets {
+            labels: &self.labels,
+            soft: examples.soft().map(|_| &self.soft),
+            weights: examples.weights().map(|_| &self.weights[..]),
+        };
         let last = self.layers.len() - 1;
         self.kernel.softmax(
             &self.outputs[last + 1],
-            &self.labels,
+            targets,
             smoothing,
+            share,
             &mut self.deltas[last],
         )
     }
@@ -255,7 +590,7 @@ impl Model {
     /// The deltas of all layers from those of the last.
     fn backward(&mut self, rows: usize) {
         for i in (1..self.layers.len()).rev() {
-            let transposed = &mut self.transposed[i - 1];
+            let transposed = &mut self.transposed[i];
             self.kernel
                 .transpose(&self.layers[i].weights.value, transposed);
             let (before, after) = self.deltas.split_at_mut(i);
@@ -273,6 +608,14 @@ impl Model {
             if let Some(dropout) = &self.dropout {
                 dropout.apply(i - 1, rows, &mut before[i - 1]);
             }
+        }
+        if self.input_deltas.rows() > 0 {
+            let transposed = &mut self.transposed[0];
+            self.kernel
+                .transpose(&self.layers[0].weights.value, transposed);
+            let to = &mut self.input_deltas;
+            self.kernel
+                .multiply(rows, &self.deltas[0], transposed, Finish::Nothing, to);
         }
     }
 }

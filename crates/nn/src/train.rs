@@ -3,17 +3,18 @@
 use giveaway_stats::random::Stream;
 
 use crate::Error;
-use crate::config::{Network, Optimiser, Training};
+use crate::config::{Network, Optimiser, Privacy, Training};
 use crate::examples::Examples;
 use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
-use crate::model::{Layer, Model};
-use crate::trained::{Dense, EpochLoss, Trained};
+use crate::model::Model;
+use crate::private::Private;
+use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
 /// Trains a network on the records `rows` of `examples`, on this thread.
 ///
 /// A row may occur more than once; each occurrence counts (bootstrap). Each epoch takes
 /// the rows in a new random order, in batches; the last may be smaller and counts fully.
-/// Weights start as PyTorch's `Linear` does, uniform in ±1/√inputs. The mean loss over
+/// Weights start as PyTorch's `Linear` and `Conv2d` do, uniform in ±1/√inputs. The mean loss over
 /// the `validation` rows, if there are any, is computed after every epoch, and stops the
 /// training where [`EarlyStopping`](crate::EarlyStopping) is asked for.
 ///
@@ -40,7 +41,9 @@ pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
     kernel: Kernel,
+    privacy: Option<Privacy>,
     initial: Option<&'a [Dense]>,
+    initial_filters: Option<&'a [Filters]>,
 }
 
 impl<'a> Trainer<'a> {
@@ -55,7 +58,9 @@ impl<'a> Trainer<'a> {
             network,
             training,
             kernel: kernel(),
+            privacy: None,
             initial: None,
+            initial_filters: None,
         })
     }
 
@@ -66,7 +71,18 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Starts from these weights rather than from random ones.
+    /// Trains with differential privacy. The losses of an epoch are then means over the
+    /// rows that were drawn, 0 if none was.
+    ///
+    /// # Errors
+    /// If the numbers make no sense.
+    pub fn private(mut self, privacy: Privacy) -> Result<Self, Error> {
+        privacy.check()?;
+        self.privacy = Some(privacy);
+        Ok(self)
+    }
+
+    /// Starts from these weights of the dense layers rather than from random ones.
     ///
     /// # Errors
     /// If they do not fit the network or are not finite.
@@ -106,6 +122,48 @@ impl<'a> Trainer<'a> {
         Ok(self)
     }
 
+    /// Starts from these weights of the convolutions rather than from random ones.
+    ///
+    /// # Errors
+    /// If they do not fit the network or are not finite.
+    pub fn initial_filters(mut self, filters: &'a [Filters]) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::Weights(message));
+        let image = self.network.image.as_ref();
+        let convolutions = image.map_or(&[][..], |image| &image.convolutions);
+        if filters.len() != convolutions.len() {
+            return refuse(format!(
+                "filters of {} convolutions for a network of {}",
+                filters.len(),
+                convolutions.len()
+            ));
+        }
+        let mut channels = image.map_or(0, |image| image.channels);
+        for (i, (filters, convolution)) in filters.iter().zip(convolutions).enumerate() {
+            let (outputs, size) = (convolution.channels, convolution.size);
+            let have = (filters.weight.shape(), filters.bias.len());
+            if have != (&[outputs, channels, size, size][..], outputs) {
+                return refuse(format!(
+                    "convolution {} has filters {:?} and {} biases; \
+                     the network needs {:?} and {outputs}",
+                    i + 1,
+                    have.0,
+                    have.1,
+                    [outputs, channels, size, size]
+                ));
+            }
+            let mut values = filters.weight.iter().chain(&filters.bias);
+            if !values.all(|x| x.is_finite()) {
+                return refuse(format!(
+                    "convolution {} has a weight that is not finite",
+                    i + 1
+                ));
+            }
+            channels = outputs;
+        }
+        self.initial_filters = Some(filters);
+        Ok(self)
+    }
+
     /// Trains one network; see [`train`].
     ///
     /// # Errors
@@ -120,12 +178,19 @@ impl<'a> Trainer<'a> {
         let _environment = DefaultEnvironment::enter();
         let training = self.training;
         self.check(examples, rows, validation)?;
-        let layers = match self.initial {
-            Some(layers) => layers.iter().map(Layer::from_dense).collect(),
-            None => self.random_layers(seed),
-        };
         let batch = training.batch_size.min(rows.len().max(validation.len()));
-        let mut model = Model::new(self.kernel, self.network, layers, batch, Some(seed));
+        let mut model = Model::new(self.kernel, self.network, batch, Some(seed));
+        match self.initial {
+            Some(layers) => model.set_layers(layers),
+            None => model.randomise_layers(seed),
+        }
+        match self.initial_filters {
+            Some(filters) => model.set_filters(filters),
+            None => model.randomise_filters(seed),
+        }
+        let mut private = self
+            .privacy
+            .map(|privacy| Private::new(privacy, &model, seed));
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
         let mut history = Vec::with_capacity(training.epochs);
@@ -141,25 +206,34 @@ impl<'a> Trainer<'a> {
                 what,
                 learning_rate: rate as f32,
             };
-            let mut sum = 0.0;
-            for rows in order.chunks(batch.min(training.batch_size)) {
-                steps += 1;
-                let step = step(training, rate, steps);
-                let loss = model.learn(examples, rows, training.label_smoothing, &step);
-                sum += loss.sum;
+            let (mut sum, mut seen) = (0.0, rows.len());
+            if let Some(private) = &mut private {
+                seen = 0;
+                for _ in 0..rows.len().div_ceil(training.batch_size) {
+                    steps += 1;
+                    let step = step(training, rate, steps);
+                    private.draw(rows, training.batch_size);
+                    let smoothing = training.label_smoothing;
+                    let loss = model.learn_privately(examples, private, smoothing, &step);
+                    sum += loss.sum;
+                    seen += private.drawn.len();
+                }
+            } else {
+                for rows in order.chunks(batch.min(training.batch_size)) {
+                    steps += 1;
+                    let step = step(training, rate, steps);
+                    let loss = model.learn(examples, rows, training.label_smoothing, &step);
+                    sum += loss.sum;
+                }
             }
             if !sum.is_finite() {
                 return Err(diverged("the loss"));
             }
-            if !model
-                .layers
-                .iter()
-                .all(|layer| layer.weights.value.is_finite() && layer.biases.value.is_finite())
-            {
+            if !model.parameters().all(|part| part.value.is_finite()) {
                 return Err(diverged("a weight"));
             }
             let mut loss = EpochLoss {
-                training: sum / rows.len() as f64,
+                training: sum / seen.max(1) as f64,
                 validation: None,
             };
             if !validation.is_empty() {
@@ -181,29 +255,13 @@ impl<'a> Trainer<'a> {
             }
         }
         let best_epoch = best.restore(&mut model).unwrap_or(history.len());
-        let layers = model.layers.iter().map(Layer::to_dense).collect();
         Ok(Trained::new(
             self.network,
             self.kernel,
-            layers,
+            model.weights(),
             history,
             best_epoch,
         ))
-    }
-
-    fn random_layers(&self, seed: u64) -> Vec<Layer> {
-        self.network
-            .widths()
-            .windows(2)
-            .enumerate()
-            .map(|(i, width)| {
-                Layer::random(
-                    width[0],
-                    width[1],
-                    &mut Stream::new(seed, "weights", i as u64),
-                )
-            })
-            .collect()
     }
 
     fn check(&self, examples: &Examples, rows: &[u32], validation: &[u32]) -> Result<(), Error> {
@@ -245,22 +303,30 @@ impl<'a> Trainer<'a> {
 /// The optimiser's step number `number` (from 1) at this learning rate.
 fn step(training: &Training, learning_rate: f64, number: i32) -> Step {
     let l2 = training.l2;
+    let adam = |beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32| {
+        let correction1 = 1.0 - f64::from(beta1).powi(number);
+        let correction2 = (1.0 - f64::from(beta2).powi(number)).sqrt();
+        Step::Adam {
+            beta1,
+            beta2,
+            rate: (learning_rate * correction2 / correction1) as f32,
+            epsilon: (f64::from(epsilon) * correction2) as f32,
+            l2,
+            keep: (1.0 - learning_rate * f64::from(weight_decay)) as f32,
+        }
+    };
     match training.optimiser {
         Optimiser::Adam {
             beta1,
             beta2,
             epsilon,
-        } => {
-            let correction1 = 1.0 - f64::from(beta1).powi(number);
-            let correction2 = (1.0 - f64::from(beta2).powi(number)).sqrt();
-            Step::Adam {
-                beta1,
-                beta2,
-                rate: (learning_rate * correction2 / correction1) as f32,
-                epsilon: (f64::from(epsilon) * correction2) as f32,
-                l2,
-            }
-        }
+        } => adam(beta1, beta2, epsilon, 0.0),
+        Optimiser::AdamW {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        } => adam(beta1, beta2, epsilon, weight_decay),
         Optimiser::Sgd { momentum, nesterov } => Step::Sgd {
             momentum,
             nesterov,
@@ -275,18 +341,17 @@ struct Best {
     loss: f64,
     /// Counted from 1; 0 before the first.
     epoch: usize,
-    /// Weights and biases of each layer; empty unless wanted.
-    values: Vec<[Matrix; 2]>,
+    /// All parameters; empty unless wanted.
+    values: Vec<Matrix>,
 }
 
 impl Best {
     fn new(wanted: bool, model: &Model) -> Self {
-        let values = |layer: &Layer| [layer.weights.value.clone(), layer.biases.value.clone()];
         Self {
             loss: f64::INFINITY,
             epoch: 0,
             values: if wanted {
-                model.layers.iter().map(values).collect()
+                model.parameters().map(|part| part.value.clone()).collect()
             } else {
                 Vec::new()
             },
@@ -297,9 +362,8 @@ impl Best {
         if loss < self.loss {
             self.loss = loss;
             self.epoch = epoch;
-            for ([weights, biases], layer) in self.values.iter_mut().zip(&model.layers) {
-                weights.copy_from(&layer.weights.value);
-                biases.copy_from(&layer.biases.value);
+            for (value, part) in self.values.iter_mut().zip(model.parameters()) {
+                value.copy_from(&part.value);
             }
         }
     }
@@ -309,9 +373,8 @@ impl Best {
         if self.epoch == 0 {
             return None;
         }
-        for ([weights, biases], layer) in self.values.iter().zip(&mut model.layers) {
-            layer.weights.value.copy_from(weights);
-            layer.biases.value.copy_from(biases);
+        for (value, part) in self.values.iter().zip(model.parameters_mut()) {
+            part.value.copy_from(value);
         }
         Some(self.epoch)
     }

@@ -1,22 +1,34 @@
 //! A network after its training.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array4};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
-use crate::kernel::{DefaultEnvironment, Kernel, Matrix};
-use crate::model::{Layer, Model};
+use crate::kernel::{DefaultEnvironment, Kernel};
+use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
 const BATCH: usize = 128;
 
 /// The weights of a dense layer, in PyTorch's layout.
+///
+/// Behind convolutions, the inputs of the first dense layer are their outputs channel by
+/// channel, each row by row, as PyTorch flattens them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     /// outputs × inputs.
     pub weight: Array2<f32>,
     /// One for each output.
+    pub bias: Array1<f32>,
+}
+
+/// The weights of a convolution, in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filters {
+    /// Output channels × input channels × rows × columns of a filter.
+    pub weight: Array4<f32>,
+    /// One for each output channel.
     pub bias: Array1<f32>,
 }
 
@@ -37,6 +49,7 @@ pub struct EpochLoss {
 pub struct Trained {
     network: Network,
     kernel: Kernel,
+    filters: Vec<Filters>,
     layers: Vec<Dense>,
     history: Vec<EpochLoss>,
     best_epoch: usize,
@@ -46,13 +59,15 @@ impl Trained {
     pub(crate) fn new(
         network: &Network,
         kernel: Kernel,
-        layers: Vec<Dense>,
+        weights: Weights,
         history: Vec<EpochLoss>,
         best_epoch: usize,
     ) -> Self {
+        let Weights { filters, layers } = weights;
         Self {
             network: network.clone(),
             kernel,
+            filters,
             layers,
             history,
             best_epoch,
@@ -68,8 +83,9 @@ impl Trained {
     pub fn logits(&self, examples: &Examples) -> Array2<f32> {
         let rows = examples.rows();
         let mut logits = Array2::zeros((rows, self.network.classes));
-        self.each_batch(examples, |start, count, batch| {
-            for i in 0..count {
+        self.each_batch(examples, false, |model, rows, start| {
+            let batch = model.logits(examples, rows);
+            for i in 0..rows.len() {
                 for class in 0..batch.columns() {
                     logits[[start + i, class]] = batch.get(i, class);
                 }
@@ -78,23 +94,84 @@ impl Trained {
         logits
     }
 
-    /// Calls `each` with the first row, the number of rows and the logits of every batch.
-    fn each_batch(&self, examples: &Examples, mut each: impl FnMut(usize, usize, &Matrix)) {
+    /// What the last layer sees of all records: records × units of the last hidden layer,
+    /// after its activation. Without hidden layers these are the outputs of the
+    /// convolutions, channel by channel, or the features themselves.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn penultimate(&self, examples: &Examples) -> Array2<f32> {
+        let widths = self.network.widths();
+        let mut features = Array2::zeros((examples.rows(), widths[widths.len() - 2]));
+        self.each_batch(examples, false, |model, rows, start| {
+            model.penultimate(examples, rows, |row, column, x| {
+                features[[start + row, column]] = x;
+            });
+        });
+        features
+    }
+
+    /// The norm of the gradient of each record's loss with respect to all parameters, as if
+    /// it were trained alone: its cross-entropy, without label smoothing, dropout or l2.
+    ///
+    /// Dense layers' gradients are not formed for it: the norm is known from their inputs
+    /// and the gradient at their outputs. Convolutions' are, one record at a time.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn gradient_norms(&self, examples: &Examples) -> Array1<f32> {
+        let mut norms = vec![0.0; examples.rows()];
+        self.each_batch(examples, false, |model, rows, start| {
+            model.gradient_norms(examples, rows, &mut norms[start..start + rows.len()]);
+        });
+        norms.into()
+    }
+
+    /// The gradient of each record's loss with respect to its features: records × features.
+    /// The loss is its cross-entropy, without label smoothing or dropout.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    #[must_use]
+    pub fn input_gradients(&self, examples: &Examples) -> Array2<f32> {
+        let mut gradients = Array2::zeros((examples.rows(), examples.features()));
+        self.each_batch(examples, true, |model, rows, start| {
+            model.input_gradients(examples, rows, |row, gradient| {
+                let mut to = gradients.row_mut(start + row);
+                to.iter_mut().zip(gradient).for_each(|(to, x)| *to = *x);
+            });
+        });
+        gradients
+    }
+
+    /// Calls `each` with a model, the rows of every batch and the first of them.
+    /// `input_gradients` says whether the model is asked for those.
+    fn each_batch(
+        &self,
+        examples: &Examples,
+        input_gradients: bool,
+        mut each: impl FnMut(&mut Model, &[u32], usize),
+    ) {
         assert_eq!(
             (examples.features(), examples.classes()),
             (self.network.inputs, self.network.classes),
             "the network has other inputs or classes than the examples"
         );
         let _environment = DefaultEnvironment::enter();
-        let layers = self.layers.iter().map(Layer::from_dense).collect();
-        let mut model = Model::new(self.kernel, &self.network, layers, BATCH, None);
+        let wanted = input_gradients || self.network.image.is_some();
+        let mut model =
+            Model::with_input_gradients(self.kernel, &self.network, BATCH, None, wanted);
+        model.set_filters(&self.filters);
+        model.set_layers(&self.layers);
         let mut rows = Vec::with_capacity(BATCH);
         for start in (0..examples.rows()).step_by(BATCH) {
             let count = BATCH.min(examples.rows() - start);
             rows.clear();
             // Examples::new made sure that row numbers fit
             rows.extend((start..start + count).map(|row| row as u32));
-            each(start, count, model.logits(examples, &rows));
+            each(&mut model, &rows, start);
         }
     }
 
@@ -117,7 +194,13 @@ impl Trained {
         self.best_epoch
     }
 
-    /// The weights of every layer, from the input side.
+    /// The weights of every convolution, from the input side.
+    #[must_use]
+    pub fn filters(&self) -> &[Filters] {
+        &self.filters
+    }
+
+    /// The weights of every dense layer, from the input side.
     #[must_use]
     pub fn layers(&self) -> &[Dense] {
         &self.layers

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Dense, Examples, Kernel, Network, Optimiser, Schedule, Trainer, Training,
+    Activation, Dense, Examples, Kernel, Network, Optimiser, Schedule, Trained, Trainer, Training,
 };
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array2};
@@ -57,6 +57,37 @@ fn to_f64(layers: &[Dense]) -> Layers {
         .collect()
 }
 
+/// The gradients of each record's loss with respect to its features.
+fn check_features(
+    network: &Network,
+    trained: &Trained,
+    x: &Array2<f64>,
+    labels: &[u32],
+    examples: &Examples,
+) {
+    let layers = to_f64(trained.layers());
+    let gradients = trained.input_gradients(examples);
+    assert_eq!(gradients.dim(), x.dim());
+    for ((row, feature), have) in gradients.indexed_iter() {
+        // some of each row and column
+        if (row + feature) % 7 != 0 {
+            continue;
+        }
+        let shifted = |by: f64| {
+            let mut record = x.row(row).to_owned().insert_axis(ndarray::Axis(0));
+            record[[0, feature]] += by;
+            let labels = &labels[row..=row];
+            loss(&layers, network.activation, &record, labels, 0.0, 0.0)
+        };
+        let h = 1e-5;
+        let want = (shifted(h) - shifted(-h)) / (2.0 * h);
+        assert!(
+            (f64::from(*have) - want).abs() < 1e-6 + 1e-5 * want.abs(),
+            "{network:?}, record {row}, feature {feature}: {have} instead of {want}"
+        );
+    }
+}
+
 fn check(kernel: Kernel, network: &Network, rows: usize, smoothing: f32, l2: f32) {
     let mut stream = Stream::new(11, "gradient test", rows as u64);
     let x = Array2::from_shape_fn((rows, network.inputs), |_| stream.normal() as f32);
@@ -104,6 +135,10 @@ fn check(kernel: Kernel, network: &Network, rows: usize, smoothing: f32, l2: f32
         let have = after.history()[0].training;
         let want = value(&layers);
         assert!((have - want).abs() < 1e-6 * want, "{have} {want}");
+    }
+
+    if smoothing == 0.0 {
+        check_features(network, &before, &x, &labels, &examples);
     }
 
     let compare = |i: usize, part: usize, index: usize, have: f64, layers: &mut Layers| {
@@ -173,6 +208,7 @@ fn gradients_agree_with_central_differences() {
                     classes,
                     activation,
                     dropout: 0.0,
+                    image: None,
                 };
                 check(kernel, &network, rows, 0.0, 0.0);
                 check(kernel, &network, rows, 0.2, 0.03);

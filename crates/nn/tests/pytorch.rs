@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Dense, Examples, Kernel, Network, Optimiser, Schedule, Trainer, Training,
+    Activation, Convolution, Dense, Examples, Filters, Image, Kernel, Network, Optimiser, Padding,
+    Pool, Schedule, Trainer, Training,
 };
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array4};
 
 const FIXTURE: &str = include_str!("../../../conformance/nn/pytorch.txt");
 
@@ -48,6 +49,24 @@ fn layers(arrays: &[(&str, Vec<usize>, Vec<f64>)], when: &str) -> Vec<Dense> {
         .collect()
 }
 
+fn filters(arrays: &[(&str, Vec<usize>, Vec<f64>)], when: &str) -> Vec<Filters> {
+    let of = |part: &str| {
+        let name = format!("{part}-{when}");
+        arrays.iter().filter(move |array| array.0 == name)
+    };
+    of("filters")
+        .zip(of("filter-bias"))
+        .map(|((_, shape, values), (_, _, bias))| {
+            let shape = (shape[0], shape[1], shape[2], shape[3]);
+            let values = values.iter().map(|x| *x as f32).collect();
+            Filters {
+                weight: Array4::from_shape_vec(shape, values).unwrap(),
+                bias: bias.iter().map(|x| *x as f32).collect(),
+            }
+        })
+        .collect()
+}
+
 fn assert_close(have: &[f32], want: &[f64], what: &str) {
     assert_eq!(have.len(), want.len(), "{what}");
     for (have, want) in have.iter().zip(want) {
@@ -72,7 +91,17 @@ fn check(
     let array = |name: &str| arrays.iter().find(|array| array.0 == name).unwrap();
     let (_, shape, features) = array("features");
     let labels: Vec<u32> = array("labels").2.iter().map(|x| *x as u32).collect();
-    let examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    let mut examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    if let Some((_, shape, values)) = arrays.iter().find(|array| array.0 == "soft-labels") {
+        let soft = matrix(shape, values);
+        examples = examples.soft_labels(soft.view()).unwrap();
+        let weights: Vec<f32> = array("record-weights")
+            .2
+            .iter()
+            .map(|x| *x as f32)
+            .collect();
+        examples = examples.weighted(&weights).unwrap();
+    }
     let before = layers(&arrays, "before");
     let after = layers(&arrays, "after");
     let network = Network {
@@ -84,6 +113,7 @@ fn check(
         classes: 5,
         activation,
         dropout: 0.0,
+        image: None,
     };
     let training = Training {
         epochs: 10,
@@ -153,6 +183,33 @@ fn adam() {
 }
 
 #[test]
+fn adamw() {
+    let Optimiser::AdamW {
+        beta1,
+        beta2,
+        epsilon,
+        ..
+    } = Optimiser::adamw()
+    else {
+        panic!();
+    };
+    let optimiser = Optimiser::AdamW {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay: 0.3,
+    };
+    let tanh = Activation::Tanh;
+    check("adamw", tanh, 0.02, optimiser, 0.0, 0.0, Schedule::Cosine);
+}
+
+#[test]
+fn soft_labels_and_weights() {
+    let (relu, adam) = (Activation::Relu, Optimiser::adam());
+    check("soft", relu, 0.02, adam, 0.0, 0.1, Schedule::Constant);
+}
+
+#[test]
 fn gradient_descent() {
     let (relu, tanh) = (Activation::Relu, Activation::Tanh);
     let momentum = |momentum, nesterov| Optimiser::Sgd { momentum, nesterov };
@@ -212,5 +269,105 @@ fn schedules() {
         0.0,
         0.0,
         step,
+    );
+}
+
+fn check_image(
+    name: &str,
+    convolutions: &[(usize, usize, Padding, Option<Pool>)],
+    activation: Activation,
+    learning_rate: f32,
+    optimiser: Optimiser,
+) {
+    let arrays = case(name);
+    let array = |name: &str| arrays.iter().find(|array| array.0 == name).unwrap();
+    let (_, shape, features) = array("features");
+    let labels: Vec<u32> = array("labels").2.iter().map(|x| *x as u32).collect();
+    let examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    let convolution = |&(channels, size, padding, pool)| Convolution {
+        channels,
+        size,
+        padding,
+        pool,
+    };
+    let network = Network {
+        inputs: shape[1],
+        image: Some(Image {
+            height: 9,
+            width: 8,
+            channels: 2,
+            convolutions: convolutions.iter().map(convolution).collect(),
+        }),
+        hidden: vec![6],
+        classes: 5,
+        activation,
+        dropout: 0.0,
+    };
+    let training = Training {
+        epochs: 10,
+        batch_size: shape[0],
+        learning_rate,
+        optimiser,
+        l2: 0.0,
+        label_smoothing: 0.0,
+        schedule: Schedule::Constant,
+        early_stopping: None,
+    };
+    let (layers_before, filters_before) = (layers(&arrays, "before"), filters(&arrays, "before"));
+    assert_eq!(filters_before.len(), convolutions.len());
+    let rows: Vec<u32> = (0..shape[0] as u32).collect();
+    for kernel in Kernel::available() {
+        let trained = Trainer::new(&network, &training)
+            .unwrap()
+            .kernel(kernel)
+            .initial(&layers_before)
+            .unwrap()
+            .initial_filters(&filters_before)
+            .unwrap()
+            .train(&examples, &rows, &[], 3)
+            .unwrap();
+        let what = format!("{name}, {kernel}");
+        let as_f64 = |x: &f32| f64::from(*x);
+        for (have, want) in trained.filters().iter().zip(filters(&arrays, "after")) {
+            let want_weight: Vec<f64> = want.weight.iter().map(as_f64).collect();
+            let want_bias: Vec<f64> = want.bias.iter().map(as_f64).collect();
+            assert_close(have.weight.as_slice().unwrap(), &want_weight, &what);
+            assert_close(have.bias.as_slice().unwrap(), &want_bias, &what);
+        }
+        for (have, want) in trained.layers().iter().zip(layers(&arrays, "after")) {
+            let want_weight: Vec<f64> = want.weight.iter().map(as_f64).collect();
+            assert_close(have.weight.as_slice().unwrap(), &want_weight, &what);
+        }
+        let losses = trained.history().iter().map(|epoch| epoch.training as f32);
+        let losses: Vec<f32> = losses.collect();
+        assert_close(&losses, &array("losses").2, &what);
+        let logits = trained.logits(&examples);
+        assert_close(logits.as_slice().unwrap(), &array("logits-after").2, &what);
+    }
+}
+
+#[test]
+fn convolutions() {
+    use Padding::{Same, Valid};
+    let momentum = Optimiser::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+    };
+    check_image(
+        "image-max",
+        &[(5, 3, Valid, Some(Pool::Max)), (4, 3, Same, None)],
+        Activation::Relu,
+        0.01,
+        Optimiser::adam(),
+    );
+    check_image(
+        "image-mean",
+        &[
+            (3, 3, Same, Some(Pool::Average)),
+            (4, 2, Valid, Some(Pool::Max)),
+        ],
+        Activation::Tanh,
+        0.2,
+        momentum,
     );
 }

@@ -15,6 +15,7 @@ fn network(inputs: usize, hidden: &[usize], classes: usize) -> Network {
         classes,
         activation: Activation::Relu,
         dropout: 0.0,
+        image: None,
     }
 }
 
@@ -570,4 +571,38 @@ fn kernels_have_names() {
     };
     let message = foreign.parse::<Kernel>().unwrap_err().to_string();
     assert!(message.contains("cannot run"), "{message}");
+}
+
+#[test]
+fn soft_labels_and_weights_that_make_no_sense_are_refused() {
+    let examples = clouds(3, 2, 1.0, 0.0);
+    let refuse = |result: Result<Examples, Error>, part: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Examples(_)));
+        assert!(error.to_string().contains(part), "{error}");
+    };
+    let soft = |values: [[f32; 2]; 3]| {
+        let values = ndarray::arr2(&values);
+        examples.clone().soft_labels(values.view())
+    };
+    assert!(soft([[0.5, 0.5], [1.0, 0.0], [0.1, 0.9]]).is_ok());
+    refuse(
+        soft([[0.5, 0.5], [1.0, 0.1], [0.1, 0.9]]),
+        "record 1 sums to 1.1",
+    );
+    refuse(
+        soft([[0.5, 0.5], [1.0, 0.0], [1.5, -0.5]]),
+        "-0.5 for class 1",
+    );
+    let narrow = Array2::from_elem((3, 1), 1.0f32);
+    refuse(examples.clone().soft_labels(narrow.view()), "3 × 1");
+    refuse(examples.clone().weighted(&[1.0, 1.0]), "2 weights");
+    refuse(
+        examples.clone().weighted(&[1.0, f32::NAN, 1.0]),
+        "record 1 is NaN",
+    );
+    refuse(
+        examples.clone().weighted(&[1.0, 1.0, -1.0]),
+        "record 2 is -1",
+    );
 }

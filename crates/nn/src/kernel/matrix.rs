@@ -15,6 +15,31 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0.0; LINE]);
 }
 
+/// The numbers of some lines.
+pub(super) fn floats(lines: &[Line]) -> &[f32] {
+    // SAFETY: a line is LINE floats and nothing else (repr(C), and no padding, as 64 bytes
+    // are a multiple of its alignment).
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
+}
+
+/// As [`floats`], to write.
+pub(super) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: as in `floats`; the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+}
+
+/// The sum of squares.
+pub(crate) fn squares(values: &[f32]) -> f32 {
+    // as many sums as a line has numbers, so that they vectorise
+    let mut sums = [0.0f32; LINE];
+    for values in values.chunks(LINE) {
+        for (sum, x) in sums.iter_mut().zip(values) {
+            *sum += x * x;
+        }
+    }
+    sums.iter().sum()
+}
+
 /// A matrix in panels of [`PANEL`] columns: element (i, j) stands at
 /// `(j / PANEL · rows + i) · PANEL + j % PANEL`. The columns that pad the last panel
 /// hold zeros, and every kernel keeps them so.
@@ -83,6 +108,34 @@ impl Matrix {
             .map(move |panel| &panel[..rows * per_row])
     }
 
+    /// Adds to each of `sums` the squares of the row of that number.
+    pub(crate) fn add_squares(&self, sums: &mut [f32]) {
+        for panel in self.panels(sums.len()) {
+            for (sum, row) in sums.iter_mut().zip(panel.chunks_exact(PANEL / LINE)) {
+                *sum += squares(floats(row));
+            }
+        }
+    }
+
+    /// Multiplies the first rows by a factor for each.
+    pub(crate) fn scale_rows(&mut self, factors: &[f32]) {
+        for panel in self.panels_mut(factors.len()) {
+            for (factor, row) in factors.iter().zip(panel.chunks_exact_mut(PANEL / LINE)) {
+                for x in floats_mut(row) {
+                    *x *= factor;
+                }
+            }
+        }
+    }
+
+    /// Adds a multiple of another matrix of the same shape.
+    pub(crate) fn add_scaled(&mut self, factor: f32, other: &Self) {
+        assert_eq!((self.rows, self.columns), (other.rows, other.columns));
+        for (x, other) in self.floats_mut().iter_mut().zip(other.floats()) {
+            *x += factor * other;
+        }
+    }
+
     /// Copies another matrix of the same shape.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         assert_eq!((self.rows, self.columns), (other.rows, other.columns));
@@ -99,6 +152,16 @@ impl Matrix {
             sum
         });
         sum.iter().all(|x| *x == 0.0)
+    }
+
+    /// All numbers, the padding too.
+    pub(crate) fn floats(&self) -> &[f32] {
+        floats(&self.lines)
+    }
+
+    /// All numbers, the padding too, which must be left 0.
+    pub(crate) fn floats_mut(&mut self) -> &mut [f32] {
+        floats_mut(&mut self.lines)
     }
 
     pub(super) fn pointer(&self) -> *const f32 {

@@ -19,12 +19,17 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod convolution;
 mod environment;
 mod gather;
+#[cfg(test)]
+mod image_tests;
+mod images;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod plain;
+mod pool;
 mod product;
 mod simd;
 mod softmax;
@@ -35,10 +40,12 @@ mod update;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use convolution::After;
 pub(crate) use environment::DefaultEnvironment;
-pub(crate) use matrix::{LINE, Line, Matrix};
+pub(crate) use images::Images;
+pub(crate) use matrix::{LINE, Line, Matrix, squares};
 pub(crate) use product::Finish;
-pub(crate) use softmax::Loss;
+pub(crate) use softmax::{Loss, Targets};
 pub(crate) use update::{Parameters, Step};
 
 use crate::Error;

@@ -7,6 +7,8 @@ use super::{Kernel, Task};
 /// What is done with the elements of a product before they are stored.
 #[derive(Clone, Copy)]
 pub(crate) enum Finish<'a> {
+    /// Leaves them as they are.
+    Nothing,
     /// Adds a bias (a vector).
     Bias(&'a Matrix),
     /// Adds a bias and takes max(·, 0).
@@ -41,6 +43,7 @@ impl Kernel {
         assert_eq!(left.columns(), right.rows());
         assert_eq!(right.columns(), to.columns());
         match finish {
+            Finish::Nothing => {}
             Finish::Bias(bias) | Finish::BiasRelu(bias) | Finish::BiasTanh(bias) => {
                 assert_eq!((bias.rows(), bias.columns()), (1, to.columns()));
             }
@@ -66,7 +69,31 @@ impl Kernel {
     /// If the shapes do not fit.
     pub(crate) fn transpose(self, from: &Matrix, to: &mut Matrix) {
         assert_eq!((from.rows(), from.columns()), (to.columns(), to.rows()));
-        self.run(Transpose { from, to });
+        let rows = from.rows();
+        self.transpose_rows(from, 0, rows, to, 0);
+    }
+
+    /// Rows of `to` from `to_row` on = `rows` rows of `from` from `from_row` on, transposed.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn transpose_rows(
+        self,
+        from: &Matrix,
+        from_row: usize,
+        rows: usize,
+        to: &mut Matrix,
+        to_row: usize,
+    ) {
+        assert!(from_row + rows <= from.rows() && to_row + from.columns() <= to.rows());
+        assert_eq!(rows, to.columns());
+        self.run(Transpose {
+            from,
+            from_row,
+            rows,
+            to,
+            to_row,
+        });
     }
 }
 
@@ -100,13 +127,14 @@ impl Task for Multiply<'_> {
                     segment_stride: left.panel_stride(),
                     depth: left.columns(),
                     right: right.pointer().wrapping_add(right.offset(0, columns.start)),
+                    spacing: Spacing::default(),
                 };
                 // SAFETY: the tile's rows are rows of `left`, read along all its columns,
                 // panel after panel; its columns are columns of `right` or of the padding
                 // of its last panel, read along all its rows, as many as `left` has
                 // columns. `Kernel::multiply` checked these shapes.
                 unsafe {
-                    tile.sum::<S, PANEL, 1>(height, columns.vectors, &mut scratch);
+                    tile.sum::<S, PANEL, 1, PANEL>(height, columns.vectors, &mut scratch);
                 }
                 let offset = to.offset(row, columns.start);
                 // SAFETY (of all uses of `each`, `target` and the pointers below): `each`
@@ -128,6 +156,7 @@ impl Task for Multiply<'_> {
                     };
                 }
                 match finish {
+                    Finish::Nothing => each!(|_o, _c, x| x),
                     Finish::Bias(bias) => {
                         each!(|_o, column, x| S::add(x, S::load(bias.pointer().add(column))));
                     }
@@ -245,7 +274,7 @@ pub(super) fn row_tiles<S: Simd>(
 ///
 /// Step k of the sum multiplies elements `left[k · STEP + i · STRIDE]` within a segment
 /// (segments of `segment` steps lie `segment_stride` floats apart) with the vectors at
-/// `right[k · PANEL]`.
+/// `right[k · RIGHT]`. Where one of these constants is 0, `spacing` has the number.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     pub(super) left: *const f32,
@@ -253,6 +282,15 @@ pub(super) struct Tile {
     pub(super) segment_stride: usize,
     pub(super) depth: usize,
     pub(super) right: *const f32,
+    pub(super) spacing: Spacing,
+}
+
+/// Distances between the elements of a tile that are not known when compiling.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spacing {
+    pub(super) stride: usize,
+    pub(super) step: usize,
+    pub(super) right: usize,
 }
 
 impl Tile {
@@ -262,7 +300,12 @@ impl Tile {
     /// All elements of `left` for `height` rows and `depth` steps, and `vectors` vectors
     /// of `right` in each step, must be readable; the CPU must have the instruction set.
     #[inline(always)]
-    pub(super) unsafe fn sum<S: Simd, const STRIDE: usize, const STEP: usize>(
+    pub(super) unsafe fn sum<
+        S: Simd,
+        const STRIDE: usize,
+        const STEP: usize,
+        const RIGHT: usize,
+    >(
         self,
         height: usize,
         vectors: usize,
@@ -273,7 +316,7 @@ impl Tile {
                 match height {
                     $($rows if $rows <= S::ROWS => {
                         // SAFETY: as the caller vouches, with these numbers of rows and vectors.
-                        unsafe { self.sum_of::<S, $rows, $vectors, STRIDE, STEP>(to) }
+                        unsafe { self.sum_of::<S, $rows, $vectors, STRIDE, STEP, RIGHT>(to) }
                     })*
                     _ => unreachable!("a tile is at most S::ROWS high"),
                 }
@@ -297,10 +340,15 @@ impl Tile {
         const VECTORS: usize,
         const STRIDE: usize,
         const STEP: usize,
+        const RIGHT: usize,
     >(
         self,
         to: &mut Scratch,
     ) {
+        let known = |constant: usize, given: usize| if constant == 0 { given } else { constant };
+        let stride = known(STRIDE, self.spacing.stride);
+        let step = known(STEP, self.spacing.step);
+        let right_step = known(RIGHT, self.spacing.right);
         // Known when compiling. Not a `const` assertion: the shapes that other instruction
         // sets use are instantiated for this one too, and never run.
         assert!(ROWS <= MAX_ROWS && VECTORS * S::LANES <= PANEL);
@@ -321,13 +369,13 @@ impl Tile {
                             *vector = S::load(right.add(j * S::LANES));
                         }
                         for (i, sums) in sums.iter_mut().enumerate() {
-                            let factor = S::splat(*left.add(i * STRIDE));
+                            let factor = S::splat(*left.add(i * stride));
                             for (sum, vector) in sums.iter_mut().zip(row) {
                                 *sum = S::mul_add(factor, vector, *sum);
                             }
                         }
-                        left = left.wrapping_add(STEP);
-                        right = right.wrapping_add(PANEL);
+                        left = left.wrapping_add(step);
+                        right = right.wrapping_add(right_step);
                     };
                 }
                 for _ in 0..steps / 4 {
@@ -354,7 +402,10 @@ impl Tile {
 
 struct Transpose<'a> {
     from: &'a Matrix,
+    from_row: usize,
+    rows: usize,
     to: &'a mut Matrix,
+    to_row: usize,
 }
 
 impl Task for Transpose<'_> {
@@ -362,17 +413,25 @@ impl Task for Transpose<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Self { from, to } = self;
-        let (rows, columns) = (from.rows(), from.columns());
+        let Self {
+            from,
+            from_row,
+            rows,
+            to,
+            to_row,
+        } = self;
+        let columns = from.columns();
         for row in (0..rows).step_by(S::LANES) {
             for column in (0..columns).step_by(S::LANES) {
                 let height = (rows - row).min(S::LANES);
                 let width = (columns - column).min(S::LANES);
-                let source = from.pointer().wrapping_add(from.offset(row, column));
-                let offset = to.offset(column, row);
+                let source = from
+                    .pointer()
+                    .wrapping_add(from.offset(from_row + row, column));
+                let offset = to.offset(to_row + column, row);
                 let target = to.pointer_mut().wrapping_add(offset);
                 // SAFETY: the block of height × width elements lies in `from`, and
-                // transposed in `to`, whose shape `Kernel::transpose` checked; as LANES
+                // transposed in `to`, as `Kernel::transpose_rows` checked; as LANES
                 // divides PANEL it lies in one panel of each, where rows are PANEL apart.
                 unsafe {
                     if height == S::LANES && width == S::LANES {

@@ -27,7 +27,7 @@ const SHAPES: [(usize, usize, usize); 14] = [
 /// What a finish makes of a sum, a bias and an output.
 type Definition<'a> = &'a dyn Fn(f64, f64, f64) -> f64;
 
-fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
+pub(super) fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
     let mut matrix = Matrix::zeros(rows, columns);
     for i in 0..rows {
         for j in 0..columns {
@@ -37,11 +37,11 @@ fn random(stream: &mut Stream, rows: usize, columns: usize) -> Matrix {
     matrix
 }
 
-fn at(matrix: &Matrix, row: usize, column: usize) -> f64 {
+pub(super) fn at(matrix: &Matrix, row: usize, column: usize) -> f64 {
     f64::from(matrix.get(row, column))
 }
 
-fn assert_padding_is_zero(matrix: &Matrix) {
+pub(super) fn assert_padding_is_zero(matrix: &Matrix) {
     for (panel, lines) in matrix.panels(matrix.rows()).enumerate() {
         for (i, x) in lines.iter().flat_map(|line| line.0).enumerate() {
             let column = panel * PANEL + i % PANEL;
@@ -53,7 +53,7 @@ fn assert_padding_is_zero(matrix: &Matrix) {
     }
 }
 
-fn assert_close(have: f32, want: f64, scale: f64, what: &str) {
+pub(super) fn assert_close(have: f32, want: f64, scale: f64, what: &str) {
     let difference = (f64::from(have) - want).abs();
     assert!(
         difference <= 1e-6 * scale,
@@ -164,6 +164,7 @@ fn steps() {
             rate: 0.1,
             epsilon: 1e-3,
             l2: 0.1,
+            keep: 0.75,
         },
         Step::Sgd {
             momentum: 0.8,
@@ -236,14 +237,15 @@ fn step_by_definition(step: &Step, [value, first, second]: [f64; 3], gradient: f
             rate,
             epsilon,
             l2,
+            keep,
         } => {
-            let [beta1, beta2, rate, epsilon, l2] =
-                [beta1, beta2, rate, epsilon, l2].map(f64::from);
+            let [beta1, beta2, rate, epsilon, l2, keep] =
+                [beta1, beta2, rate, epsilon, l2, keep].map(f64::from);
             let gradient = gradient + l2 * value;
             let first = beta1 * first + (1.0 - beta1) * gradient;
             let second = beta2 * second + (1.0 - beta2) * gradient * gradient;
             [
-                value - rate * first / (second.sqrt() + epsilon),
+                keep * value - rate * first / (second.sqrt() + epsilon),
                 first,
                 second,
             ]
@@ -280,33 +282,69 @@ fn softmax_losses_and_gradients() {
                     }
                 }
                 let labels: Vec<u32> = (0..rows).map(|_| stream.below(classes) as u32).collect();
-                let mut gradients = random(&mut stream, rows + 3, classes);
-                let loss = kernel.softmax(&logits, &labels, smoothing, &mut gradients);
-                assert_padding_is_zero(&gradients);
-                let what = format!("{kernel}, {rows} × {classes}, {spread}, {smoothing}");
-                let smoothing = f64::from(smoothing);
-                let mut total = 0.0;
-                for (i, &label) in labels.iter().enumerate() {
-                    let row: Vec<f64> = (0..classes).map(|j| at(&logits, i, j)).collect();
-                    let largest = row.iter().copied().fold(f64::MIN, f64::max);
-                    let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
-                    for (j, x) in row.iter().enumerate() {
-                        let own = if j == label as usize { 1.0 } else { 0.0 };
-                        let target = (1.0 - smoothing) * own + smoothing / classes as f64;
-                        let probability = (x - largest).exp() / sum;
-                        total -= target * (x - largest - sum.ln());
-                        let want = (probability - target) / rows as f64;
-                        assert_close(gradients.get(i, j), want, 1.0 / rows as f64, &what);
+                let mut soft = random(&mut stream, rows + 3, classes);
+                for i in 0..rows {
+                    let sum: f64 = (0..classes).map(|j| at(&soft, i, j).abs()).sum();
+                    for j in 0..classes {
+                        soft.set(i, j, (at(&soft, i, j).abs() / sum) as f32);
                     }
                 }
-                assert!(
-                    (loss.sum - total).abs() < 1e-6 * (total + rows as f64),
-                    "{what}: {} instead of {total}",
-                    loss.sum
-                );
+                let weights: Vec<f32> = (0..rows).map(|_| stream.uniform() as f32).collect();
+                for (soft, weights) in [
+                    (None, None),
+                    (Some(&soft), None),
+                    (None, Some(&weights[..])),
+                    (Some(&soft), Some(&weights[..])),
+                ] {
+                    let targets = Targets {
+                        labels: &labels,
+                        soft,
+                        weights,
+                    };
+                    check_softmax(kernel, &logits, targets, smoothing);
+                }
             }
         }
     }
+}
+
+fn check_softmax(kernel: Kernel, logits: &Matrix, targets: Targets, smoothing: f32) {
+    let (rows, classes) = (targets.labels.len(), logits.columns());
+    let mut gradients = logits.clone();
+    let loss = kernel.softmax(
+        logits,
+        targets,
+        smoothing,
+        1.0 / rows as f32,
+        &mut gradients,
+    );
+    assert_padding_is_zero(&gradients);
+    let what = format!("{kernel}, {rows} × {classes}, {smoothing}");
+    let smoothing = f64::from(smoothing);
+    let mut total = 0.0;
+    for (i, &label) in targets.labels.iter().enumerate() {
+        let row: Vec<f64> = (0..classes).map(|j| at(logits, i, j)).collect();
+        let largest = row.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
+        let weight = targets.weights.map_or(1.0, |weights| f64::from(weights[i]));
+        for (j, x) in row.iter().enumerate() {
+            let own = match targets.soft {
+                Some(soft) => at(soft, i, j),
+                None if j == label as usize => 1.0,
+                None => 0.0,
+            };
+            let target = (1.0 - smoothing) * own + smoothing / classes as f64;
+            let probability = (x - largest).exp() / sum;
+            total -= weight * target * (x - largest - sum.ln());
+            let want = weight * (probability - target) / rows as f64;
+            assert_close(gradients.get(i, j), want, 1.0 / rows as f64, &what);
+        }
+    }
+    assert!(
+        (loss.sum - total).abs() < 1e-6 * (total + 10.0 * rows as f64),
+        "{what}: {} instead of {total}",
+        loss.sum
+    );
 }
 
 #[test]
@@ -317,7 +355,12 @@ fn a_logit_that_is_not_finite_shows_in_the_loss() {
                 let mut logits = Matrix::zeros(2, 19);
                 logits.set(1, column, bad);
                 let mut gradients = Matrix::zeros(2, 19);
-                let loss = kernel.softmax(&logits, &[2, 2], 0.0, &mut gradients);
+                let targets = Targets {
+                    labels: &[2, 2],
+                    soft: None,
+                    weights: None,
+                };
+                let loss = kernel.softmax(&logits, targets, 0.0, 0.5, &mut gradients);
                 assert!(!loss.sum.is_finite(), "{kernel}, {bad}, column {column}");
             }
         }
@@ -366,6 +409,7 @@ fn moments_without_gradient_fade_and_never_become_subnormal() {
         rate: 1e-3,
         epsilon: 1e-8,
         l2: 0.0,
+        keep: 1.0,
     };
     let sgd = Step::Sgd {
         momentum: 0.9,

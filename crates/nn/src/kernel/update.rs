@@ -1,7 +1,7 @@
 //! Gradients of parameters and the optimiser's step, in one pass.
 
 use super::matrix::{Matrix, PANEL};
-use super::product::{Scratch, Tile, column_tiles, row_tiles};
+use super::product::{Scratch, Spacing, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
 use super::{Kernel, Task};
 
@@ -52,7 +52,7 @@ impl Parameters {
 /// One step of an optimiser, with all constants of the step worked out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − rate·m / (√v + epsilon)
+    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← keep·w − rate·m / (√v + epsilon)
     Adam {
         beta1: f32,
         beta2: f32,
@@ -61,6 +61,8 @@ pub(crate) enum Step {
         /// ε times √(1 − β₂ᵗ).
         epsilon: f32,
         l2: f32,
+        /// 1 but for decoupled weight decay.
+        keep: f32,
     },
     /// u ← momentum·u + g; w ← w − rate·u, or with Nesterov w − rate·(g + momentum·u)
     Sgd {
@@ -92,6 +94,59 @@ impl Kernel {
             inputs,
             deltas,
             weights,
+            step,
+        });
+    }
+
+    /// Adds to `gradient` that of the weights of a dense layer: `inputs`ᵀ · `deltas` over
+    /// the first `rows` rows.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn add_weight_gradient(
+        self,
+        rows: usize,
+        inputs: &Matrix,
+        deltas: &Matrix,
+        gradient: &mut Matrix,
+    ) {
+        assert!(rows <= inputs.rows() && rows <= deltas.rows());
+        assert_eq!(
+            (gradient.rows(), gradient.columns()),
+            (inputs.columns(), deltas.columns())
+        );
+        self.run(AddWeightGradient {
+            rows,
+            inputs,
+            deltas,
+            gradient,
+        });
+    }
+
+    /// Adds to `gradient` that of the biases of a dense layer: the sum of the first `rows`
+    /// rows of `deltas`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn add_bias_gradient(self, rows: usize, deltas: &Matrix, gradient: &mut Matrix) {
+        assert!(rows <= deltas.rows());
+        assert_eq!((gradient.rows(), gradient.columns()), (1, deltas.columns()));
+        self.run(AddBiasGradient {
+            rows,
+            deltas,
+            gradient,
+        });
+    }
+
+    /// One step on parameters with this gradient.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn step(self, gradient: &Matrix, parameters: &mut Parameters, step: &Step) {
+        parameters.assert_shape(gradient.rows(), gradient.columns());
+        self.run(StepAll {
+            gradient,
+            parameters,
             step,
         });
     }
@@ -152,6 +207,7 @@ struct AdamStep<S: Simd> {
     minus_rate: S::Vector,
     epsilon: S::Vector,
     l2: S::Vector,
+    keep: S::Vector,
     grain: S::Vector,
 }
 
@@ -197,7 +253,8 @@ impl<S: Simd> Rule<S> for AdamStep<S> {
             S::store(at.second, second);
             let root = S::add(S::sqrt(second), self.epsilon);
             let direction = S::div(first, root);
-            S::store(at.value, S::mul_add(self.minus_rate, direction, value));
+            let kept = S::mul(self.keep, value);
+            S::store(at.value, S::mul_add(self.minus_rate, direction, kept));
         }
     }
 }
@@ -222,6 +279,28 @@ impl<S: Simd> Rule<S> for SgdStep<S> {
     }
 }
 
+/// No step: adds the gradient to the value.
+#[derive(Clone, Copy)]
+struct Accumulate;
+
+impl<S: Simd> Rule<S> for Accumulate {
+    #[inline(always)]
+    unsafe fn apply(self, gradient: S::Vector, at: Pointers) {
+        // SAFETY: the caller vouches for the pointers and the instruction set.
+        unsafe { S::store(at.value, S::add(S::load(at.value), gradient)) }
+    }
+}
+
+/// Pointers for [`Accumulate`], which uses the first only.
+fn accumulator(gradient: &mut Matrix) -> Pointers {
+    let value = gradient.pointer_mut();
+    Pointers {
+        value,
+        first: value,
+        second: value,
+    }
+}
+
 /// Evaluates `$body` with `$rule` bound to the step, chosen outside of all loops.
 macro_rules! with_rule {
     ($S:ident, $step:expr, |$rule:ident| $body:expr) => {
@@ -232,6 +311,7 @@ macro_rules! with_rule {
                 rate,
                 epsilon,
                 l2,
+                keep,
             } => {
                 let $rule = AdamStep::<$S> {
                     beta1: $S::splat(beta1),
@@ -241,6 +321,7 @@ macro_rules! with_rule {
                     minus_rate: $S::splat(-rate),
                     epsilon: $S::splat(epsilon),
                     l2: $S::splat(l2),
+                    keep: $S::splat(keep),
                     grain: $S::splat(GRAIN),
                 };
                 $body
@@ -328,6 +409,7 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                     right: deltas
                         .pointer()
                         .wrapping_add(deltas.offset(0, columns.start)),
+                    spacing: Spacing::default(),
                 };
                 let offset = columns.start / PANEL * stride + row * PANEL + columns.start % PANEL;
                 // SAFETY: the tile's rows are columns of `inputs` in one panel and its
@@ -335,7 +417,7 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                 // read along the first `rows` rows. The offsets are those of the tile's
                 // vectors in matrices of the shape that the caller vouches for.
                 unsafe {
-                    tile.sum::<S, 1, PANEL>(height, columns.vectors, &mut scratch);
+                    tile.sum::<S, 1, PANEL, PANEL>(height, columns.vectors, &mut scratch);
                     for i in 0..height {
                         for j in 0..columns.vectors {
                             let gradient = S::load(scratch.at(i, j * S::LANES));
@@ -344,6 +426,35 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                     }
                 }
             }
+        }
+    }
+}
+
+struct StepAll<'a> {
+    gradient: &'a Matrix,
+    parameters: &'a mut Parameters,
+    step: &'a Step,
+}
+
+impl Task for StepAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let length = self.gradient.floats().len();
+        let gradient = self.gradient.pointer();
+        let pointers = self.parameters.pointers();
+        // SAFETY: the gradient and the parameters have the same shape, as `Kernel::step`
+        // checked, and so as many floats, which are whole vectors. The caller vouches for
+        // the instruction set.
+        unsafe {
+            with_rule!(S, self.step, |rule| {
+                let mut offset = 0;
+                while offset < length {
+                    rule.apply(S::load(gradient.add(offset)), pointers.add(offset));
+                    offset += S::LANES;
+                }
+            });
         }
     }
 }
@@ -367,28 +478,78 @@ impl Task for StepBiases<'_> {
             step,
         } = self;
         let pointers = biases.pointers();
-        for column in (0..deltas.columns()).step_by(S::LANES) {
-            let from = deltas.pointer().wrapping_add(deltas.offset(0, column));
-            // SAFETY: `from` is a vector of the first row of `deltas`, of which the first
-            // `rows` rows are read; the biases have as many columns. `Kernel::step_biases`
-            // checked these shapes.
-            unsafe {
-                // four sums hide the latency of additions
-                let mut sums = [S::splat(0.0); 4];
-                let mut row = 0;
-                while row + 4 <= rows {
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        *sum = S::add(*sum, S::load(from.add((row + i) * PANEL)));
-                    }
-                    row += 4;
-                }
-                while row < rows {
-                    sums[0] = S::add(sums[0], S::load(from.add(row * PANEL)));
-                    row += 1;
-                }
-                let gradient = S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]));
-                with_rule!(S, step, |rule| rule.apply(gradient, pointers.add(column)));
-            }
+        // SAFETY: the caller vouches for the instruction set; for the rest see `sums`.
+        unsafe {
+            with_rule!(S, step, |rule| sums::<S, _>(rows, deltas, pointers, rule));
         }
+    }
+}
+
+/// Computes the gradient of biases and takes the step on them.
+///
+/// # Safety
+/// `pointers` must point to vectors with the columns of `deltas`, and nothing else may use
+/// them meanwhile; `deltas` must have at least `rows` rows; the CPU must have the
+/// instruction set.
+#[inline(always)]
+unsafe fn sums<S: Simd, R: Rule<S>>(rows: usize, deltas: &Matrix, pointers: Pointers, rule: R) {
+    for column in (0..deltas.columns()).step_by(S::LANES) {
+        let from = deltas.pointer().wrapping_add(deltas.offset(0, column));
+        // SAFETY: `from` is a vector of the first row of `deltas`, of which the first
+        // `rows` rows are read; the caller vouches for the rest.
+        unsafe {
+            // four sums hide the latency of additions
+            let mut sums = [S::splat(0.0); 4];
+            let mut row = 0;
+            while row + 4 <= rows {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::add(*sum, S::load(from.add((row + i) * PANEL)));
+                }
+                row += 4;
+            }
+            while row < rows {
+                sums[0] = S::add(sums[0], S::load(from.add(row * PANEL)));
+                row += 1;
+            }
+            let gradient = S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]));
+            rule.apply(gradient, pointers.add(column));
+        }
+    }
+}
+
+struct AddWeightGradient<'a> {
+    rows: usize,
+    inputs: &'a Matrix,
+    deltas: &'a Matrix,
+    gradient: &'a mut Matrix,
+}
+
+impl Task for AddWeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let pointers = accumulator(self.gradient);
+        // SAFETY: `Kernel::add_weight_gradient` checked what `tiles` asks for, and the
+        // caller vouches for the instruction set.
+        unsafe { tiles::<S, _>(self.rows, self.inputs, self.deltas, pointers, Accumulate) }
+    }
+}
+
+struct AddBiasGradient<'a> {
+    rows: usize,
+    deltas: &'a Matrix,
+    gradient: &'a mut Matrix,
+}
+
+impl Task for AddBiasGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let pointers = accumulator(self.gradient);
+        // SAFETY: `Kernel::add_bias_gradient` checked what `sums` asks for, and the caller
+        // vouches for the instruction set.
+        unsafe { sums::<S, _>(self.rows, self.deltas, pointers, Accumulate) }
     }
 }

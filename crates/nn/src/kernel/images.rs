@@ -1,0 +1,221 @@
+//! Images laid out so that a filter's row is read in one run.
+
+use super::matrix::{LINE, Line, Matrix, PANEL, floats, floats_mut};
+
+/// Several images of one size: each is its rows from the top, a row its pixels from the
+/// left, a pixel its channels side by side. Around each image lies a border of zeros.
+///
+/// A pixel may take more floats than it has channels; these hold zeros, and every kernel
+/// keeps them and the border so.
+#[derive(Clone, Debug)]
+pub(crate) struct Images {
+    count: usize,
+    /// Without the border.
+    height: usize,
+    width: usize,
+    channels: usize,
+    border: usize,
+    /// Floats of a pixel.
+    stride: usize,
+    /// Lines of an image.
+    size: usize,
+    lines: Vec<Line>,
+}
+
+impl Images {
+    /// Images whose pixels are padded to whole lines, so that vectors of channels can be
+    /// stored.
+    pub(crate) fn padded(
+        count: usize,
+        (height, width): (usize, usize),
+        channels: usize,
+        border: usize,
+    ) -> Self {
+        let stride = channels.next_multiple_of(LINE);
+        Self::new(count, (height, width), channels, border, stride)
+    }
+
+    /// Images whose pixels are not padded, to be read number by number. After an image
+    /// there is room for a vector that starts in it.
+    pub(crate) fn packed(
+        count: usize,
+        (height, width): (usize, usize),
+        channels: usize,
+        border: usize,
+    ) -> Self {
+        Self::new(count, (height, width), channels, border, channels)
+    }
+
+    fn new(
+        count: usize,
+        (height, width): (usize, usize),
+        channels: usize,
+        border: usize,
+        stride: usize,
+    ) -> Self {
+        let floats = (height + 2 * border) * (width + 2 * border) * stride;
+        let slack = if stride.is_multiple_of(LINE) { 0 } else { LINE };
+        let size = (floats + slack).div_ceil(LINE);
+        Self {
+            count,
+            height,
+            width,
+            channels,
+            border,
+            stride,
+            size,
+            lines: vec![Line::ZERO; count * size],
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Height, width and channels.
+    pub(crate) fn shape(&self) -> (usize, usize, usize) {
+        (self.height, self.width, self.channels)
+    }
+
+    /// Height and width with the border.
+    pub(crate) fn bordered(&self) -> (usize, usize) {
+        (self.height + 2 * self.border, self.width + 2 * self.border)
+    }
+
+    pub(crate) fn border(&self) -> usize {
+        self.border
+    }
+
+    /// Floats of a pixel.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Whether pixels take whole lines.
+    pub(super) fn is_padded(&self) -> bool {
+        self.stride.is_multiple_of(LINE)
+    }
+
+    /// Where a pixel stands, in floats from the start of its image (which is that of the
+    /// border); the border does not count.
+    pub(super) fn offset(&self, row: usize, column: usize) -> usize {
+        let width = self.width + 2 * self.border;
+        ((row + self.border) * width + column + self.border) * self.stride
+    }
+
+    /// The start of an image, border and all.
+    pub(super) fn pointer(&self, image: usize) -> *const f32 {
+        self.lines[image * self.size..].as_ptr().cast()
+    }
+
+    /// As [`Self::pointer`], to write.
+    pub(super) fn pointer_mut(&mut self, image: usize) -> *mut f32 {
+        self.lines[image * self.size..].as_mut_ptr().cast()
+    }
+
+    /// The start of a pixel; the border does not count.
+    pub(super) fn pixel(&self, image: usize, row: usize, column: usize) -> *const f32 {
+        self.pointer(image).wrapping_add(self.offset(row, column))
+    }
+
+    /// As [`Self::pixel`], to write.
+    pub(super) fn pixel_mut(&mut self, image: usize, row: usize, column: usize) -> *mut f32 {
+        let offset = self.offset(row, column);
+        self.pointer_mut(image).wrapping_add(offset)
+    }
+
+    #[cfg(test)]
+    pub(super) fn get(&self, image: usize, row: usize, column: usize, channel: usize) -> f32 {
+        assert!(row < self.height && column < self.width && channel < self.channels);
+        self.floats(image)[self.offset(row, column) + channel]
+    }
+
+    #[cfg(test)]
+    pub(super) fn set(&mut self, at: [usize; 4], value: f32) {
+        let [image, row, column, channel] = at;
+        assert!(row < self.height && column < self.width && channel < self.channels);
+        let offset = self.offset(row, column) + channel;
+        self.floats_mut(image)[offset] = value;
+    }
+
+    /// All numbers of an image, border and padding too.
+    pub(crate) fn floats(&self, image: usize) -> &[f32] {
+        floats(&self.lines[image * self.size..(image + 1) * self.size])
+    }
+
+    fn floats_mut(&mut self, image: usize) -> &mut [f32] {
+        floats_mut(&mut self.lines[image * self.size..(image + 1) * self.size])
+    }
+
+    pub(super) fn clear(&mut self, image: usize) {
+        self.lines[image * self.size..(image + 1) * self.size].fill(Line::ZERO);
+    }
+
+    /// Takes an image from a record, which is height × width × channels numbers.
+    ///
+    /// # Panics
+    /// If the record is too short, or pixels are padded.
+    pub(crate) fn load(&mut self, image: usize, record: &[Line]) {
+        assert_eq!(self.stride, self.channels);
+        let record = floats(record);
+        let row_length = self.width * self.channels;
+        for row in 0..self.height {
+            let start = self.offset(row, 0);
+            self.floats_mut(image)[start..start + row_length]
+                .copy_from_slice(&record[row * row_length..(row + 1) * row_length]);
+        }
+    }
+
+    /// Copies the numbers of an image's pixels, without border or padding, to `to`.
+    ///
+    /// # Panics
+    /// If `to` has another length, or pixels are padded.
+    pub(crate) fn unload(&self, image: usize, to: &mut [f32]) {
+        assert_eq!(self.stride, self.channels);
+        let row_length = self.width * self.channels;
+        assert_eq!(to.len(), self.height * row_length);
+        for (row, to) in to.chunks_exact_mut(row_length).enumerate() {
+            let start = self.offset(row, 0);
+            to.copy_from_slice(&self.floats(image)[start..start + row_length]);
+        }
+    }
+
+    /// Copies an image without border into a row of a matrix that has a column for each
+    /// float of the image.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn flatten(&self, image: usize, to: &mut Matrix, row: usize) {
+        let length = self.length_of_row(image, to, row);
+        let from = &self.floats(image)[..length];
+        let stride = to.panel_stride();
+        let to = to.floats_mut();
+        for (panel, from) in from.chunks(PANEL).enumerate() {
+            let start = panel * stride + row * PANEL;
+            to[start..start + from.len()].copy_from_slice(from);
+        }
+    }
+
+    /// Takes an image from a row of a matrix; the inverse of [`Self::flatten`].
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(crate) fn unflatten(&mut self, image: usize, from: &Matrix, row: usize) {
+        let length = self.length_of_row(image, from, row);
+        let stride = from.panel_stride();
+        let from = from.floats();
+        let to = &mut self.floats_mut(image)[..length];
+        for (panel, to) in to.chunks_mut(PANEL).enumerate() {
+            let start = panel * stride + row * PANEL;
+            to.copy_from_slice(&from[start..start + to.len()]);
+        }
+    }
+
+    /// The floats of an image that a row is to hold.
+    fn length_of_row(&self, image: usize, matrix: &Matrix, row: usize) -> usize {
+        let length = self.height * self.width * self.stride;
+        assert!(self.border == 0 && image < self.count && row < matrix.rows());
+        assert_eq!(length, matrix.columns());
+        length
+    }
+}
