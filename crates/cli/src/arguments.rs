@@ -276,7 +276,9 @@ names!(DesignName for Design {
     Halves = Self::Halves, Share = Self::Share, Subsample = Self::Subsample, Bootstrap = Self::Bootstrap,
 });
 names!(ActivationName for Activation { Relu = Self::Relu, Tanh = Self::Tanh });
-names!(OptimiserName for Optimiser { Adam = Self::adam(), Sgd = Self::sgd() });
+names!(OptimiserName for Optimiser {
+    Adam = Self::adam(), AdamW = Self::adamw(), Sgd = Self::sgd(),
+});
 names!(RuleName for Rule {
     All = Self::All, Neighbours = Self::Neighbours, OutLoss = Self::OutLoss, Influence = Self::Influence,
 });
@@ -507,7 +509,7 @@ impl ReferenceOptions {
         if let Some(given) = self.momentum {
             match &mut reference.optimiser {
                 Optimiser::Sgd { momentum, .. } => *momentum = given,
-                Optimiser::Adam { .. } => {
+                Optimiser::Adam { .. } | Optimiser::AdamW { .. } => {
                     return Err(Error::usage("adam has no momentum to set")
                         .at("--momentum")
                         .hint("add --optimiser sgd"));

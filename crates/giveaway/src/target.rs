@@ -206,6 +206,16 @@ const HEADERS: [&str; 8] = [
 fn members_from_text(path: &Path, table: &Table, id_column: Option<&str>) -> Result<Vec<bool>> {
     let text =
         std::fs::read_to_string(path).map_err(|e| Error::io("read the members", path, &e))?;
+    if let Some(index) = &table.other_index {
+        return Err(Error::input(format!(
+            "these may be row numbers or labels of the index column `{index}` of {}",
+            table.name
+        ))
+        .at(path.display())
+        .hint(format!(
+            "name the column with --id \"{index}\" if they are its labels; else give an NPY mask with one entry per record"
+        )));
+    }
     let by_id: std::collections::HashMap<&str, usize> = table
         .ids
         .iter()

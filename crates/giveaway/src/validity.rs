@@ -169,6 +169,7 @@ fn scores_out_of_fold(
     let examples = Examples::new(features.view(), &labels, 2).map_err(failed)?;
     let network = Network {
         inputs: width + classes,
+        image: None,
         hidden: vec![32],
         classes: 2,
         activation: Activation::Relu,

@@ -97,6 +97,7 @@ fn pool(audit: u64) -> (Array2<f32>, Vec<u32>) {
 fn trained(audit: u64) -> Material {
     let network = Network {
         inputs: FEATURES,
+        image: None,
         hidden: vec![6],
         classes: 2,
         activation: Activation::Tanh,
@@ -129,6 +130,7 @@ fn trained(audit: u64) -> Material {
             &Units::singletons(RECORDS),
             &labels,
             Channel::default(),
+            &[],
             |model| Ok(outputs[model].clone()),
         )
         .unwrap();

@@ -208,6 +208,7 @@ fn ecdf_p_values_of_trained_models_are_super_uniform() {
     const MODELS: usize = 38;
     let network = Network {
         inputs: FEATURES,
+        image: None,
         hidden: vec![4],
         classes: 2,
         activation: Activation::Tanh,

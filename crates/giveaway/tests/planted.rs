@@ -61,6 +61,7 @@ fn train(membership: &Membership, purpose: &str) -> (Signals, Vec<Array2<f32>>) 
     let examples = Examples::new(features.view(), &labels, 2).unwrap();
     let network = Network {
         inputs: FEATURES,
+        image: None,
         hidden: Vec::new(),
         classes: 2,
         activation: Activation::Relu,

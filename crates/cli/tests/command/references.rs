@@ -22,6 +22,12 @@ fn table(names: &[&str], rows: usize, persons: usize, offset: usize) -> String {
     text
 }
 
+/// The numbers from 0, one per line.
+fn numbers(count: usize) -> String {
+    let numbers: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    numbers.join("\n")
+}
+
 /// Labels go by the reference's classes, of which the audited file may lack the first.
 #[test]
 fn reference_data_may_know_more_classes() {
@@ -51,8 +57,7 @@ fn reference_data_may_know_more_classes() {
         outputs.push_str([".02,.03,.9,.05\n", ".03,.9,.02,.05\n", ".9,.03,.02,.05\n"][row % 3]);
     }
     sandbox.write("outputs.csv", &outputs);
-    let members: String = (0..45).map(|row| format!("{row}\n")).collect();
-    sandbox.write("members.txt", members);
+    sandbox.write("members.txt", numbers(45));
     let given = format!(
         "{} --target-outputs outputs.csv --members members.txt",
         line.replace("run run", "run given")
@@ -83,4 +88,32 @@ fn persons_of_both_files_do_not_train_the_references() {
         notes.contains("40 groups are in the audited and in the reference file"),
         "{notes}"
     );
+}
+
+/// pandas keeps the labels of rows after a shuffle: `X_train.index` names labels, not rows.
+#[test]
+fn labels_of_a_shuffled_index_are_not_taken_for_row_numbers() {
+    let sandbox = Sandbox::new();
+    let mut text = ",first,second,y\n".to_owned();
+    let mut outputs = String::new();
+    for row in 0..60 {
+        let label = (row * 7 + 3) % 60;
+        let _ = writeln!(text, "{label},{},{},{}", row % 11, row % 7, row % 2);
+        outputs.push_str(if row % 2 == 0 {
+            "2.1,-0.3\n"
+        } else {
+            "-1.2,1.7\n"
+        });
+    }
+    sandbox.write("shuffled.csv", &text);
+    sandbox.write("outputs.csv", outputs);
+    sandbox.write("members.txt", numbers(30));
+    let line =
+        "shuffled.csv --label y --target-outputs outputs.csv --members members.txt --run run";
+    sandbox
+        .audit(line)
+        .refused(3, &["members.txt", "row numbers or labels", "--id"]);
+    let named = text.replacen(",first", "label,first", 1);
+    sandbox.write("shuffled.csv", named);
+    sandbox.audit(&format!("{line} --id label")).succeeded();
 }

@@ -296,6 +296,7 @@ pub(super) fn from_arrays(
         labels,
         classes,
         has_id_column: ids.is_some(),
+        other_index: None,
         ids: ids.unwrap_or_else(|| (0..rows).map(|row| row.to_string()).collect()),
         groups,
         notes,

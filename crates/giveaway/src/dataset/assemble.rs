@@ -260,7 +260,8 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         .filter(|(index, _)| !dropped.contains(index))
         .filter_map(|(_, column)| column)
         .collect();
-    let features = without_index(features, &mut notes);
+    let mut other_index = None;
+    let features = without_index(features, &mut notes, &mut other_index);
     if features.is_empty() {
         return Err(Error::input(
             "no feature column is left beside the label, the identifier, the group and what was dropped",
@@ -287,6 +288,7 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         labels,
         classes,
         has_id_column: ids.is_some(),
+        other_index,
         ids: ids.unwrap_or_else(|| (0..rows).map(|row| row.to_string()).collect()),
         groups,
         notes,
@@ -582,7 +584,11 @@ pub(super) fn class_labels(
 
 /// Leaves out the index that pandas writes beside the columns unless told not to: a column
 /// without a name of its own in which no value repeats. As a feature it would tell records apart.
-fn without_index(features: Vec<RawColumn>, notes: &mut Vec<String>) -> Vec<RawColumn> {
+fn without_index(
+    features: Vec<RawColumn>,
+    notes: &mut Vec<String>,
+    other_index: &mut Option<String>,
+) -> Vec<RawColumn> {
     features
         .into_iter()
         .filter(|column| {
@@ -605,9 +611,25 @@ fn without_index(features: Vec<RawColumn>, notes: &mut Vec<String>) -> Vec<RawCo
                     "Column `{name}` is left out: it looks like the index that pandas writes. To use it as identifiers, give --id \"{name}\"."
                 ));
             }
+            if is_index && !counts_rows(&column.values) {
+                *other_index = Some(name.to_owned());
+            }
             !is_index
         })
         .collect()
+}
+
+/// Whether the values are the row numbers, counted from 0.
+fn counts_rows(values: &RawValues) -> bool {
+    match values {
+        RawValues::Text(interned) | RawValues::Category(interned) => (0..interned.codes.len())
+            .all(|row| interned.text(row).and_then(|t| t.parse().ok()) == Some(row)),
+        RawValues::Integer(values) => values
+            .iter()
+            .enumerate()
+            .all(|(row, value)| value.and_then(|v| usize::try_from(v).ok()) == Some(row)),
+        RawValues::Float(_) | RawValues::List { .. } => false,
+    }
 }
 
 /// Finds the type of a column, or imposes the one that was asked for.

@@ -50,6 +50,9 @@ pub struct Table {
     pub ids: Vec<String>,
     /// Whether `ids` come from a column.
     pub has_id_column: bool,
+    /// The column of index labels that was left out, if its labels are not the row numbers:
+    /// numbers that name records may then mean either.
+    pub other_index: Option<String>,
     /// The value of the group column for each record.
     pub groups: Option<Vec<String>>,
     /// What the user should know.
@@ -242,6 +245,7 @@ impl Table {
             classes: self.classes.clone(),
             ids: pick(&self.ids, rows),
             has_id_column: self.has_id_column,
+            other_index: self.other_index.clone(),
             groups: self.groups.as_ref().map(|groups| pick(groups, rows)),
             notes: self.notes.clone(),
             content_hash: self.content_hash.clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::printable::printable;
 use super::{Audit, Exposed, Spread};
 use crate::attack::direct::Null;
 use crate::evaluate::{Estimate, Evaluation, LOW_RATES};
@@ -103,7 +104,7 @@ pub fn summary(audit: &Audit) -> String {
     if !audit.notes.is_empty() {
         let _ = writeln!(out, "\nNOTES");
         for note in &audit.notes {
-            bullet(&mut out, "-", note);
+            bullet(&mut out, "-", &printable(note));
         }
     }
     out
@@ -608,9 +609,11 @@ fn percent_interval(estimate: Estimate) -> String {
     }
 }
 
+/// A text of the data, cut to `most` characters, without anything that acts on a terminal.
 fn clip(text: &str, most: usize) -> String {
+    let text = printable(text);
     if text.chars().count() <= most {
-        text.to_owned()
+        text
     } else {
         let mut clipped: String = text.chars().take(most - 1).collect();
         clipped.push('…');

@@ -444,6 +444,12 @@ impl Config {
                 beta1,
                 beta2,
                 epsilon,
+            }
+            | Optimiser::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                ..
             } => {
                 for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
                     if !(0.0..1.0).contains(&beta) {
@@ -538,6 +544,7 @@ impl Config {
     pub fn network(&self, inputs: usize, classes: usize) -> Network {
         Network {
             inputs,
+            image: None,
             hidden: self.reference.hidden.clone(),
             classes,
             activation: self.reference.activation,
