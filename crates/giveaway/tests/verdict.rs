@@ -104,8 +104,14 @@ fn signal(logits: &[f64], label: usize) -> [f64; 2] {
             .filter(|&(class, _)| class != label)
             .map(|(_, &z)| z),
     );
-    let all = log_sum(&mut logits.iter().copied());
-    let (loss, scaled) = (all - logits[label], logits[label] - others);
+    // -ln p_y, in the form in which nothing cancels where p_y is nearly 1
+    let odds: f64 = logits
+        .iter()
+        .enumerate()
+        .filter(|&(class, _)| class != label)
+        .map(|(_, &z)| (z - logits[label]).exp())
+        .sum();
+    let (loss, scaled) = (odds.ln_1p(), logits[label] - others);
     [f64::from(loss as f32), f64::from(scaled as f32)]
 }
 
