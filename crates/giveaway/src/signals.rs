@@ -122,23 +122,6 @@ impl ModelSignals {
             channel.signal_of_logits(&row, labels[record] as usize, &mut scratch)
         })
     }
-
-    /// The signals of a target's outputs, which have passed the channel already.
-    #[must_use]
-    pub fn of_target_outputs(
-        outputs: &Array2<f32>,
-        labels: &[u32],
-        units: &Units,
-        channel: Channel,
-        is_in: impl Fn(usize) -> Option<bool>,
-    ) -> Self {
-        let mut row = Vec::new();
-        Self::new(units, is_in, |record| {
-            row.clear();
-            row.extend(outputs.row(record).iter().copied());
-            channel.signal(&row, labels[record] as usize)
-        })
-    }
 }
 
 /// Models whose outputs are held at a time.
