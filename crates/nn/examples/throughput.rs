@@ -1,6 +1,11 @@
-//! Models per second and GFLOP/s of training, on one thread and on all.
+//! Models per second and GFLOP/s of training: a model on each thread, for one thread and
+//! for all, or one model after another on all threads.
 //!
-//!     cargo run --release -p giveaway-nn --example throughput [KERNEL] [SECONDS] [W1|W2|W3]
+//!     cargo run --release -p giveaway-nn --example throughput [KERNEL] [SECONDS] \
+//!         [W1|W2|W3|all] [many|one]
+//!
+//! `many`, the default, trains as many models at once as there are threads; `one` trains one
+//! model at a time, first on one thread, then on all, in turns, and prints the ratio.
 //!
 //! W1 is a table: 10,000 of 20,000 records, 104 features, hidden layers of 64 and 32, 2
 //! classes, 20 epochs. W2 is wide: 600 binary features, hidden layers of 256 and 128, 100
@@ -130,7 +135,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => kernel(),
     };
     let seconds: f64 = arguments.next().map_or(Ok(3.0), |text| text.parse())?;
-    let only = arguments.next();
+    let only = arguments.next().unwrap_or_else(|| "all".into());
+    let one = match arguments.next().as_deref() {
+        None | Some("many") => false,
+        Some("one") => true,
+        Some(other) => return Err(format!("neither many nor one: {other:?}").into()),
+    };
     let all = thread::available_parallelism()?.get();
     println!("kernel {kernel}");
     for workload in [
@@ -138,11 +148,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         workload("W2", &[600, 256, 128, 100], 10, true),
         images(),
     ] {
-        if only.as_ref().is_some_and(|only| only != workload.name) {
+        if only != "all" && only != workload.name {
             continue;
         }
         let examples = workload.examples()?;
         let trainer = Trainer::new(&workload.network, &workload.training)?.kernel(kernel);
+        if one {
+            one_model(&workload, &trainer, &examples, all, seconds)?;
+            continue;
+        }
         for threads in [1, all] {
             let rate = models_per_second(&trainer, &examples, threads, seconds)?;
             println!(
@@ -187,4 +201,39 @@ fn models_per_second(
             })
             .sum()
     })
+}
+
+/// Trains models one after another, on one thread and on all, for about this long.
+fn one_model(
+    workload: &Workload,
+    trainer: &Trainer,
+    examples: &Examples,
+    all: usize,
+    seconds: f64,
+) -> Result<(), giveaway_nn::Error> {
+    let rows: Vec<u32> = (0..(examples.rows() / 2) as u32).collect();
+    let counts = [1, all];
+    // the fastest of each: others may use the machine
+    let mut times = [f64::INFINITY; 2];
+    let start = Instant::now();
+    let mut seed = 0;
+    while start.elapsed().as_secs_f64() < 2.0 * seconds || seed == 0 {
+        for (time, threads) in times.iter_mut().zip(counts) {
+            let trainer = trainer.clone().threads(threads);
+            let start = Instant::now();
+            trainer.train(examples, &rows, &[], seed)?;
+            *time = time.min(start.elapsed().as_secs_f64());
+        }
+        seed += 1;
+    }
+    for (time, threads) in times.into_iter().zip(counts) {
+        println!(
+            "{} one model on {threads} threads: {:8.2} ms {:7.1} GFLOP/s, {:.2} × one thread",
+            workload.name,
+            time * 1e3,
+            workload.operations() / time / 1e9,
+            times[0] / time
+        );
+    }
+    Ok(())
 }

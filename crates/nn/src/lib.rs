@@ -1,9 +1,10 @@
 //! Many small neural networks, trained side by side. Nothing here knows of audits.
 //!
 //! One network is trained by one call of [`train`] on one thread; a caller that wants
-//! many networks calls it from many threads, all reading the same [`Examples`]. What a
-//! call computes depends on its arguments and on the instruction set in use
-//! ([`kernel`]), never on what runs beside it.
+//! many networks calls it from many threads, all reading the same [`Examples`]. Where there
+//! are fewer networks than cores, [`Trainer::threads`] shares the work on one. What a call
+//! computes depends on its arguments and on the instruction set in use ([`kernel`]), never
+//! on the number of threads or on what runs beside it.
 //!
 //! Layers, losses and optimisers follow PyTorch's definitions and defaults, so that a
 //! network trained here stands for one trained there.
@@ -15,6 +16,7 @@ mod kernel;
 mod model;
 mod private;
 mod stem;
+mod stems;
 mod train;
 mod trained;
 

@@ -5,9 +5,9 @@ use ndarray::{Array1, Array2};
 
 use crate::config::{Activation, Network};
 use crate::examples::Examples;
-use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets};
+use crate::kernel::{Crew, Finish, LINE, Loss, Matrix, Parameters, Step, Targets};
 use crate::private::Private;
-use crate::stem::Stem;
+use crate::stems::Stems;
 use crate::trained::{Dense, Filters};
 
 /// Parameters of a dense layer, with the optimiser's memory of them.
@@ -162,10 +162,10 @@ impl Dropout {
 
 /// A network and all the memory that its training or use needs, taken once.
 #[derive(Debug)]
-pub(crate) struct Model {
-    kernel: Kernel,
+pub(crate) struct Model<'t> {
+    kernel: Crew<'t>,
     activation: Activation,
-    stem: Option<Stem>,
+    stem: Option<Stems<'t>>,
     layers: Vec<Layer>,
     /// Of the first layer's inputs.
     order: Order,
@@ -186,12 +186,12 @@ pub(crate) struct Model {
     weights: Vec<f32>,
 }
 
-impl Model {
+impl<'t> Model<'t> {
     /// A model whose weights are still 0, for batches of up to `batch` rows.
     ///
     /// `dropout_seed` is the seed of the dropout masks; without one there is no dropout.
     pub(crate) fn new(
-        kernel: Kernel,
+        kernel: Crew<'t>,
         network: &Network,
         batch: usize,
         dropout_seed: Option<u64>,
@@ -203,7 +203,7 @@ impl Model {
     /// As [`Self::new`]; `wanted` says whether gradients with respect to the inputs of the
     /// first dense layer are.
     pub(crate) fn with_input_gradients(
-        kernel: Kernel,
+        kernel: Crew<'t>,
         network: &Network,
         batch: usize,
         dropout_seed: Option<u64>,
@@ -215,7 +215,7 @@ impl Model {
             let (height, width, channels) = image.output();
             let stride = channels.next_multiple_of(LINE);
             widths[0] = height * width * stride;
-            stem = Some(Stem::new(kernel, image, network.activation, batch));
+            stem = Some(Stems::new(kernel, image, network.activation, batch));
             order = Order::Flattened {
                 pixels: height * width,
                 channels,
@@ -295,7 +295,7 @@ impl Model {
             layer.to_dense(if i == 0 { self.order } else { Order::Plain })
         };
         Weights {
-            filters: self.stem.as_ref().map_or_else(Vec::new, Stem::filters),
+            filters: self.stem.as_ref().map_or_else(Vec::new, Stems::filters),
             layers: self.layers.iter().enumerate().map(dense).collect(),
         }
     }
@@ -304,14 +304,14 @@ impl Model {
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameters> {
         let layers = self.layers.iter();
         let layers = layers.flat_map(|layer| [&layer.weights, &layer.biases]);
-        layers.chain(self.stem.iter().flat_map(Stem::parameters))
+        layers.chain(self.stem.iter().flat_map(Stems::parameters))
     }
 
     /// As [`Self::parameters`], to write.
     pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameters> {
         let layers = self.layers.iter_mut();
         let layers = layers.flat_map(|layer| [&mut layer.weights, &mut layer.biases]);
-        layers.chain(self.stem.iter_mut().flat_map(Stem::parameters_mut))
+        layers.chain(self.stem.iter_mut().flat_map(Stems::parameters_mut))
     }
 
     /// Takes one step on a batch; the sum of the losses of its rows before the step.
@@ -495,7 +495,7 @@ impl Model {
         {
             rows[0] = (stride, channels);
         }
-        rows.extend(self.stem.iter().flat_map(Stem::used_rows));
+        rows.extend(self.stem.iter().flat_map(Stems::used_rows));
         rows
     }
 

@@ -3,12 +3,14 @@
 //! A batch goes through image by image, so that all between two layers stays in the first
 //! caches; kept for the way back is only what it cannot do without.
 
+use std::ops::Range;
+
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array4};
 
 use crate::config::{Activation, Convolution, Image, Pool};
 use crate::examples::Examples;
-use crate::kernel::{After, Images, Kernel, Matrix, Parameters, Step, squares};
+use crate::kernel::{After, Images, Kernel, Matrix, Parameters, Rows, Step, squares};
 use crate::trained::Filters;
 
 /// A convolution with its activation and pooling.
@@ -160,8 +162,15 @@ impl Stem {
             .flat_map(|stage| [&mut stage.weights, &mut stage.biases])
     }
 
+    /// Takes the filters of another one like this.
+    pub(crate) fn copy_filters(&mut self, other: &Self) {
+        for (to, from) in self.parameters_mut().zip(other.parameters()) {
+            to.value.copy_from(&from.value);
+        }
+    }
+
     /// Sends a batch through; its outputs become the first rows of `to`.
-    pub(crate) fn forward(&mut self, examples: &Examples, rows: &[u32], to: &mut Matrix) {
+    pub(crate) fn forward(&mut self, examples: &Examples, rows: &[u32], to: &mut Rows) {
         let (kernel, after) = (self.kernel, self.after);
         for (image, &row) in rows.iter().enumerate() {
             self.inputs.load(image, examples.row(row));
@@ -190,29 +199,51 @@ impl Stem {
         }
     }
 
-    /// Computes the gradients of all parameters, summed over the first `rows` images of the
-    /// batch; `deltas` are the gradients with respect to what [`Self::forward`] gave.
-    pub(crate) fn backward(&mut self, rows: usize, deltas: &Matrix) {
-        self.transpose();
+    /// Computes the gradients of all parameters, summed over some images of the batch.
+    /// `deltas` are the gradients with respect to what [`Self::forward`] gave, with the row
+    /// of the first of these images. After [`Self::transpose`].
+    pub(crate) fn backward(&mut self, images: Range<usize>, (deltas, row): (&Matrix, usize)) {
         self.clear_gradients();
-        for image in 0..rows {
-            self.backward_image(image, deltas);
+        for (i, image) in images.enumerate() {
+            self.backward_image(image, (deltas, row + i));
         }
+    }
+
+    /// Exchanges the gradients for those here, which come in the order of
+    /// [`Self::parameters`].
+    pub(crate) fn swap_gradients(&mut self, with: &mut [Matrix]) {
+        for (gradient, with) in self.gradients_mut().zip(with) {
+            std::mem::swap(gradient, with);
+        }
+    }
+
+    /// Adds the gradients to those here, which come in the order of [`Self::parameters`].
+    pub(crate) fn add_gradients_to(&mut self, to: &mut [Matrix]) {
+        for (gradient, to) in self.gradients_mut().zip(to) {
+            to.add_scaled(1.0, gradient);
+        }
+    }
+
+    fn gradients_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        self.stages
+            .iter_mut()
+            .flat_map(|stage| [&mut stage.gradient, &mut stage.bias_gradient])
     }
 
     /// Computes the gradients of all parameters image by image, for the first images of the
     /// batch, and calls `each` with the number of the image, the square of their norm and
-    /// the gradients themselves, which come in the order of [`Self::parameters`].
+    /// the gradients themselves, which come in the order of [`Self::parameters`]. `deltas` as
+    /// in [`Self::backward`].
     pub(crate) fn each_gradient(
         &mut self,
         rows: usize,
-        deltas: &Matrix,
+        (deltas, row): (&Matrix, usize),
         mut each: impl FnMut(usize, f32, &mut dyn Iterator<Item = &Matrix>),
     ) {
         self.transpose();
         for image in 0..rows {
             self.clear_gradients();
-            self.backward_image(image, deltas);
+            self.backward_image(image, (deltas, row + image));
             let gradients = || {
                 let stages = self.stages.iter();
                 stages.flat_map(|stage| [&stage.gradient, &stage.bias_gradient])
@@ -224,16 +255,17 @@ impl Stem {
 
     /// Computes the loss's gradients with respect to the first images of the batch; calls
     /// `each` with the number of the image and its gradient, in the order of its features.
+    /// `deltas` as in [`Self::backward`].
     pub(crate) fn each_input_gradient(
         &mut self,
         rows: usize,
-        deltas: &Matrix,
+        (deltas, row): (&Matrix, usize),
         mut each: impl FnMut(usize, &Images),
     ) {
         self.transpose();
         for image in 0..rows {
             self.clear_gradients();
-            self.backward_image(image, deltas);
+            self.backward_image(image, (deltas, row + image));
             let first = &self.stages[0];
             let to = &mut self.input_deltas;
             self.kernel
@@ -242,7 +274,8 @@ impl Stem {
         }
     }
 
-    fn transpose(&mut self) {
+    /// Prepares the filters for the way back.
+    pub(crate) fn transpose(&mut self) {
         for stage in &mut self.stages {
             let to = &mut stage.transposed;
             self.kernel
@@ -258,10 +291,10 @@ impl Stem {
     }
 
     /// Adds one image's gradients.
-    fn backward_image(&mut self, image: usize, deltas: &Matrix) {
+    fn backward_image(&mut self, image: usize, (deltas, row): (&Matrix, usize)) {
         let (kernel, after) = (self.kernel, self.after);
         if let Some(stage) = self.stages.last_mut() {
-            stage.output_deltas.unflatten(0, deltas, image);
+            stage.output_deltas.unflatten(0, deltas, row);
         }
         for i in (0..self.stages.len()).rev() {
             let (before, stages) = self.stages.split_at_mut(i);

@@ -5,12 +5,13 @@ use giveaway_stats::random::Stream;
 use crate::Error;
 use crate::config::{Network, Optimiser, Privacy, Training};
 use crate::examples::Examples;
-use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
+use crate::kernel::{Crew, DefaultEnvironment, Kernel, Matrix, Step, kernel};
 use crate::model::Model;
 use crate::private::Private;
 use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
-/// Trains a network on the records `rows` of `examples`, on this thread.
+/// Trains a network on the records `rows` of `examples`, on this thread
+/// ([`Trainer::threads`] shares the work among several).
 ///
 /// A row may occur more than once; each occurrence counts (bootstrap). Each epoch takes
 /// the rows in a new random order, in batches; the last may be smaller and counts fully.
@@ -41,6 +42,7 @@ pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
     kernel: Kernel,
+    threads: usize,
     privacy: Option<Privacy>,
     initial: Option<&'a [Dense]>,
     initial_filters: Option<&'a [Filters]>,
@@ -58,6 +60,7 @@ impl<'a> Trainer<'a> {
             network,
             training,
             kernel: kernel(),
+            threads: 1,
             privacy: None,
             initial: None,
             initial_filters: None,
@@ -68,6 +71,18 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernel = kernel;
+        self
+    }
+
+    /// Shares the work on one network among so many threads of the current rayon pool, the
+    /// calling one among them, but no more than the pool has; 1 unless this is called. The
+    /// result is the same, bit for bit.
+    ///
+    /// For many networks at once, one thread each is faster. Threads that the pool has no
+    /// time for are not waited for; one that has come stays until the network is trained.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
         self
     }
 
@@ -176,10 +191,23 @@ impl<'a> Trainer<'a> {
         seed: u64,
     ) -> Result<Trained, Error> {
         let _environment = DefaultEnvironment::enter();
-        let training = self.training;
         self.check(examples, rows, validation)?;
+        self.kernel.with_threads(self.threads, |crew| {
+            self.train_with(crew, examples, rows, validation, seed)
+        })
+    }
+
+    fn train_with(
+        &self,
+        crew: Crew,
+        examples: &Examples,
+        rows: &[u32],
+        validation: &[u32],
+        seed: u64,
+    ) -> Result<Trained, Error> {
+        let training = self.training;
         let batch = training.batch_size.min(rows.len().max(validation.len()));
-        let mut model = Model::new(self.kernel, self.network, batch, Some(seed));
+        let mut model = Model::new(crew, self.network, batch, Some(seed));
         match self.initial {
             Some(layers) => model.set_layers(layers),
             None => model.randomise_layers(seed),
@@ -261,7 +289,8 @@ impl<'a> Trainer<'a> {
             model.weights(),
             history,
             best_epoch,
-        ))
+        )
+        .threads(self.threads))
     }
 
     fn check(&self, examples: &Examples, rows: &[u32], validation: &[u32]) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
-use crate::kernel::{DefaultEnvironment, Kernel};
+use crate::kernel::{Crew, DefaultEnvironment, Kernel};
 use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
@@ -53,6 +53,7 @@ pub struct Trained {
     layers: Vec<Dense>,
     history: Vec<EpochLoss>,
     best_epoch: usize,
+    threads: usize,
 }
 
 impl Trained {
@@ -71,11 +72,21 @@ impl Trained {
             layers,
             history,
             best_epoch,
+            threads: 1,
         }
     }
 
-    /// The logits of all records: records × classes. Computed on this thread by the
-    /// kernel that trained the network.
+    /// Answers with so many threads of the current rayon pool, as
+    /// [`Trainer::threads`](crate::Trainer::threads) says; as many as trained it unless this
+    /// is called. The answers are the same, bit for bit.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The logits of all records: records × classes. Computed by the kernel that trained
+    /// the network.
     ///
     /// # Panics
     /// If the examples have another number of features or classes than the network.
@@ -152,7 +163,7 @@ impl Trained {
         &self,
         examples: &Examples,
         input_gradients: bool,
-        mut each: impl FnMut(&mut Model, &[u32], usize),
+        each: impl FnMut(&mut Model, &[u32], usize),
     ) {
         assert_eq!(
             (examples.features(), examples.classes()),
@@ -161,8 +172,19 @@ impl Trained {
         );
         let _environment = DefaultEnvironment::enter();
         let wanted = input_gradients || self.network.image.is_some();
-        let mut model =
-            Model::with_input_gradients(self.kernel, &self.network, BATCH, None, wanted);
+        self.kernel.with_threads(self.threads, |crew| {
+            self.each_batch_with(crew, examples, wanted, each);
+        });
+    }
+
+    fn each_batch_with(
+        &self,
+        crew: Crew,
+        examples: &Examples,
+        wanted: bool,
+        mut each: impl FnMut(&mut Model, &[u32], usize),
+    ) {
+        let mut model = Model::with_input_gradients(crew, &self.network, BATCH, None, wanted);
         model.set_filters(&self.filters);
         model.set_layers(&self.layers);
         let mut rows = Vec::with_capacity(BATCH);

@@ -1,6 +1,6 @@
 //! Images laid out so that a filter's row is read in one run.
 
-use super::matrix::{LINE, Line, Matrix, PANEL, floats, floats_mut};
+use super::matrix::{LINE, Line, Matrix, PANEL, Rows, floats, floats_mut};
 
 /// Several images of one size: each is its rows from the top, a row its pixels from the
 /// left, a pixel its channels side by side. Around each image lies a border of zeros.
@@ -180,20 +180,14 @@ impl Images {
         }
     }
 
-    /// Copies an image without border into a row of a matrix that has a column for each
-    /// float of the image.
+    /// Copies an image without border into a row that has a column for each float of the
+    /// image.
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub(crate) fn flatten(&self, image: usize, to: &mut Matrix, row: usize) {
-        let length = self.length_of_row(image, to, row);
-        let from = &self.floats(image)[..length];
-        let stride = to.panel_stride();
-        let to = to.floats_mut();
-        for (panel, from) in from.chunks(PANEL).enumerate() {
-            let start = panel * stride + row * PANEL;
-            to[start..start + from.len()].copy_from_slice(from);
-        }
+    pub(crate) fn flatten(&self, image: usize, to: &mut Rows, row: usize) {
+        let length = self.length_of_row(image, to.columns());
+        to.write(row, &self.floats(image)[..length]);
     }
 
     /// Takes an image from a row of a matrix; the inverse of [`Self::flatten`].
@@ -201,7 +195,8 @@ impl Images {
     /// # Panics
     /// If the shapes do not fit.
     pub(crate) fn unflatten(&mut self, image: usize, from: &Matrix, row: usize) {
-        let length = self.length_of_row(image, from, row);
+        assert!(row < from.rows());
+        let length = self.length_of_row(image, from.columns());
         let stride = from.panel_stride();
         let from = from.floats();
         let to = &mut self.floats_mut(image)[..length];
@@ -211,11 +206,11 @@ impl Images {
         }
     }
 
-    /// The floats of an image that a row is to hold.
-    fn length_of_row(&self, image: usize, matrix: &Matrix, row: usize) -> usize {
+    /// The floats of an image that a row of so many columns is to hold.
+    fn length_of_row(&self, image: usize, columns: usize) -> usize {
         let length = self.height * self.width * self.stride;
-        assert!(self.border == 0 && image < self.count && row < matrix.rows());
-        assert_eq!(length, matrix.columns());
+        assert!(self.border == 0 && image < self.count);
+        assert_eq!(length, columns);
         length
     }
 }

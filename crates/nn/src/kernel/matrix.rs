@@ -1,5 +1,7 @@
 //! Matrices laid out so that no product ever has to pack an operand.
 
+use std::marker::PhantomData;
+
 /// Floats of a cache line.
 pub(crate) const LINE: usize = 16;
 
@@ -164,11 +166,104 @@ impl Matrix {
         floats_mut(&mut self.lines)
     }
 
+    /// Divides the rows among threads: the first so many, then the next, and so on.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
+    pub(crate) fn split_rows(&mut self, counts: impl Iterator<Item = usize>) -> Vec<Rows<'_>> {
+        let to = self.shared();
+        let mut first = 0;
+        let rows = counts.map(|count| {
+            let rows = Rows {
+                to,
+                first,
+                count,
+                matrix: PhantomData,
+            };
+            first += count;
+            assert!(first <= to.rows);
+            rows
+        });
+        rows.collect()
+    }
+
+    /// The matrix for several threads to write, each elements of its own.
+    pub(super) fn shared(&mut self) -> Shared {
+        Shared {
+            rows: self.rows,
+            columns: self.columns,
+            pointer: self.lines.as_mut_ptr().cast(),
+        }
+    }
+
     pub(super) fn pointer(&self) -> *const f32 {
         self.lines.as_ptr().cast()
     }
 
     pub(super) fn pointer_mut(&mut self) -> *mut f32 {
         self.lines.as_mut_ptr().cast()
+    }
+}
+
+/// The place of a matrix that several threads write, each elements of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    rows: usize,
+    columns: usize,
+    pointer: *mut f32,
+}
+
+// SAFETY: this is a pointer and two numbers; to use the pointer is unsafe, and that no two
+// threads use it for the same element is for those who do.
+unsafe impl Send for Shared {}
+// SAFETY: as for Send.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(super) fn columns(self) -> usize {
+        self.columns
+    }
+
+    /// As [`Matrix::offset`].
+    #[inline(always)]
+    pub(super) fn offset(self, row: usize, column: usize) -> usize {
+        column / PANEL * self.rows * PANEL + row * PANEL + column % PANEL
+    }
+
+    #[inline(always)]
+    pub(super) fn pointer(self) -> *mut f32 {
+        self.pointer
+    }
+}
+
+/// Some rows of a matrix, to be written by one thread while others have other rows.
+pub(crate) struct Rows<'a> {
+    to: Shared,
+    first: usize,
+    count: usize,
+    matrix: PhantomData<&'a mut Matrix>,
+}
+
+impl Rows<'_> {
+    /// The columns of the matrix.
+    pub(crate) fn columns(&self) -> usize {
+        self.to.columns
+    }
+
+    /// Writes the first columns of a row, counted from the first of these.
+    ///
+    /// # Panics
+    /// If there is no such row, or there are fewer columns.
+    pub(crate) fn write(&mut self, row: usize, from: &[f32]) {
+        assert!(row < self.count && from.len() <= self.to.columns);
+        for (panel, from) in from.chunks(PANEL).enumerate() {
+            let offset = self.to.offset(self.first + row, panel * PANEL);
+            // SAFETY: a row's floats of one panel lie side by side, PANEL of them. The row
+            // is one of the matrix, as `split_rows` checked, and nobody else's: the matrix
+            // is borrowed exclusively, and each of its rows given to one `Rows`.
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(self.to.pointer.add(offset), from.len()) };
+            to.copy_from_slice(from);
+        }
     }
 }

@@ -33,6 +33,7 @@ mod pool;
 mod product;
 mod simd;
 mod softmax;
+mod team;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -43,9 +44,10 @@ use std::str::FromStr;
 pub(crate) use convolution::After;
 pub(crate) use environment::DefaultEnvironment;
 pub(crate) use images::Images;
-pub(crate) use matrix::{LINE, Line, Matrix, squares};
+pub(crate) use matrix::{LINE, Line, Matrix, Rows, squares};
 pub(crate) use product::Finish;
 pub(crate) use softmax::{Loss, Targets};
+pub(crate) use team::Crew;
 pub(crate) use update::{Parameters, Step};
 
 use crate::Error;

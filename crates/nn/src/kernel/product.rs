@@ -1,7 +1,8 @@
 //! Products of matrices, finished while they are still in registers or the first cache.
 
-use super::matrix::{LINE, Line, Matrix, PANEL};
+use super::matrix::{LINE, Line, Matrix, PANEL, Shared};
 use super::simd::Simd;
+use super::team::{Crew, Part};
 use super::{Kernel, Task};
 
 /// What is done with the elements of a product before they are stored.
@@ -26,7 +27,7 @@ pub(crate) enum Finish<'a> {
     },
 }
 
-impl Kernel {
+impl Crew<'_> {
     /// `to` = finish(`left` · `right`) for the first `rows` rows of `left`.
     ///
     /// # Panics
@@ -54,15 +55,21 @@ impl Kernel {
                 );
             }
         }
-        self.run(Multiply {
-            rows,
-            left,
-            right,
-            finish,
-            to,
+        let to = to.shared();
+        self.share(rows * left.columns() * right.columns(), |part| {
+            self.run(Multiply {
+                rows,
+                left,
+                right,
+                finish,
+                to,
+                part,
+            });
         });
     }
+}
 
+impl Kernel {
     /// `to` = `from`, transposed.
     ///
     /// # Panics
@@ -102,7 +109,9 @@ struct Multiply<'a> {
     left: &'a Matrix,
     right: &'a Matrix,
     finish: Finish<'a>,
-    to: &'a mut Matrix,
+    /// Of the rows and columns of the product; each tile is written by one thread.
+    to: Shared,
+    part: Part,
 }
 
 impl Task for Multiply<'_> {
@@ -116,11 +125,17 @@ impl Task for Multiply<'_> {
             right,
             finish,
             to,
+            part,
         } = self;
         let mut scratch = Scratch::new();
-        let target = to.pointer_mut();
-        for columns in column_tiles::<S>(to.columns()) {
-            for (row, height) in row_tiles::<S>(0, rows) {
+        let target = to.pointer();
+        let in_a_column = row_tiles::<S>(0, rows).count();
+        let own = part.range(column_tiles::<S>(to.columns()).count() * in_a_column);
+        for (i, columns) in column_tiles::<S>(to.columns()).enumerate() {
+            for (j, (row, height)) in row_tiles::<S>(0, rows).enumerate() {
+                if !own.contains(&(i * in_a_column + j)) {
+                    continue;
+                }
                 let tile = Tile {
                     left: left.pointer().wrapping_add(left.offset(row, 0)),
                     segment: PANEL,
@@ -139,8 +154,8 @@ impl Task for Multiply<'_> {
                 let offset = to.offset(row, columns.start);
                 // SAFETY (of all uses of `each`, `target` and the pointers below): `each`
                 // visits offsets of `to` from that of the tile's first element, within the
-                // tile; they are valid for `target` and, having the same shape, for the
-                // outputs. `column` stays within the padded columns, and so within the bias.
+                // tile, which is this part's alone; they are valid for `target` and, having
+                // the same shape, for the outputs. `column` stays within the padded columns, and so within the bias.
                 macro_rules! each {
                     (|$offset:ident, $column:ident, $x:ident| $result:expr) => {
                         for i in 0..height {

@@ -89,7 +89,9 @@ fn products_and_their_finishes() {
             for (number, (finish, definition)) in finishes.into_iter().enumerate() {
                 let before = random(&mut stream, rows + 3, columns);
                 let mut to = before.clone();
-                kernel.multiply(rows, &left, &right, finish, &mut to);
+                kernel
+                    .alone()
+                    .multiply(rows, &left, &right, finish, &mut to);
                 assert_padding_is_zero(&to);
                 let what = format!("{kernel}, {rows} × {depth} × {columns}, finish {number}");
                 for i in 0..rows {
@@ -199,7 +201,9 @@ fn steps() {
                 };
                 let (mut weights, mut biases) = (parameters(inputs), parameters(1));
                 let before = [weights.clone(), biases.clone()];
-                kernel.step_weights(rows, &x, &deltas, &mut weights, &step);
+                kernel
+                    .alone()
+                    .step_weights(rows, &x, &deltas, &mut weights, &step);
                 kernel.step_biases(rows, &deltas, &mut biases, &step);
                 let gradients: [&dyn Fn(usize, usize) -> f64; 2] = [
                     &|i, j| (0..rows).map(|k| at(&x, k, i) * at(&deltas, k, j)).sum(),
@@ -381,7 +385,9 @@ fn tanh_is_exact_to_a_few_units_in_the_last_place() {
     let zero = Matrix::zeros(1, 1);
     for kernel in Kernel::available() {
         let mut to = Matrix::zeros(1, count);
-        kernel.multiply(1, &zero, &zeros, Finish::BiasTanh(&row), &mut to);
+        kernel
+            .alone()
+            .multiply(1, &zero, &zeros, Finish::BiasTanh(&row), &mut to);
         for j in 0..count {
             let want = at(&row, 0, j).tanh();
             let error = (at(&to, 0, j) - want).abs();
@@ -395,7 +401,7 @@ fn tanh_is_exact_to_a_few_units_in_the_last_place() {
         bias.set(0, 0, f32::NAN);
         for finish in [Finish::BiasTanh(&bias), Finish::BiasRelu(&bias)] {
             let mut to = Matrix::zeros(1, 1);
-            kernel.multiply(1, &zero, &zero, finish, &mut to);
+            kernel.alone().multiply(1, &zero, &zero, finish, &mut to);
             assert!(to.get(0, 0).is_nan(), "{kernel}");
         }
     }
@@ -427,9 +433,13 @@ fn moments_without_gradient_fade_and_never_become_subnormal() {
     for kernel in Kernel::available() {
         for step in [adam, sgd] {
             let mut weights = Parameters::zeros(20, 20);
-            kernel.step_weights(1, &x, &deltas, &mut weights, &step);
+            kernel
+                .alone()
+                .step_weights(1, &x, &deltas, &mut weights, &step);
             for _ in 0..1500 {
-                kernel.step_weights(1, &x, &none, &mut weights, &step);
+                kernel
+                    .alone()
+                    .step_weights(1, &x, &none, &mut weights, &step);
                 for matrix in [&weights.value, &weights.first, &weights.second] {
                     for i in 0..20 {
                         for j in 0..20 {

@@ -3,6 +3,7 @@
 use super::matrix::{Matrix, PANEL};
 use super::product::{Scratch, Spacing, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
+use super::team::{Crew, Part};
 use super::{Kernel, Task};
 
 /// Added to moments, velocities and weights and taken away again, which rounds them to
@@ -73,7 +74,7 @@ pub(crate) enum Step {
     },
 }
 
-impl Kernel {
+impl Crew<'_> {
     /// One step on the weights of a dense layer, whose gradient is `inputs`ᵀ · `deltas`
     /// over the first `rows` rows.
     ///
@@ -89,12 +90,16 @@ impl Kernel {
     ) {
         assert!(rows <= inputs.rows() && rows <= deltas.rows());
         weights.assert_shape(inputs.columns(), deltas.columns());
-        self.run(StepWeights {
-            rows,
-            inputs,
-            deltas,
-            weights,
-            step,
+        let pointers = weights.pointers();
+        self.share(rows * inputs.columns() * deltas.columns(), |part| {
+            self.run(StepWeights {
+                rows,
+                inputs,
+                deltas,
+                pointers,
+                step,
+                part,
+            });
         });
     }
 
@@ -115,14 +120,20 @@ impl Kernel {
             (gradient.rows(), gradient.columns()),
             (inputs.columns(), deltas.columns())
         );
-        self.run(AddWeightGradient {
-            rows,
-            inputs,
-            deltas,
-            gradient,
+        let pointers = accumulator(gradient);
+        self.share(rows * inputs.columns() * deltas.columns(), |part| {
+            self.run(AddWeightGradient {
+                rows,
+                inputs,
+                deltas,
+                pointers,
+                part,
+            });
         });
     }
+}
 
+impl Kernel {
     /// Adds to `gradient` that of the biases of a dense layer: the sum of the first `rows`
     /// rows of `deltas`.
     ///
@@ -180,6 +191,12 @@ struct Pointers {
     first: *mut f32,
     second: *mut f32,
 }
+
+// SAFETY: these are pointers; to use them is unsafe, and that no two threads use them for
+// the same element is for those who do.
+unsafe impl Send for Pointers {}
+// SAFETY: as for Send.
+unsafe impl Sync for Pointers {}
 
 impl Pointers {
     /// # Safety
@@ -355,8 +372,10 @@ struct StepWeights<'a> {
     rows: usize,
     inputs: &'a Matrix,
     deltas: &'a Matrix,
-    weights: &'a mut Parameters,
+    /// Of the weights.
+    pointers: Pointers,
     step: &'a Step,
+    part: Part,
 }
 
 impl Task for StepWeights<'_> {
@@ -368,24 +387,24 @@ impl Task for StepWeights<'_> {
             rows,
             inputs,
             deltas,
-            weights,
+            pointers,
             step,
+            part,
         } = self;
-        let pointers = weights.pointers();
         // SAFETY: the caller vouches for the instruction set; for the rest see `tiles`.
         unsafe {
             with_rule!(S, step, |rule| tiles::<S, _>(
-                rows, inputs, deltas, pointers, rule
+                rows, inputs, deltas, pointers, rule, part
             ));
         }
     }
 }
 
-/// Computes the gradient tile by tile and takes the step on the parameters.
+/// Computes a part of the gradient tile by tile and takes the step on the parameters.
 ///
 /// # Safety
 /// `pointers` must point to matrices with a row for each column of `inputs` and the columns
-/// of `deltas`, and nothing else may use them meanwhile; both must have at least `rows`
+/// of `deltas`, and nothing but other parts may use them meanwhile; both must have at least `rows`
 /// rows; the CPU must have the instruction set.
 #[inline(always)]
 unsafe fn tiles<S: Simd, R: Rule<S>>(
@@ -394,13 +413,23 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
     deltas: &Matrix,
     pointers: Pointers,
     rule: R,
+    part: Part,
 ) {
     let stride = inputs.columns() * PANEL;
+    let tiles_of = |columns: usize| row_tiles::<S>(0, columns).count();
+    let in_a_column =
+        inputs.columns() / PANEL * tiles_of(PANEL) + tiles_of(inputs.columns() % PANEL);
+    let own = part.range(column_tiles::<S>(deltas.columns()).count() * in_a_column);
+    let mut tile_number = 0;
     let mut scratch = Scratch::new();
     for columns in column_tiles::<S>(deltas.columns()) {
         for panel in (0..inputs.columns()).step_by(PANEL) {
             let count = (inputs.columns() - panel).min(PANEL);
             for (row, height) in row_tiles::<S>(panel, count) {
+                tile_number += 1;
+                if !own.contains(&(tile_number - 1)) {
+                    continue;
+                }
                 let tile = Tile {
                     left: inputs.pointer().wrapping_add(inputs.offset(0, row)),
                     segment: rows,
@@ -415,7 +444,8 @@ unsafe fn tiles<S: Simd, R: Rule<S>>(
                 // SAFETY: the tile's rows are columns of `inputs` in one panel and its
                 // columns are columns of `deltas` or of the padding of its last panel, both
                 // read along the first `rows` rows. The offsets are those of the tile's
-                // vectors in matrices of the shape that the caller vouches for.
+                // vectors in matrices of the shape that the caller vouches for, and no other
+                // part has this tile.
                 unsafe {
                     tile.sum::<S, 1, PANEL, PANEL>(height, columns.vectors, &mut scratch);
                     for i in 0..height {
@@ -521,7 +551,9 @@ struct AddWeightGradient<'a> {
     rows: usize,
     inputs: &'a Matrix,
     deltas: &'a Matrix,
-    gradient: &'a mut Matrix,
+    /// Of the gradient.
+    pointers: Pointers,
+    part: Part,
 }
 
 impl Task for AddWeightGradient<'_> {
@@ -529,10 +561,18 @@ impl Task for AddWeightGradient<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let pointers = accumulator(self.gradient);
         // SAFETY: `Kernel::add_weight_gradient` checked what `tiles` asks for, and the
         // caller vouches for the instruction set.
-        unsafe { tiles::<S, _>(self.rows, self.inputs, self.deltas, pointers, Accumulate) }
+        unsafe {
+            tiles::<S, _>(
+                self.rows,
+                self.inputs,
+                self.deltas,
+                self.pointers,
+                Accumulate,
+                self.part,
+            );
+        }
     }
 }
 

@@ -1,0 +1,203 @@
+//! The convolutions of a network, with their work shared among threads by images.
+//!
+//! Each thread has buffers and filters of its own and some of a batch's images. So that
+//! the sums of the filters' gradients do not depend on how many threads there are, images
+//! form groups by their number in the batch: the gradients within a group are summed one
+//! after another, and so are the sums of the groups.
+
+use crate::config::{Activation, Image};
+use crate::examples::Examples;
+use crate::kernel::{Crew, Images, Matrix, Parameters, Step};
+use crate::stem::Stem;
+use crate::trained::Filters;
+
+/// Groups of the images of a batch; more threads than this find no work.
+const GROUPS: usize = 8;
+
+/// What one thread needs.
+#[derive(Debug)]
+struct Share {
+    stem: Stem,
+    /// The groups of images that are its own: from this number up to the other.
+    groups: (usize, usize),
+    /// The gradients of each of them, summed; of all together where there is one thread.
+    sums: Vec<Vec<Matrix>>,
+}
+
+impl Share {
+    /// Its images of a batch of so many.
+    fn images(&self, rows: usize) -> std::ops::Range<usize> {
+        start_of(self.groups.0, rows)..start_of(self.groups.1, rows)
+    }
+}
+
+/// The first image of a group.
+fn start_of(group: usize, rows: usize) -> usize {
+    group * rows / GROUPS
+}
+
+/// The convolutions of a network and the memory that they need, for all threads.
+#[derive(Debug)]
+pub(crate) struct Stems<'t> {
+    crew: Crew<'t>,
+    /// At least one; the filters and the optimiser's memory are the first one's.
+    shares: Vec<Share>,
+    /// Whether the others' filters are those of the first.
+    current: bool,
+}
+
+impl<'t> Stems<'t> {
+    /// Convolutions whose weights are still 0, for batches of up to `batch` images.
+    pub(crate) fn new(crew: Crew<'t>, image: &Image, activation: Activation, batch: usize) -> Self {
+        let count = crew.threads().min(GROUPS);
+        let share = |number: usize| {
+            let groups = (number * GROUPS / count, (number + 1) * GROUPS / count);
+            let most = ((groups.1 - groups.0) * batch.div_ceil(GROUPS)).min(batch);
+            let stem = Stem::new(*crew, image, activation, most);
+            let sums = if count == 1 { 1 } else { groups.1 - groups.0 };
+            let zeros = |part: &Parameters| Matrix::zeros(part.value.rows(), part.value.columns());
+            Share {
+                groups,
+                sums: vec![stem.parameters().map(zeros).collect(); sums],
+                stem,
+            }
+        };
+        Self {
+            crew,
+            shares: (0..count).map(share).collect(),
+            current: false,
+        }
+    }
+
+    fn first(&self) -> &Stem {
+        &self.shares[0].stem
+    }
+
+    fn first_mut(&mut self) -> &mut Stem {
+        self.current = false;
+        &mut self.shares[0].stem
+    }
+
+    /// As [`Stem::randomise`].
+    pub(crate) fn randomise(&mut self, seed: u64) {
+        self.first_mut().randomise(seed);
+    }
+
+    /// As [`Stem::set_filters`].
+    pub(crate) fn set_filters(&mut self, filters: &[Filters]) {
+        self.first_mut().set_filters(filters);
+    }
+
+    /// As [`Stem::filters`].
+    pub(crate) fn filters(&self) -> Vec<Filters> {
+        self.first().filters()
+    }
+
+    /// As [`Stem::parameters`].
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameters> {
+        self.first().parameters()
+    }
+
+    /// As [`Stem::parameters_mut`].
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameters> {
+        self.first_mut().parameters_mut()
+    }
+
+    /// As [`Stem::used_rows`].
+    pub(crate) fn used_rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.first().used_rows()
+    }
+
+    /// As [`Stem::forward`].
+    pub(crate) fn forward(&mut self, examples: &Examples, rows: &[u32], to: &mut Matrix) {
+        let own = |share: &Share| share.images(rows.len());
+        let ranges = self.shares.iter().map(|share| own(share).len());
+        let mut targets = to.split_rows(ranges.collect::<Vec<_>>().into_iter());
+        let current = std::mem::replace(&mut self.current, true);
+        let (first, others) = self.shares.split_at_mut(1);
+        if !current {
+            for share in &mut *others {
+                share.stem.copy_filters(&first[0].stem);
+            }
+        }
+        let mut work: Vec<_> = first.iter_mut().chain(others).zip(&mut targets).collect();
+        self.crew.each(&mut work, |_, (share, to)| {
+            let rows = &rows[share.images(rows.len())];
+            share.stem.forward(examples, rows, to);
+        });
+    }
+
+    /// Computes the gradients of all parameters, summed over the first `rows` images of the
+    /// batch; `deltas` are the gradients with respect to what [`Self::forward`] gave.
+    pub(crate) fn backward(&mut self, rows: usize, deltas: &Matrix) {
+        let alone = self.shares.len() == 1;
+        self.crew.each(&mut self.shares, |_, share| {
+            let Share { stem, groups, sums } = share;
+            let first = start_of(groups.0, rows);
+            stem.transpose();
+            for group in groups.0..groups.1 {
+                let (start, end) = (start_of(group, rows), start_of(group + 1, rows));
+                stem.backward(start - first..end - first, (deltas, start));
+                let to = if alone { 0 } else { group - groups.0 };
+                if alone && group > 0 {
+                    stem.add_gradients_to(&mut sums[to]);
+                } else {
+                    stem.swap_gradients(&mut sums[to]);
+                }
+            }
+        });
+        let (total, others) = self.shares.split_at_mut(1);
+        let Share { stem, sums, .. } = &mut total[0];
+        let (total, own) = sums.split_at_mut(1);
+        let others = own
+            .iter()
+            .chain(others.iter().flat_map(|share| &share.sums));
+        for sums in others {
+            for (total, sum) in total[0].iter_mut().zip(sums) {
+                total.add_scaled(1.0, sum);
+            }
+        }
+        stem.swap_gradients(&mut total[0]);
+    }
+
+    /// As [`Stem::each_gradient`].
+    pub(crate) fn each_gradient(
+        &mut self,
+        rows: usize,
+        deltas: &Matrix,
+        mut each: impl FnMut(usize, f32, &mut dyn Iterator<Item = &Matrix>),
+    ) {
+        for share in &mut self.shares {
+            let own = share.images(rows);
+            share.stem.each_gradient(
+                own.len(),
+                (deltas, own.start),
+                |image, square, gradients| {
+                    each(own.start + image, square, gradients);
+                },
+            );
+        }
+    }
+
+    /// As [`Stem::each_input_gradient`].
+    pub(crate) fn each_input_gradient(
+        &mut self,
+        rows: usize,
+        deltas: &Matrix,
+        mut each: impl FnMut(usize, &Images),
+    ) {
+        for share in &mut self.shares {
+            let own = share.images(rows);
+            share
+                .stem
+                .each_input_gradient(own.len(), (deltas, own.start), |image, gradient| {
+                    each(own.start + image, gradient);
+                });
+        }
+    }
+
+    /// As [`Stem::step`].
+    pub(crate) fn step(&mut self, step: &Step) {
+        self.first_mut().step(step);
+    }
+}
