@@ -1,14 +1,16 @@
 //! `giveaway audit`, `giveaway reference` and `giveaway data`.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use giveaway::error::{Error, Result};
 use giveaway::report::fail_on::Condition;
 use giveaway::report::text;
+use giveaway::run::config::Config;
 use giveaway::run::{self, Shard};
 
-use crate::arguments::{AuditOptions, ShareOptions, WorkOptions};
+use crate::arguments::{AuditOptions, ModelOptions, ShareOptions, WorkOptions};
 use crate::exit_code;
 use crate::terminal::{Bars, print_data, print_error, print_line};
 
@@ -23,7 +25,8 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
     let outcome = on_threads(&options.models.work, |progress| {
         run::audit(&config, options.models.run().as_deref(), progress)
-    })?;
+    })
+    .map_err(|error| where_the_data_are(error, &options.models, &config))?;
     if options.result.json {
         let json = serde_json::to_string_pretty(&outcome.audit)
             .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
@@ -65,7 +68,8 @@ pub(crate) fn train_share(options: &ShareOptions) -> Result<ExitCode> {
     };
     let outcome = on_threads(&options.models.work, |progress| {
         run::train_share(&config, options.models.run().as_deref(), shard, progress)
-    })?;
+    })
+    .map_err(|error| where_the_data_are(error, &options.models, &config))?;
     let path = outcome.path.display();
     print_data(&format!(
         "{} reference models trained, {} of the share were there already\n\
@@ -74,6 +78,25 @@ pub(crate) fn train_share(options: &ShareOptions) -> Result<ExitCode> {
         outcome.resumed_models,
     ))?;
     Ok(ExitCode::from(exit_code::DONE))
+}
+
+/// A run directory remembers a path to its data. Where it was copied to another machine, or
+/// the command is given in another directory, there may be nothing.
+fn where_the_data_are(error: Error, models: &ModelOptions, config: &Config) -> Error {
+    let source = &config.data.source;
+    match &models.data {
+        Some(run)
+            if Path::new(run).join("run.toml").is_file()
+                && !source.starts_with("shipped:")
+                && !Path::new(source).exists() =>
+        {
+            let run = run.trim_end_matches(std::path::MAIN_SEPARATOR);
+            error.hint(format!(
+                "the run remembers this path; say where the file is now: FILE --config {run}/run.toml --run {run}"
+            ))
+        }
+        _ => error,
+    }
 }
 
 /// Starting many more threads than a machine has cores may exhaust it.

@@ -104,6 +104,14 @@ impl Error {
                 ErrorKind::Unexpected,
                 "make room and run the same command again; what is finished is kept",
             ),
+            Io::ReadOnlyFilesystem => (
+                ErrorKind::Input,
+                "the file system can only be read: name a place that can be written",
+            ),
+            Io::FileTooLarge => (
+                ErrorKind::Unexpected,
+                "files may not be that large here (ulimit -f): raise the limit and run the same command again; what is finished is kept",
+            ),
             _ => (
                 ErrorKind::Unexpected,
                 "see whether the device is in order, then run the same command again",

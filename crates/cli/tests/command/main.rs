@@ -4,7 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod copies;
 mod formats;
+mod full_disk;
+mod killed;
 mod leftovers;
 mod output;
 mod references;

@@ -55,44 +55,53 @@ pub fn write_bytes(run: &RunDirectory, name: &str, columns: usize, bytes: &[u8])
     })
 }
 
+/// Opens model outputs `[records × 1 × classes]` at the first of them, float32 one record
+/// after the other, having looked at everything but the numbers themselves.
+///
+/// # Errors
+/// If the file is missing, of another shape or type, or cut short.
+pub fn open_outputs(path: &Path, records: usize, classes: usize) -> Result<BufReader<File>> {
+    let mut file = File::open(path).map_err(|e| Error::io("open the signals", path, &e))?;
+    let expected = header("<f4", &[records, 1, classes]);
+    let failed = |e: &std::io::Error| Error::io("read the signals", path, e);
+    let length = file.metadata().map_err(|e| failed(&e))?.len();
+    if length != (expected.len() + 4 * records * classes) as u64 {
+        return Err(damaged(path, records, classes));
+    }
+    let mut found = vec![0; expected.len()];
+    file.read_exact(&mut found).map_err(|e| failed(&e))?;
+    if found != expected {
+        return Err(damaged(path, records, classes));
+    }
+    Ok(BufReader::with_capacity(1 << 20, file))
+}
+
+fn damaged(path: &Path, records: usize, classes: usize) -> Error {
+    Error::input(format!(
+        "not a signal file of {records} records and {classes} classes"
+    ))
+    .at(path.display())
+    .hint("delete the file and run the same command again: it will be made anew")
+}
+
 /// Reads model outputs back, knowing their shape.
 ///
 /// # Errors
-/// If the file is missing, of another shape, or cut short.
+/// If the file is missing, of another shape, cut short, or has a value that is no finite number.
 pub fn read_outputs(path: &Path, records: usize, classes: usize) -> Result<Array2<f32>> {
-    let file = File::open(path).map_err(|e| Error::io("open the signals", path, &e))?;
-    let expected = header("<f4", &[records, 1, classes]);
-    let damaged = || {
-        Error::input(format!(
-            "not a signal file of {records} records and {classes} classes"
-        ))
-        .at(path.display())
-        .hint("delete the file and run the same command again: it will be made anew")
-    };
-    let length = file
-        .metadata()
-        .map_err(|e| Error::io("read the signals", path, &e))?
-        .len();
-    if length != (expected.len() + 4 * records * classes) as u64 {
-        return Err(damaged());
-    }
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut found = vec![0; expected.len()];
+    let mut reader = open_outputs(path, records, classes)?;
     let mut bytes = vec![0u8; 4 * records * classes];
     reader
-        .read_exact(&mut found)
-        .and_then(|()| reader.read_exact(&mut bytes))
+        .read_exact(&mut bytes)
         .map_err(|e| Error::io("read the signals", path, &e))?;
-    if found != expected {
-        return Err(damaged());
-    }
     let values = bytes
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
-    let outputs = Array2::from_shape_vec((records, classes), values).map_err(|_| damaged())?;
+    let outputs = Array2::from_shape_vec((records, classes), values)
+        .map_err(|_| damaged(path, records, classes))?;
     if outputs.iter().any(|value| !value.is_finite()) {
-        return Err(damaged());
+        return Err(damaged(path, records, classes));
     }
     Ok(outputs)
 }

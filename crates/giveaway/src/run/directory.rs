@@ -1,7 +1,17 @@
 //! The run directory: files written whole or not at all, readable by their owner only.
+//!
+//! Several processes may work in one directory, here or on machines that share it, and each
+//! may be killed at any moment. Three locks keep them apart; the operating system releases
+//! those of a process that dies:
+//!
+//! - `.lock` is held as long as the directory is open, alone by an audit and together by shares;
+//! - `events.jsonl` is locked while an event is appended, and while it is settled whose the
+//!   directory is;
+//! - an unfinished file is locked by the process that writes it, so one without a lock is a
+//!   leftover.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +53,7 @@ pub enum Access {
 pub struct RunDirectory {
     path: PathBuf,
     /// Held for as long as the run is open; the operating system releases it if we are killed.
-    _lock: File,
+    lock: File,
 }
 
 impl RunDirectory {
@@ -59,7 +69,8 @@ impl RunDirectory {
             // A run that was killed at once has no manifest yet.
             let foreign = entries.flatten().any(|entry| {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                name != ".lock" && name != "signals" && !name.starts_with(TEMPORARY_PREFIX)
+                ![".lock", "signals", "events.jsonl"].contains(&name.as_str())
+                    && !name.starts_with(TEMPORARY_PREFIX)
             });
             if foreign && !path.join("manifest.json").exists() {
                 return Err(Error::input(
@@ -83,26 +94,31 @@ impl RunDirectory {
         };
         match locked {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
+            Err(TryLockError::WouldBlock) => {
                 return Err(
                     Error::input("another process is working in this run directory")
                         .at(path.display())
                         .hint("wait for it to end, or name another directory with --run"),
                 );
             }
-            Err(fs::TryLockError::Error(e)) => {
-                return Err(Error::io("lock the run directory", &lock_path, &e));
-            }
+            Err(TryLockError::Error(e)) => return Err(cannot_lock(&lock_path, &e)),
         }
         let directory = Self {
             path: path.to_path_buf(),
-            _lock: lock,
+            lock,
         };
         create_private_directory(&directory.file("signals"))?;
-        if access == Access::Alone {
-            directory.remove_unfinished()?;
-        }
+        directory.remove_unfinished()?;
         Ok(directory)
+    }
+
+    /// Does what only one process may do at a time, among those that share the directory too.
+    ///
+    /// # Errors
+    /// Those of `act`, or if the lock cannot be had.
+    pub fn one_at_a_time<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (_log, _) = self.lock_events()?;
+        act()
     }
 
     /// Where it is.
@@ -158,7 +174,9 @@ impl RunDirectory {
         let mut text = serde_json::to_string_pretty(manifest)
             .map_err(|e| Error::unexpected(format!("cannot serialise the manifest: {e}")))?;
         text.push('\n');
-        self.write("manifest.json", text.as_bytes())
+        self.write("manifest.json", text.as_bytes())?;
+        // After a power cut models without their manifest would be nobody's.
+        synchronise_directory(&self.path)
     }
 
     /// Writes a file whole or not at all.
@@ -178,10 +196,11 @@ impl RunDirectory {
         name: &str,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
     ) -> Result<()> {
-        self.stage_with(name, fill)?.publish()
+        let staged = self.stage_with(name, fill)?;
+        self.publish(staged)
     }
 
-    /// Writes a file that takes its place later, by [`StagedFile::publish`], or never.
+    /// Writes a file that takes its place later, by [`RunDirectory::publish`], or never.
     ///
     /// # Errors
     /// If it cannot be written; nothing is left behind then.
@@ -194,13 +213,11 @@ impl RunDirectory {
         name: &str,
         fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
     ) -> Result<StagedFile> {
+        self.check_in_place()?;
         let path = self.file(name);
         let failed = |e: &std::io::Error| Error::io("write the file", &path, e);
-        let folder = path.parent().unwrap_or(&self.path);
-        let mut temporary = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempfile_in(folder)
-            .map_err(|e| failed(&e))?;
+        let mut temporary =
+            locked_temporary(path.parent().unwrap_or(&self.path)).map_err(|e| failed(&e))?;
         {
             let mut writer = BufWriter::new(temporary.as_file_mut());
             fill(&mut writer).map_err(|e| failed(&e))?;
@@ -209,6 +226,45 @@ impl RunDirectory {
         // Without this a power cut could leave the name of a file that has no content.
         temporary.as_file().sync_all().map_err(|e| failed(&e))?;
         Ok(StagedFile { temporary, path })
+    }
+
+    /// Puts a finished file in its place, over what is there.
+    ///
+    /// # Errors
+    /// If the operating system refuses, or the directory is not the one that was opened.
+    pub fn publish(&self, file: StagedFile) -> Result<()> {
+        self.check_in_place()?;
+        file.temporary
+            .persist(&file.path)
+            .map(drop)
+            .map_err(|e| Error::io("write the file", &file.path, &e.error))
+    }
+
+    /// Files must not go into a directory that took the place of ours: its lock is not ours,
+    /// and it may be of another run.
+    fn check_in_place(&self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let path = self.file(".lock");
+            let failed = |e: &std::io::Error| Error::io("read the run directory", &path, e);
+            let held = self.lock.metadata().map_err(|e| failed(&e))?;
+            let there = match fs::metadata(&path) {
+                Ok(metadata) => Some((metadata.dev(), metadata.ino())),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => return Err(failed(&e)),
+            };
+            if there != Some((held.dev(), held.ino())) {
+                return Err(Error::input(
+                    "the run directory was removed or replaced while this process worked in it",
+                )
+                .at(self.path.display())
+                .hint(
+                    "run the same command again: the models that are not there are trained anew",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether outputs of models are there.
@@ -242,21 +298,50 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written.
     pub fn event(&self, name: &str, details: &serde_json::Value) -> Result<()> {
-        let path = self.file("events.jsonl");
         let line = serde_json::json!({
             "time": jiff::Timestamp::now().to_string(),
             "event": name,
             "details": details,
         });
-        let mut file = private_options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(|e| Error::io("write the events", &path, &e))?;
-        file.write_all(format!("{line}\n").as_bytes())
-            .map_err(|e| Error::io("write the events", &path, &e))
+        let (mut log, path) = self.lock_events()?;
+        let failed = |e: &std::io::Error| Error::io("write the events", &path, e);
+        let mut text = Vec::new();
+        log.seek(SeekFrom::Start(0))
+            .and_then(|_| log.read_to_end(&mut text))
+            .map_err(|e| failed(&e))?;
+        // A process that was killed while it appended has left a part of a line.
+        let whole = text
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |at| at + 1);
+        if whole < text.len() {
+            log.set_len(whole as u64)
+                .and_then(|()| log.seek(SeekFrom::Start(whole as u64)))
+                .map_err(|e| failed(&e))?;
+        }
+        log.write_all(format!("{line}\n").as_bytes()).map_err(|e| {
+            // Of no avail, the next event does it.
+            let _ = log.set_len(whole as u64);
+            failed(&e)
+        })
     }
 
+    /// The log of events, locked until it is dropped, and its path.
+    fn lock_events(&self) -> Result<(File, PathBuf)> {
+        self.check_in_place()?;
+        let path = self.file("events.jsonl");
+        let log = private_options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::io("write the events", &path, &e))?;
+        log.lock().map_err(|e| cannot_lock(&path, &e))?;
+        Ok((log, path))
+    }
+
+    /// Removes the files that killed processes have left, and not those that others are writing.
     fn remove_unfinished(&self) -> Result<()> {
         for folder in [self.path.clone(), self.file("signals")] {
             let entries = fs::read_dir(&folder)
@@ -267,8 +352,9 @@ impl RunDirectory {
                     .to_string_lossy()
                     .starts_with(TEMPORARY_PREFIX)
                 {
-                    fs::remove_file(entry.path())
-                        .map_err(|e| Error::io("remove an unfinished file", entry.path(), &e))?;
+                    let path = entry.path();
+                    remove_if_left(&path)
+                        .map_err(|e| Error::io("remove an unfinished file", &path, &e))?;
                 }
             }
         }
@@ -276,24 +362,71 @@ impl RunDirectory {
     }
 }
 
+/// Makes a temporary file and locks it, for as long as it is written.
+fn locked_temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    loop {
+        let temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempfile_in(folder)?;
+        match temporary.as_file().try_lock() {
+            Ok(()) if temporary.path().exists() => return Ok(temporary),
+            // Another process took it for a leftover, before it was locked.
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+/// Removes an unfinished file unless a living process has its lock. It may be gone by now:
+/// finished, or removed by another process.
+fn remove_if_left(path: &Path) -> std::io::Result<()> {
+    let gone_is_fine = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(e),
+    };
+    // Open for writing, without which NFS gives no exclusive lock.
+    let file = match File::options().write(true).open(path) {
+        Ok(file) => file,
+        Err(e) => return gone_is_fine(e),
+    };
+    match file.try_lock() {
+        Ok(()) => fs::remove_file(path).or_else(gone_is_fine),
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
+fn cannot_lock(path: &Path, error: &std::io::Error) -> Error {
+    Error::io("lock the run directory", path, error).hint(
+        "where the file system takes no locks, work in a directory on another one and copy the outputs of the models together",
+    )
+}
+
+/// Makes sure that the names in a directory survive a power cut.
+fn synchronise_directory(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        // Some file systems cannot, and do without.
+        Err(e)
+            if !matches!(
+                e.kind(),
+                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported
+            ) =>
+        {
+            return Err(Error::io("write the run directory", path, &e));
+        }
+        _ => {}
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// A finished file that has not taken its place yet. Dropped, it is gone.
 #[derive(Debug)]
 pub struct StagedFile {
     temporary: tempfile::NamedTempFile,
     path: PathBuf,
-}
-
-impl StagedFile {
-    /// Puts it in its place, over what is there.
-    ///
-    /// # Errors
-    /// If the operating system refuses.
-    pub fn publish(self) -> Result<()> {
-        self.temporary
-            .persist(&self.path)
-            .map(drop)
-            .map_err(|e| Error::io("write the file", &self.path, &e.error))
-    }
 }
 
 /// Makes a directory, and its parents, that only the owner can read: the list of exposed
@@ -312,8 +445,17 @@ fn create_private_directory(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(|e| Error::io("protect the run directory", path, &e))?;
+        let failed = |e: &std::io::Error| Error::io("protect the run directory", path, e);
+        let mode = fs::metadata(path)
+            .map_err(|e| failed(&e))?
+            .permissions()
+            .mode();
+        // Rights are taken from others, and never given: who protects a run against writing
+        // has a reason.
+        if mode & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7700))
+                .map_err(|e| failed(&e))?;
+        }
     }
     Ok(())
 }
@@ -378,6 +520,68 @@ mod tests {
         assert!(error.to_string().contains("holds no run"), "{error}");
     }
 
+    #[test]
+    fn leftovers_go_and_what_others_write_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let first = RunDirectory::open(&path, Access::Shared).unwrap();
+        let staged = first.stage("signals/000.npy", b"of the first").unwrap();
+        let leftover = path.join("signals").join(format!("{TEMPORARY_PREFIX}x"));
+        fs::write(&leftover, "half of").unwrap();
+        let second = RunDirectory::open(&path, Access::Shared).unwrap();
+        assert!(!leftover.exists());
+        // The same model by another process at the same moment: the later one stands.
+        let twin = second.stage("signals/000.npy", b"of the second").unwrap();
+        first.publish(staged).unwrap();
+        second.publish(twin).unwrap();
+        assert_eq!(fs::read(first.signal_file(0)).unwrap(), b"of the second");
+        assert_eq!(fs::read_dir(first.file("signals")).unwrap().count(), 1);
+        let audit = RunDirectory::open(&path, Access::Alone).unwrap_err();
+        assert!(audit.to_string().contains("another process"), "{audit}");
+    }
+
+    #[test]
+    fn a_line_that_a_killed_process_began_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::open(&folder.path().join("run"), Access::Alone).unwrap();
+        run.event("one", &serde_json::Value::Null).unwrap();
+        let path = run.file("events.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"time\": \"20");
+        fs::write(&path, text).unwrap();
+        run.event("two", &serde_json::Value::Null).unwrap();
+        let events: Vec<String> = fs::read_to_string(&path)
+            .unwrap()
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].to_string()
+            })
+            .collect();
+        assert_eq!(events, ["\"one\"", "\"two\""]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_goes_into_a_directory_that_took_the_place_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = RunDirectory::open(&path, Access::Shared).unwrap();
+        let staged = run.stage("a.txt", b"a").unwrap();
+        fs::rename(&path, folder.path().join("away")).unwrap();
+        let other = RunDirectory::open(&path, Access::Alone).unwrap();
+        for error in [
+            run.publish(staged).unwrap_err(),
+            run.write("b.txt", b"b").unwrap_err(),
+            run.event("c", &serde_json::Value::Null).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("removed or replaced"), "{error}");
+        }
+        other.write("d.txt", b"d").unwrap();
+        for name in ["a.txt", "b.txt", "events.jsonl"] {
+            assert!(!other.file(name).exists(), "{name}");
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn only_the_owner_can_read_a_run() {
@@ -388,5 +592,15 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(run.path()), 0o700);
         assert_eq!(mode(&run.file("a.txt")), 0o600);
+
+        let set = |mode: u32| {
+            fs::set_permissions(run.file("signals"), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (before, after) in [(0o755, 0o700), (0o550, 0o500)] {
+            set(before);
+            create_private_directory(&run.file("signals")).unwrap();
+            assert_eq!(mode(&run.file("signals")), after);
+        }
+        set(0o700);
     }
 }

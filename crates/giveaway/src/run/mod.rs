@@ -70,9 +70,9 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     run.remove("report.json")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
-    settings.publish()?;
-    records.publish()?;
-    report.publish()?;
+    run.publish(settings)?;
+    run.publish(records)?;
+    run.publish(report)?;
     finish_stage(&run, &mut manifest, "report")?;
     run.event(
         "done",
@@ -154,7 +154,9 @@ fn prepare(
         Path::to_path_buf,
     );
     let run = RunDirectory::open(&path, access)?;
-    let manifest = adopt(&run, manifest)?;
+    // Of two that begin a directory at the same moment one comes first, and the other has to fit.
+    let manifest = run.one_at_a_time(|| adopt(&run, manifest))?;
+    check_outputs(&run, &pool)?;
     let settings = config.to_toml()?;
     // The result of an earlier audit, with another selection or test, stays as it is,
     // with its settings, until the new one can take its place.
@@ -253,6 +255,19 @@ fn adopt(run: &RunDirectory, fresh: Manifest) -> Result<Manifest> {
         stages: found.stages,
         ..fresh
     })
+}
+
+/// Looks at the outputs that are there, such as from a copy that broke off, before hours go
+/// into those that are missing.
+fn check_outputs(run: &RunDirectory, pool: &Pool) -> Result<()> {
+    let (records, classes) = (pool.dataset.len(), pool.dataset.schema.classes.len());
+    let models = (0..pool.membership.models()).map(|model| run.signal_file(model));
+    for path in models.chain([run.file("signals/target.npy")]) {
+        if path.exists() {
+            array_file::open_outputs(&path, records, classes)?;
+        }
+    }
+    Ok(())
 }
 
 fn finish_stage(run: &RunDirectory, manifest: &mut Manifest, stage: &str) -> Result<()> {
