@@ -254,6 +254,20 @@ fn a_share_keeps_the_selection_and_test_of_an_audit_that_was_stopped() {
     assert_eq!(before, settings());
 }
 
+#[test]
+fn a_run_that_was_killed_before_it_had_settings_is_begun_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("table.csv", table());
+    std::fs::create_dir_all(sandbox.path("run/signals")).unwrap();
+    sandbox.write("run/.lock", "");
+    sandbox
+        .run("reference run --shard 1/2")
+        .refused(3, &["run: ", "before it had a run.toml", "--run run"]);
+    sandbox
+        .run(&format!("reference table.csv {OPTIONS} --run run"))
+        .succeeded();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_directory_that_is_taken_away_or_replaced_gets_no_more_models() {
