@@ -95,6 +95,16 @@ fn where_the_data_are(error: Error, models: &ModelOptions, config: &Config) -> E
                 "the run remembers this path; say where the file is now: FILE --config {run}/run.toml --run {run}"
             ))
         }
+        // A run that was killed at once has no run.toml yet.
+        Some(run)
+            if models.work.run.is_none()
+                && ["manifest.json", ".lock"].iter().any(|name| Path::new(run).join(name).exists())
+                && !Path::new(run).join("run.toml").exists() =>
+        {
+            error.hint(format!(
+                "the run in this directory was stopped before it had a run.toml: name its data and options again, with --run {run}"
+            ))
+        }
         _ => error,
     }
 }

@@ -238,6 +238,36 @@ fn an_audit_is_refused_while_a_share_is_trained_and_a_share_during_an_audit() {
     }
 }
 
+/// What was asked of an audit is not forgotten because a share goes on with its models.
+#[test]
+fn a_share_keeps_the_selection_and_test_of_an_audit_that_was_stopped() {
+    let sandbox = Sandbox::new();
+    let asked = "--select out-loss --null ecdf --count 7";
+    let audit = LONG.replace("reference", "audit").replace("--shard", asked);
+    let mut child = busy(&sandbox, &audit, 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let settings = || std::fs::read_to_string(sandbox.path("run/run.toml")).unwrap();
+    let before = settings();
+    assert!(before.contains("select = \"out-loss\""), "{before}");
+    sandbox.run(&format!("{LONG} 4000/4000")).succeeded();
+    assert_eq!(before, settings());
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_had_settings_is_begun_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("table.csv", table());
+    std::fs::create_dir_all(sandbox.path("run/signals")).unwrap();
+    sandbox.write("run/.lock", "");
+    sandbox
+        .run("reference run --shard 1/2")
+        .refused(3, &["run: ", "before it had a run.toml", "--run run"]);
+    sandbox
+        .run(&format!("reference table.csv {OPTIONS} --run run"))
+        .succeeded();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_directory_that_is_taken_away_or_replaced_gets_no_more_models() {

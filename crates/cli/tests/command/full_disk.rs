@@ -97,22 +97,23 @@ fn models_that_find_no_room_lose_nothing_that_was_done() {
     assert!(sandbox.contents("run") == expected);
 }
 
-/// For every size of disk a folder in `out`: what the full disk held, what it holds in the
-/// end, and what the commands said.
+/// For every room on a disk of 8 MiB, the rest of which is taken, a folder in `out`: what the
+/// full disk held, what it holds when there is room, and what the commands said.
 #[cfg(target_os = "linux")]
 const DISKS: &str = r#"
-    mkdir run
-    for size in $(seq 4 STEP NEEDED); do
-        mkdir -p out/$size
-        mount -t tmpfs -o size=${size}k,mode=700 tmpfs run || exit 77
-        "$0" REFERENCE >out/$size/said 2>out/$size/complaint \
-            && "$0" AUDIT >out/$size/said 2>out/$size/complaint
-        echo $? >out/$size/code
-        cp -r run out/$size/full
-        mount -o remount,size=64m run
-        "$0" AUDIT >out/$size/said 2>out/$size/second || exit 1
-        cp -r run out/$size/end
-        umount run
+    mkdir disk
+    for room in $(seq 4 STEP NEEDED); do
+        mkdir -p out/$room
+        mount -t tmpfs -o size=8m,mode=700 tmpfs disk || exit 77
+        head -c $((8192 - room))k /dev/zero >disk/others || exit 1
+        "$0" REFERENCE >out/$room/said 2>out/$room/complaint \
+            && "$0" AUDIT >out/$room/said 2>out/$room/complaint
+        echo $? >out/$room/code
+        cp -r disk/run out/$room/full
+        rm disk/others
+        "$0" AUDIT >out/$room/said 2>out/$room/second || exit 1
+        cp -r disk/run out/$room/end
+        umount disk
     done
 "#;
 
@@ -126,17 +127,17 @@ fn wherever_the_disk_is_full_the_same_command_goes_on_when_there_is_room() {
     let reference = REFERENCE.replace(" --no-records", "");
     let audit = reference.replace("reference table", "audit table");
     sandbox.run(&audit).succeeded();
+    let on_disk = |line: &str| line.replace("--run run", "--run disk/run");
     let expected = sandbox.contents("run");
     let needed: usize = expected
         .values()
         .map(|content| content.len() / 1024 + 5)
         .sum();
-    std::fs::remove_dir_all(sandbox.path("run")).unwrap();
     let script = DISKS
         .replace("STEP", &(needed / 16).to_string())
         .replace("NEEDED", &needed.to_string())
-        .replace("REFERENCE", &reference)
-        .replace("AUDIT", &audit);
+        .replace("REFERENCE", &on_disk(&reference))
+        .replace("AUDIT", &on_disk(&audit));
     let output = Command::new("unshare")
         .args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_giveaway")])
         .current_dir(sandbox.path("."))
@@ -170,7 +171,10 @@ fn wherever_the_disk_is_full_the_same_command_goes_on_when_there_is_room() {
         } else {
             assert_eq!(read("code"), "1\n", "{size}: {complaint}");
             assert_eq!(complaint.lines().count(), 2, "{size}: {complaint}");
-            assert!(complaint.starts_with("error: run/"), "{size}: {complaint}");
+            assert!(
+                complaint.starts_with("error: disk/run/"),
+                "{size}: {complaint}"
+            );
             for words in [
                 "No space left",
                 "\nhint: make room and run the same command again",

@@ -157,7 +157,15 @@ fn prepare(
     // Of two that begin a directory at the same moment one comes first, and the other has to fit.
     let manifest = run.one_at_a_time(|| adopt(&run, manifest))?;
     check_outputs(&run, &pool)?;
-    let settings = config.to_toml()?;
+    let mut settings = config.clone();
+    if access == Access::Shared {
+        // A share says nothing of selection and test: those of an audit that was stopped stay.
+        let stopped = std::fs::read_to_string(run.file("run.toml")).ok();
+        if let Some(stopped) = stopped.and_then(|text| Config::from_toml(&text).ok()) {
+            settings.test = stopped.test;
+        }
+    }
+    let settings = settings.to_toml()?;
     // The result of an earlier audit, with another selection or test, stays as it is,
     // with its settings, until the new one can take its place.
     if !run.file("report.json").exists() {
