@@ -19,6 +19,9 @@ pub enum Error {
     /// The starting weights do not fit the network.
     #[error("initial weights: {0}")]
     Weights(String),
+    /// The bytes are no safetensors file of a network.
+    #[error("safetensors: {0}")]
+    Safetensors(String),
     /// No kernel has this name, or this CPU cannot run it.
     #[error("kernel: {0}")]
     Kernel(String),

@@ -171,6 +171,14 @@ impl Examples {
         self.weights.as_deref()
     }
 
+    /// The bytes that the records take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let lines = self.lines.len() + self.soft.as_ref().map_or(0, Vec::len);
+        let numbers = self.labels.len() + self.weights.as_ref().map_or(0, Vec::len);
+        lines * size_of::<Line>() + numbers * size_of::<u32>()
+    }
+
     /// The number of records.
     #[must_use]
     pub fn rows(&self) -> usize {

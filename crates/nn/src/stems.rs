@@ -5,6 +5,8 @@
 //! form groups by their number in the batch: the gradients within a group are summed one
 //! after another, and so are the sums of the groups.
 
+use std::ops::Range;
+
 use crate::config::{Activation, Image};
 use crate::examples::Examples;
 use crate::kernel::{Crew, Images, Matrix, Parameters, Step};
@@ -18,22 +20,34 @@ const GROUPS: usize = 8;
 #[derive(Debug)]
 struct Share {
     stem: Stem,
-    /// The groups of images that are its own: from this number up to the other.
-    groups: (usize, usize),
+    /// The groups of images that are its own.
+    groups: Range<usize>,
     /// The gradients of each of them, summed; of all together where there is one thread.
     sums: Vec<Vec<Matrix>>,
 }
 
 impl Share {
     /// Its images of a batch of so many.
-    fn images(&self, rows: usize) -> std::ops::Range<usize> {
-        start_of(self.groups.0, rows)..start_of(self.groups.1, rows)
+    fn images(&self, rows: usize) -> Range<usize> {
+        start_of(self.groups.start, rows)..start_of(self.groups.end, rows)
     }
 }
 
 /// The first image of a group.
 fn start_of(group: usize, rows: usize) -> usize {
     group * rows / GROUPS
+}
+
+/// For each of so many threads that finds work its groups, and the most images that they
+/// have in a batch of so many.
+pub(crate) fn shares(threads: usize, batch: usize) -> Vec<(Range<usize>, usize)> {
+    let count = threads.min(GROUPS);
+    let share = |number: usize| {
+        let groups = number * GROUPS / count..(number + 1) * GROUPS / count;
+        let most = (groups.len() * batch.div_ceil(GROUPS)).min(batch);
+        (groups, most)
+    };
+    (0..count).map(share).collect()
 }
 
 /// The convolutions of a network and the memory that they need, for all threads.
@@ -49,22 +63,23 @@ pub(crate) struct Stems<'t> {
 impl<'t> Stems<'t> {
     /// Convolutions whose weights are still 0, for batches of up to `batch` images.
     pub(crate) fn new(crew: Crew<'t>, image: &Image, activation: Activation, batch: usize) -> Self {
-        let count = crew.threads().min(GROUPS);
-        let share = |number: usize| {
-            let groups = (number * GROUPS / count, (number + 1) * GROUPS / count);
-            let most = ((groups.1 - groups.0) * batch.div_ceil(GROUPS)).min(batch);
+        let shares = shares(crew.threads(), batch);
+        let alone = shares.len() == 1;
+        let share = |(groups, most): (Range<usize>, usize)| {
             let stem = Stem::new(*crew, image, activation, most);
-            let sums = if count == 1 { 1 } else { groups.1 - groups.0 };
+            let sums = if alone { 1 } else { groups.len() };
             let zeros = |part: &Parameters| Matrix::zeros(part.value.rows(), part.value.columns());
             Share {
                 groups,
-                sums: vec![stem.parameters().map(zeros).collect(); sums],
+                sums: (0..sums)
+                    .map(|_| stem.parameters().map(zeros).collect())
+                    .collect(),
                 stem,
             }
         };
         Self {
             crew,
-            shares: (0..count).map(share).collect(),
+            shares: shares.into_iter().map(share).collect(),
             current: false,
         }
     }
@@ -133,12 +148,12 @@ impl<'t> Stems<'t> {
         let alone = self.shares.len() == 1;
         self.crew.each(&mut self.shares, |_, share| {
             let Share { stem, groups, sums } = share;
-            let first = start_of(groups.0, rows);
+            let first = start_of(groups.start, rows);
             stem.transpose();
-            for group in groups.0..groups.1 {
+            for group in groups.clone() {
                 let (start, end) = (start_of(group, rows), start_of(group + 1, rows));
                 stem.backward(start - first..end - first, (deltas, start));
-                let to = if alone { 0 } else { group - groups.0 };
+                let to = if alone { 0 } else { group - groups.start };
                 if alone && group > 0 {
                     stem.add_gradients_to(&mut sums[to]);
                 } else {

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::config::{Network, Optimiser, Privacy, Training};
 use crate::examples::Examples;
 use crate::kernel::{Crew, DefaultEnvironment, Kernel, Matrix, Step, kernel};
+use crate::memory;
 use crate::model::Model;
 use crate::private::Private;
 use crate::trained::{Dense, EpochLoss, Filters, Trained};
@@ -177,6 +178,19 @@ impl<'a> Trainer<'a> {
         }
         self.initial_filters = Some(filters);
         Ok(self)
+    }
+
+    /// The bytes that one network takes at most, beside the examples: while it is trained on
+    /// so many rows with so many validation rows, or afterwards, when it is asked for outputs
+    /// (the outputs themselves not counted). Known from the shapes; nothing is allocated.
+    ///
+    /// Training reserves all of it at once, so that many networks are safe to run side by
+    /// side if the sum of this is there.
+    #[must_use]
+    pub fn memory(&self, rows: usize, validation: usize) -> usize {
+        let training = self.training;
+        let rows = (rows, validation);
+        memory::peak(self.network, training, self.privacy, rows, self.threads)
     }
 
     /// Trains one network; see [`train`].

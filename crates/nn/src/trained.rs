@@ -9,7 +9,7 @@ use crate::kernel::{Crew, DefaultEnvironment, Kernel};
 use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
-const BATCH: usize = 128;
+pub(crate) const BATCH: usize = 128;
 
 /// The weights of a dense layer, in PyTorch's layout.
 ///

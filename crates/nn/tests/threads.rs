@@ -1,4 +1,5 @@
 //! The same bits for any number of threads.
+#![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
     Activation, Convolution, EarlyStopping, Examples, Image, Kernel, Network, Optimiser, Padding,
@@ -61,9 +62,9 @@ fn examples(network: &Network, rows: usize) -> Examples {
     Examples::new(features.view(), &labels, network.classes).unwrap()
 }
 
-fn assert_same_bits(have: ArrayD<f32>, want: ArrayD<f32>, what: &str) {
+fn assert_same_bits(have: &ArrayD<f32>, want: &ArrayD<f32>, what: &str) {
     assert_eq!(have.shape(), want.shape(), "{what}");
-    for (have, want) in have.iter().zip(&want) {
+    for (have, want) in have.iter().zip(want) {
         assert_eq!(have.to_bits(), want.to_bits(), "{what}: {have}, {want}");
     }
 }
@@ -72,13 +73,13 @@ fn assert_same_bits(have: ArrayD<f32>, want: ArrayD<f32>, what: &str) {
 fn assert_same(have: &Trained, want: &Trained, examples: &Examples, what: &str) {
     for (have, want) in have.layers().iter().zip(want.layers()) {
         let (have, want) = (have.clone(), want.clone());
-        assert_same_bits(have.weight.into_dyn(), want.weight.into_dyn(), what);
-        assert_same_bits(have.bias.into_dyn(), want.bias.into_dyn(), what);
+        assert_same_bits(&have.weight.into_dyn(), &want.weight.into_dyn(), what);
+        assert_same_bits(&have.bias.into_dyn(), &want.bias.into_dyn(), what);
     }
     for (have, want) in have.filters().iter().zip(want.filters()) {
         let (have, want) = (have.clone(), want.clone());
-        assert_same_bits(have.weight.into_dyn(), want.weight.into_dyn(), what);
-        assert_same_bits(have.bias.into_dyn(), want.bias.into_dyn(), what);
+        assert_same_bits(&have.weight.into_dyn(), &want.weight.into_dyn(), what);
+        assert_same_bits(&have.bias.into_dyn(), &want.bias.into_dyn(), what);
     }
     assert_eq!(have.best_epoch(), want.best_epoch(), "{what}");
     assert_eq!(have.history().len(), want.history().len(), "{what}");
@@ -96,7 +97,7 @@ fn assert_same(have: &Trained, want: &Trained, examples: &Examples, what: &str) 
         ]
     };
     for (have, want) in answers(have).into_iter().zip(answers(want)) {
-        assert_same_bits(have, want, what);
+        assert_same_bits(&have, &want, what);
     }
 }
 

@@ -46,6 +46,27 @@ impl Images {
         Self::new(count, (height, width), channels, border, channels)
     }
 
+    /// The memory that [`Self::padded`] takes.
+    pub(crate) fn padded_bytes(
+        count: usize,
+        size: (usize, usize),
+        channels: usize,
+        border: usize,
+    ) -> usize {
+        let stride = channels.next_multiple_of(LINE);
+        count * lines_of_image(size, border, stride) * size_of::<Line>()
+    }
+
+    /// The memory that [`Self::packed`] takes.
+    pub(crate) fn packed_bytes(
+        count: usize,
+        size: (usize, usize),
+        channels: usize,
+        border: usize,
+    ) -> usize {
+        count * lines_of_image(size, border, channels) * size_of::<Line>()
+    }
+
     fn new(
         count: usize,
         (height, width): (usize, usize),
@@ -53,9 +74,7 @@ impl Images {
         border: usize,
         stride: usize,
     ) -> Self {
-        let floats = (height + 2 * border) * (width + 2 * border) * stride;
-        let slack = if stride.is_multiple_of(LINE) { 0 } else { LINE };
-        let size = (floats + slack).div_ceil(LINE);
+        let size = lines_of_image((height, width), border, stride);
         Self {
             count,
             height,
@@ -213,4 +232,11 @@ impl Images {
         assert_eq!(length, columns);
         length
     }
+}
+
+/// Lines that an image with its border takes, at so many floats a pixel.
+fn lines_of_image((height, width): (usize, usize), border: usize, stride: usize) -> usize {
+    let floats = (height + 2 * border) * (width + 2 * border) * stride;
+    let slack = if stride.is_multiple_of(LINE) { 0 } else { LINE };
+    (floats + slack).div_ceil(LINE)
 }

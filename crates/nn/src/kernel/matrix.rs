@@ -64,6 +64,11 @@ impl Matrix {
         }
     }
 
+    /// The memory that a matrix takes.
+    pub(crate) fn bytes(rows: usize, columns: usize) -> usize {
+        columns.div_ceil(PANEL) * PANEL * rows * size_of::<f32>()
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

@@ -2,7 +2,7 @@
 
 use super::matrix::{LINE, Line, Matrix, PANEL, Shared};
 use super::simd::Simd;
-use super::team::{Crew, Part};
+use super::team::{COPY, Crew, Part};
 use super::{Kernel, Task};
 
 /// What is done with the elements of a product before they are stored.
@@ -67,19 +67,28 @@ impl Crew<'_> {
             });
         });
     }
-}
 
-impl Kernel {
     /// `to` = `from`, transposed.
     ///
     /// # Panics
     /// If the shapes do not fit.
     pub(crate) fn transpose(self, from: &Matrix, to: &mut Matrix) {
         assert_eq!((from.rows(), from.columns()), (to.columns(), to.rows()));
-        let rows = from.rows();
-        self.transpose_rows(from, 0, rows, to, 0);
+        let to = to.shared();
+        self.share(from.rows() * from.columns() * COPY, |part| {
+            self.run(Transpose {
+                from,
+                from_row: 0,
+                rows: from.rows(),
+                to,
+                to_row: 0,
+                part,
+            });
+        });
     }
+}
 
+impl Kernel {
     /// Rows of `to` from `to_row` on = `rows` rows of `from` from `from_row` on, transposed.
     ///
     /// # Panics
@@ -98,8 +107,9 @@ impl Kernel {
             from,
             from_row,
             rows,
-            to,
+            to: to.shared(),
             to_row,
+            part: Part::WHOLE,
         });
     }
 }
@@ -419,8 +429,10 @@ struct Transpose<'a> {
     from: &'a Matrix,
     from_row: usize,
     rows: usize,
-    to: &'a mut Matrix,
+    to: Shared,
     to_row: usize,
+    /// Of the blocks of rows of `from`.
+    part: Part,
 }
 
 impl Task for Transpose<'_> {
@@ -434,9 +446,11 @@ impl Task for Transpose<'_> {
             rows,
             to,
             to_row,
+            part,
         } = self;
         let columns = from.columns();
-        for row in (0..rows).step_by(S::LANES) {
+        for block in part.range(rows.div_ceil(S::LANES)) {
+            let row = block * S::LANES;
             for column in (0..columns).step_by(S::LANES) {
                 let height = (rows - row).min(S::LANES);
                 let width = (columns - column).min(S::LANES);
@@ -444,9 +458,9 @@ impl Task for Transpose<'_> {
                     .pointer()
                     .wrapping_add(from.offset(from_row + row, column));
                 let offset = to.offset(to_row + column, row);
-                let target = to.pointer_mut().wrapping_add(offset);
+                let target = to.pointer().wrapping_add(offset);
                 // SAFETY: the block of height × width elements lies in `from`, and
-                // transposed in `to`, as `Kernel::transpose_rows` checked; as LANES
+                // transposed in `to`, as the callers checked; no other part has it; as LANES
                 // divides PANEL it lies in one panel of each, where rows are PANEL apart.
                 unsafe {
                     if height == S::LANES && width == S::LANES {

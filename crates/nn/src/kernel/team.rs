@@ -29,6 +29,9 @@ const YIELDS: u32 = 50;
 /// Multiplications below which a task is not worth sharing: a few microseconds' work.
 const WORTH_SHARING: usize = 100_000;
 
+/// Multiplications that take as long as copying a float from far away.
+pub(super) const COPY: usize = 16;
+
 /// Something on cache lines of its own.
 #[repr(align(128))]
 struct Apart<T>(T);
@@ -180,6 +183,10 @@ impl Team {
             "a team does one thing at a time"
         );
         self.finished.0.store(0, Ordering::Relaxed);
+        #[expect(
+            clippy::transmute_ptr_to_ptr,
+            reason = "a cast may not lengthen the lifetime of what a trait object borrows"
+        )]
         // SAFETY: only the lifetime changes; the pointer is not used after `task` is gone,
         // as this function forgets it before it returns.
         let pointer: *const Task<'static> =
@@ -236,7 +243,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    const WHOLE: Self = Self { number: 0, of: 1 };
+    pub(super) const WHOLE: Self = Self { number: 0, of: 1 };
 
     /// This part's share of so many things in a row.
     #[inline(always)]

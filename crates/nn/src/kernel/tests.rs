@@ -121,7 +121,7 @@ fn transposes() {
         for (rows, columns, _) in SHAPES {
             let from = random(&mut stream, rows, columns);
             let mut to = Matrix::zeros(columns, rows);
-            kernel.transpose(&from, &mut to);
+            kernel.alone().transpose(&from, &mut to);
             assert_padding_is_zero(&to);
             for i in 0..rows {
                 for j in 0..columns {
@@ -142,7 +142,9 @@ fn gathers() {
             let examples = crate::Examples::new(features.view(), &[0; 50], 2).unwrap();
             let picked: Vec<u32> = (0..rows).map(|_| stream.below(50) as u32).collect();
             let mut to = Matrix::zeros(rows + 1, columns);
-            kernel.gather(examples.lines(), examples.lines_per_row(), &picked, &mut to);
+            kernel
+                .alone()
+                .gather(examples.lines(), examples.lines_per_row(), &picked, &mut to);
             assert_padding_is_zero(&to);
             for (i, &row) in picked.iter().enumerate() {
                 for j in 0..columns {
