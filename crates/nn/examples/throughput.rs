@@ -2,7 +2,7 @@
 //! for all, or one model after another on all threads.
 //!
 //!     cargo run --release -p giveaway-nn --example throughput [KERNEL] [SECONDS] \
-//!         [W1|W2|W3|all] [many|one]
+//!         [W1|W2|W3|all] [many|one] [DROPOUT]
 //!
 //! `many`, the default, trains as many models at once as there are threads; `one` trains one
 //! model at a time, first on one thread, then on all, in turns, and prints the ratio.
@@ -48,6 +48,7 @@ fn workload(name: &'static str, widths: &[usize], epochs: usize, binary: bool) -
             activation: Activation::Relu,
             dropout: 0.0,
             image: None,
+            skips: Vec::new(),
         },
         training: Training {
             epochs,
@@ -58,6 +59,7 @@ fn workload(name: &'static str, widths: &[usize], epochs: usize, binary: bool) -
             label_smoothing: 0.0,
             schedule: Schedule::Constant,
             early_stopping: None,
+            augmentation: None,
         },
         records: 20_000,
         binary,
@@ -78,6 +80,7 @@ fn images() -> Workload {
         width: 28,
         channels: 1,
         convolutions: vec![convolution(16), convolution(32)],
+        skips: Vec::new(),
     });
     workload.training.batch_size = 64;
     workload.records = 10_000;
@@ -141,9 +144,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("one") => true,
         Some(other) => return Err(format!("neither many nor one: {other:?}").into()),
     };
+    let dropout: f32 = arguments.next().map_or(Ok(0.0), |text| text.parse())?;
     let all = thread::available_parallelism()?.get();
     println!("kernel {kernel}");
-    for workload in [
+    for mut workload in [
         workload("W1", &[104, 64, 32, 2], 20, false),
         workload("W2", &[600, 256, 128, 100], 10, true),
         images(),
@@ -151,6 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if only != "all" && only != workload.name {
             continue;
         }
+        workload.network.dropout = dropout;
         let examples = workload.examples()?;
         let trainer = Trainer::new(&workload.network, &workload.training)?.kernel(kernel);
         if one {

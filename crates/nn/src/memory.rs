@@ -4,7 +4,7 @@
 //! by buffer; `tests/memory.rs` compares it with an allocator that counts.
 
 use crate::config::{Image, Network, Pool, Privacy, Training};
-use crate::kernel::{Images, LINE, Matrix};
+use crate::kernel::{Images, LINE, Matrix, Move};
 use crate::stems::shares;
 use crate::trained::{BATCH, EpochLoss};
 
@@ -37,6 +37,10 @@ pub(crate) fn peak(
     train += rows * size_of::<u32>();
     if training.early_stopping.is_some() {
         train += parameters;
+    }
+    if training.augmentation.is_some() {
+        // a list that grows by doubling
+        train += batch.next_power_of_two() * size_of::<Move>() * 3 / 2;
     }
     if privacy.is_some() {
         // sums, squares of norms, and the rows of a step, whose list grows by doubling

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::config::{Activation, Image};
 use crate::examples::Examples;
-use crate::kernel::{Crew, Images, Matrix, Parameters, Step};
+use crate::kernel::{Crew, Images, Matrix, Move, Parameters, Step};
 use crate::stem::Stem;
 use crate::trained::Filters;
 
@@ -124,7 +124,13 @@ impl<'t> Stems<'t> {
     }
 
     /// As [`Stem::forward`].
-    pub(crate) fn forward(&mut self, examples: &Examples, rows: &[u32], to: &mut Matrix) {
+    pub(crate) fn forward(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        moves: Option<&[Move]>,
+        to: &mut Matrix,
+    ) {
         let own = |share: &Share| share.images(rows.len());
         let ranges = self.shares.iter().map(|share| own(share).len());
         let mut targets = to.split_rows(ranges.collect::<Vec<_>>().into_iter());
@@ -137,8 +143,9 @@ impl<'t> Stems<'t> {
         }
         let mut work: Vec<_> = first.iter_mut().chain(others).zip(&mut targets).collect();
         self.crew.each(&mut work, |_, (share, to)| {
-            let rows = &rows[share.images(rows.len())];
-            share.stem.forward(examples, rows, to);
+            let own = share.images(rows.len());
+            let moves = moves.map(|moves| &moves[own.clone()]);
+            share.stem.forward(examples, &rows[own], moves, to);
         });
     }
 
@@ -194,20 +201,23 @@ impl<'t> Stems<'t> {
         }
     }
 
-    /// As [`Stem::each_input_gradient`].
-    pub(crate) fn each_input_gradient(
+    /// As [`Stem::each_output_gradient`]. The outputs that `each` gets are those of the image's
+    /// thread, among which it has the first number.
+    pub(crate) fn each_output_gradient(
         &mut self,
         rows: usize,
         deltas: &Matrix,
-        mut each: impl FnMut(usize, &Images),
+        layer: usize,
+        mut each: impl FnMut(usize, (&Images, usize), &Images),
     ) {
         for share in &mut self.shares {
             let own = share.images(rows);
-            share
-                .stem
-                .each_input_gradient(own.len(), (deltas, own.start), |image, gradient| {
-                    each(own.start + image, gradient);
-                });
+            share.stem.each_output_gradient(
+                own.len(),
+                (deltas, own.start),
+                layer,
+                |image, outputs, gradient| each(own.start + image, (outputs, image), gradient),
+            );
         }
     }
 

@@ -9,8 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use giveaway_nn::{
-    Activation, Convolution, EarlyStopping, Examples, Image, Network, Optimiser, Padding, Pool,
-    Privacy, Schedule, Trainer, Training,
+    Activation, Augmentation, Convolution, EarlyStopping, Examples, Image, Network, Optimiser,
+    Padding, Pool, Privacy, Quantity, Schedule, Skip, Trainer, Training,
 };
 use ndarray::Array2;
 
@@ -58,6 +58,7 @@ struct Case {
     rows: usize,
     private: bool,
     early_stopping: bool,
+    augmented: bool,
     threads: usize,
 }
 
@@ -83,6 +84,7 @@ fn images(convolutions: &[(usize, usize, Padding, Option<Pool>)]) -> Network {
             width: 17,
             channels: 3,
             convolutions: convolutions.iter().map(convolution).collect(),
+            skips: Vec::new(),
         }),
         ..dense(20 * 17 * 3, &[50], 10)
     }
@@ -98,6 +100,7 @@ fn predictions_hold() {
         rows: 700,
         private: false,
         early_stopping: false,
+        augmented: false,
         threads: 1,
     };
     let wide = dense(600, &[256, 128], 100);
@@ -109,6 +112,15 @@ fn predictions_hold() {
         (8, 3, Padding::Same, Some(Pool::Average)),
         (24, 3, Padding::Valid, None),
     ]);
+    let mut residual = images(&[
+        (8, 3, Padding::Same, None),
+        (8, 3, Padding::Same, Some(Pool::Max)),
+    ]);
+    residual.hidden = vec![50, 50];
+    residual.skips = vec![Skip { from: 1, to: 2 }];
+    if let Some(image) = &mut residual.image {
+        image.skips = vec![Skip { from: 1, to: 2 }];
+    }
     let dropout = Network {
         dropout: 0.5,
         activation: Activation::Tanh,
@@ -141,6 +153,10 @@ fn predictions_hold() {
             ..case("private images", largest.clone(), 150)
         },
         case("few images", largest.clone(), 3),
+        Case {
+            augmented: true,
+            ..case("residual and augmented", residual, 600)
+        },
         Case {
             threads: 3,
             ..case("three threads", means, 100)
@@ -183,6 +199,10 @@ fn check(case: &Case) {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: case.early_stopping.then_some(EarlyStopping { patience: 5 }),
+        augmentation: case.augmented.then_some(Augmentation {
+            shift: 2,
+            flip: true,
+        }),
     };
     let mut trainer = Trainer::new(network, &training)
         .unwrap()
@@ -204,7 +224,7 @@ fn check(case: &Case) {
         .map(|layer| layer.weight.len())
         .sum::<usize>()
         * 4;
-    let (answers, asking) = peak(|| trained.input_gradients(&examples));
+    let (answers, asking) = peak(|| trained.input_gradients(&examples, Quantity::Loss));
     let asking = held + asking - answers.len() * size_of::<f32>();
     let measured = training.max(asking);
     assert!(

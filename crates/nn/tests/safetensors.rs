@@ -31,6 +31,7 @@ fn network() -> Network {
                 padding: Padding::Same,
                 pool: Some(Pool::Average),
             }],
+            skips: Vec::new(),
         }),
         ..Network::default()
     }
@@ -46,6 +47,7 @@ fn trained(network: &Network, kernel: Kernel) -> Trained {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: Some(EarlyStopping { patience: 2 }),
+        augmentation: None,
     };
     let examples = examples(40, network.inputs, network.classes);
     let rows: Vec<u32> = (0..40).collect();

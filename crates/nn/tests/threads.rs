@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Convolution, EarlyStopping, Examples, Image, Kernel, Network, Optimiser, Padding,
-    Pool, Privacy, Schedule, Trained, Trainer, Training,
+    Activation, Augmentation, Convolution, EarlyStopping, Examples, Image, Kernel, Network,
+    Optimiser, Padding, Pool, Privacy, Quantity, Schedule, Skip, Trained, Trainer, Training,
 };
 use giveaway_stats::random::Stream;
 use ndarray::{Array2, ArrayD};
@@ -35,6 +35,7 @@ fn images(convolutions: Vec<Convolution>) -> Network {
             width: 11,
             channels: 2,
             convolutions,
+            skips: Vec::new(),
         }),
         ..network(12 * 11 * 2, &[40], 5)
     }
@@ -50,6 +51,7 @@ fn training(batch_size: usize) -> Training {
         label_smoothing: 0.1,
         schedule: Schedule::Cosine,
         early_stopping: None,
+        augmentation: None,
     }
 }
 
@@ -93,12 +95,29 @@ fn assert_same(have: &Trained, want: &Trained, examples: &Examples, what: &str) 
             trained.logits(examples).into_dyn(),
             trained.penultimate(examples).into_dyn(),
             trained.gradient_norms(examples).into_dyn(),
-            trained.input_gradients(examples).into_dyn(),
+            trained.input_gradients(examples, Quantity::Loss).into_dyn(),
         ]
     };
     for (have, want) in answers(have).into_iter().zip(answers(want)) {
         assert_same_bits(&have, &want, what);
     }
+    let at_convolutions = |trained: &Trained| {
+        let mut all = Vec::new();
+        for convolution in 1..=trained.filters().len() {
+            trained.convolution_gradients(
+                examples,
+                convolution,
+                Quantity::Logit(1),
+                |record, outputs, gradients| {
+                    all.push(record as u32);
+                    let numbers = outputs.iter().chain(&gradients).map(|x| x.to_bits());
+                    all.extend(numbers.collect::<Vec<_>>());
+                },
+            );
+        }
+        all
+    };
+    assert!(at_convolutions(have) == at_convolutions(want), "{what}");
 }
 
 /// Trains with each number of threads and compares with one.
@@ -165,6 +184,29 @@ fn convolutions() {
         convolution(6, 5, Padding::Same, Some(Pool::Max)),
     ]);
     check(&same, &training(64), None, "means");
+    let residual = Network {
+        image: same.image.clone().map(|image| Image {
+            convolutions: vec![
+                convolution(6, 3, Padding::Same, None),
+                convolution(6, 5, Padding::Same, Some(Pool::Max)),
+                convolution(6, 3, Padding::Same, None),
+            ],
+            skips: vec![Skip { from: 1, to: 2 }, Skip { from: 2, to: 3 }],
+            ..image
+        }),
+        hidden: vec![40, 40],
+        skips: vec![Skip { from: 1, to: 2 }],
+        dropout: 0.2,
+        ..same.clone()
+    };
+    let moved = Training {
+        augmentation: Some(Augmentation {
+            shift: 2,
+            flip: true,
+        }),
+        ..training(64)
+    };
+    check(&residual, &moved, None, "residual and augmented");
     // fewer images than groups in every batch
     check(&same, &training(5), None, "small batches");
 }

@@ -549,6 +549,7 @@ impl Config {
             classes,
             activation: self.reference.activation,
             dropout: self.reference.dropout,
+            skips: Vec::new(),
         }
     }
 
@@ -572,6 +573,7 @@ impl Config {
             early_stopping: reference
                 .patience
                 .map(|patience| EarlyStopping { patience }),
+            augmentation: None,
         }
     }
 }
