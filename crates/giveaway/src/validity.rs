@@ -174,6 +174,7 @@ fn scores_out_of_fold(
         classes: 2,
         activation: Activation::Relu,
         dropout: 0.0,
+        skips: Vec::new(),
     };
     let training = Training {
         epochs: 10,
@@ -184,6 +185,7 @@ fn scores_out_of_fold(
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
     (0..FOLDS)
         .into_par_iter()

@@ -102,6 +102,7 @@ fn trained(audit: u64) -> Material {
         classes: 2,
         activation: Activation::Tanh,
         dropout: 0.0,
+        skips: Vec::new(),
     };
     let training = Training {
         epochs: 10,
@@ -112,6 +113,7 @@ fn trained(audit: u64) -> Material {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
     let (features, labels) = pool(audit);
     let examples = Examples::new(features.view(), &labels, 2).unwrap();

@@ -213,6 +213,7 @@ fn ecdf_p_values_of_trained_models_are_super_uniform() {
         classes: 2,
         activation: Activation::Tanh,
         dropout: 0.0,
+        skips: Vec::new(),
     };
     let training = Training {
         epochs: 8,
@@ -223,6 +224,7 @@ fn ecdf_p_values_of_trained_models_are_super_uniform() {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
     // p-values of one record on a target that was not, and on one that was trained on it
     let p: Vec<[f64; 2]> = (0..REPETITIONS)

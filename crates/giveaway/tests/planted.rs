@@ -66,6 +66,7 @@ fn train(membership: &Membership, purpose: &str) -> (Signals, Vec<Array2<f32>>) 
         classes: 2,
         activation: Activation::Relu,
         dropout: 0.0,
+        skips: Vec::new(),
     };
     let training = Training {
         epochs: 8,
@@ -76,6 +77,7 @@ fn train(membership: &Membership, purpose: &str) -> (Signals, Vec<Array2<f32>>) 
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
     let logits: Vec<Array2<f32>> = (0..membership.models())
         .into_par_iter()

@@ -1,6 +1,6 @@
 //! Models per second and GFLOP/s of training, on one thread and on all.
 //!
-//!     cargo run --release -p giveaway-nn --example throughput [KERNEL] [SECONDS] [W1|W2|W3]
+//!     cargo run --release -p giveaway-nn --example throughput [KERNEL] [SECONDS] [W1|W2|W3] [DROPOUT]
 //!
 //! W1 is a table: 10,000 of 20,000 records, 104 features, hidden layers of 64 and 32, 2
 //! classes, 20 epochs. W2 is wide: 600 binary features, hidden layers of 256 and 128, 100
@@ -43,6 +43,7 @@ fn workload(name: &'static str, widths: &[usize], epochs: usize, binary: bool) -
             activation: Activation::Relu,
             dropout: 0.0,
             image: None,
+            skips: Vec::new(),
         },
         training: Training {
             epochs,
@@ -53,6 +54,7 @@ fn workload(name: &'static str, widths: &[usize], epochs: usize, binary: bool) -
             label_smoothing: 0.0,
             schedule: Schedule::Constant,
             early_stopping: None,
+            augmentation: None,
         },
         records: 20_000,
         binary,
@@ -73,6 +75,7 @@ fn images() -> Workload {
         width: 28,
         channels: 1,
         convolutions: vec![convolution(16), convolution(32)],
+        skips: Vec::new(),
     });
     workload.training.batch_size = 64;
     workload.records = 10_000;
@@ -131,9 +134,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let seconds: f64 = arguments.next().map_or(Ok(3.0), |text| text.parse())?;
     let only = arguments.next();
+    let dropout: f32 = arguments.next().map_or(Ok(0.0), |text| text.parse())?;
     let all = thread::available_parallelism()?.get();
     println!("kernel {kernel}");
-    for workload in [
+    for mut workload in [
         workload("W1", &[104, 64, 32, 2], 20, false),
         workload("W2", &[600, 256, 128, 100], 10, true),
         images(),
@@ -141,6 +145,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if only.as_ref().is_some_and(|only| only != workload.name) {
             continue;
         }
+        workload.network.dropout = dropout;
         let examples = workload.examples()?;
         let trainer = Trainer::new(&workload.network, &workload.training)?.kernel(kernel);
         for threads in [1, all] {

@@ -20,6 +20,12 @@ pub struct Network {
     /// Units of each hidden layer, from the input side.
     #[serde(default)]
     pub hidden: Vec<usize>,
+    /// Residual additions between the dense layers. Layer 0 is what the first dense layer
+    /// sees (behind convolutions their outputs, channel by channel), the others are the
+    /// hidden layers; their outputs are taken after activation and dropout. None ends in
+    /// the output layer: logits stay linear in what it sees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
     /// Classes, at least 2.
     pub classes: usize,
     /// What follows each convolution and each hidden layer.
@@ -47,10 +53,47 @@ pub struct Image {
     pub channels: usize,
     /// The convolutions, from the input side; at least one.
     pub convolutions: Vec<Convolution>,
+    /// Residual additions between the convolutions. Layer 0 is the image, the others are the
+    /// convolutions; their outputs are taken after activation and pooling.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
 }
 
 const fn one_channel() -> usize {
     1
+}
+
+/// A residual addition (He and others 2016, without batch normalisation): what layer `from`
+/// gives is added to the sums of layer `to`, before their activation and pooling. Both must
+/// have one shape; nothing is learnt for it.
+///
+/// Layers are counted from 1; 0 is what the first of them sees. Several may start from or end
+/// in one layer, and each counts, the same twice too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// The layer whose output is added.
+    pub from: usize,
+    /// The layer to whose sums it is added, above `from`.
+    pub to: usize,
+}
+
+impl Skip {
+    /// Whether the layers exist, `layers` being their number and `name` what one is called.
+    fn check(self, name: &str, layers: usize) -> Result<(), String> {
+        let Self { from, to } = self;
+        if from >= to {
+            return Err(format!(
+                "a skip leads from {name} {from} to {name} {to}; it must lead to a later one"
+            ));
+        }
+        if to > layers {
+            return Err(format!(
+                "a skip leads to {name} {to}, but there are {layers}, counted from 1"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A convolution (as PyTorch's `Conv2d` with a bias and stride 1), the network's
@@ -182,6 +225,39 @@ impl Image {
                 ));
             }
         }
+        self.check_skips(&sizes)
+    }
+
+    /// `sizes` are those of [`Self::sizes`].
+    fn check_skips(&self, sizes: &[(usize, usize)]) -> Result<(), String> {
+        for skip in &self.skips {
+            skip.check("convolution", self.convolutions.len())?;
+            let Skip { from, to } = *skip;
+            let channels = match from.checked_sub(1) {
+                Some(i) => self.convolutions[i].channels,
+                None => self.channels,
+            };
+            let convolution = self.convolutions[to - 1];
+            let sum = |length: usize| {
+                length + 2 * convolution.padding.border(convolution.size) + 1 - convolution.size
+            };
+            let (height, width) = sizes[from];
+            let sums = (sum(sizes[to - 1].0), sum(sizes[to - 1].1));
+            if ((height, width), channels) != (sums, convolution.channels) {
+                return Err(format!(
+                    "a skip leads from {height} × {width} pixels with {channels} channels \
+                     ({}) to {} × {} with {} (the sums of convolution {to}, before pooling); \
+                     they must agree",
+                    match from {
+                        0 => "the image".to_owned(),
+                        _ => format!("the output of convolution {from}"),
+                    },
+                    sums.0,
+                    sums.1,
+                    convolution.channels
+                ));
+            }
+        }
         Ok(())
     }
 }
@@ -224,6 +300,49 @@ pub struct Training {
     /// Whether to stop when the validation loss stops falling.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
+    /// Random changes of the training images; needs a network with an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
+}
+
+/// Random changes of images in training: every time a row is used, its image is moved, then
+/// mirrored, as torchvision's `RandomCrop(size, padding=shift)` and `RandomHorizontalFlip`
+/// do. Validation, logits, norms and gradients see the images as they are.
+///
+/// Each epoch has a random stream of its own, keyed by the seed and the epoch. A row's draws
+/// follow those of the row used before it: rows down, pixels right (neither if `shift` is
+/// 0), whether to mirror (not if `flip` is false).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// The image moves down and right by whole numbers of pixels, each uniform in −`shift` to
+    /// `shift`; zeros come in. Less than its height and width.
+    #[serde(default)]
+    pub shift: usize,
+    /// Whether the image is mirrored left to right with probability ½.
+    #[serde(default)]
+    pub flip: bool,
+}
+
+impl Augmentation {
+    pub(crate) fn check(self, network: &Network) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Training(message));
+        let Some(Image { height, width, .. }) = &network.image else {
+            return refuse(
+                "augmentation: the network has no image, only features; images are moved and \
+                 mirrored for networks with convolutions alone, so add one or leave it out"
+                    .into(),
+            );
+        };
+        if self.shift >= *height.min(width) {
+            return refuse(format!(
+                "augmentation: shift is {}; it must be less than the image's {height} × {width} \
+                 pixels",
+                self.shift
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The rule that turns gradients into steps. The default is Adam with PyTorch's defaults.
@@ -444,6 +563,24 @@ impl Network {
                 "hidden layer {} has 0 units; give it at least 1 or leave it out",
                 layer + 1
             ));
+        }
+        let widths = self.widths();
+        for skip in &self.skips {
+            let checked = skip.check("hidden layer", self.hidden.len());
+            checked.map_err(Error::Network)?;
+            let Skip { from, to } = *skip;
+            if widths[from] != widths[to] {
+                return refuse(format!(
+                    "a skip leads from {} numbers ({}) to the {} units of hidden layer {to}; \
+                     they must be as many",
+                    widths[from],
+                    match from {
+                        0 => "what the first dense layer sees".to_owned(),
+                        _ => format!("hidden layer {from}"),
+                    },
+                    widths[to]
+                ));
+            }
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return refuse(format!(

@@ -6,8 +6,16 @@
 //! ([`kernel`]), never on what runs beside it.
 //!
 //! Layers, losses and optimisers follow PyTorch's definitions and defaults, so that a
-//! network trained here stands for one trained there.
+//! network trained here stands for one trained there: dense layers, convolutions with
+//! pooling, residual additions ([`Skip`]), dropout; images moved and mirrored in training
+//! ([`Augmentation`]).
+//!
+//! What audits ask of a network is there beside its training: gradients of single records,
+//! their norms, training that bounds them ([`Privacy`]), gradients of a loss or a logit with
+//! respect to features and to what convolutions make of them ([`Quantity`]), and outputs
+//! block by block.
 
+mod augmentation;
 mod config;
 mod error;
 mod examples;
@@ -19,11 +27,11 @@ mod train;
 mod trained;
 
 pub use config::{
-    Activation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool, Privacy,
-    Schedule, Training,
+    Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool,
+    Privacy, Schedule, Skip, Training,
 };
 pub use error::Error;
 pub use examples::Examples;
 pub use kernel::{Kernel, kernel};
 pub use train::{Trainer, train};
-pub use trained::{Dense, EpochLoss, Filters, Trained};
+pub use trained::{Dense, EpochLoss, Filters, Quantity, Trained};

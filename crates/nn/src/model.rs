@@ -3,12 +3,15 @@
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array2};
 
-use crate::config::{Activation, Network};
+use crate::augmentation::Augmenter;
+use crate::config::{Activation, Network, Skip};
 use crate::examples::Examples;
-use crate::kernel::{Finish, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets};
+use crate::kernel::{
+    After, Finish, Generator, Images, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets,
+};
 use crate::private::Private;
 use crate::stem::Stem;
-use crate::trained::{Dense, Filters};
+use crate::trained::{Dense, Filters, Quantity};
 
 /// Parameters of a dense layer, with the optimiser's memory of them.
 #[derive(Clone, Debug)]
@@ -98,6 +101,40 @@ impl Order {
             } => pixels * channels,
         }
     }
+
+    /// Adds the first `rows` rows of `from`, which have this order, to those of `to`.
+    fn add(self, kernel: Kernel, rows: usize, from: &Matrix, to: &mut Matrix) {
+        match self {
+            Self::Plain => {
+                for (from, to) in from.panels(rows).zip(to.panels_mut(rows)) {
+                    kernel.add(from, to);
+                }
+            }
+            Self::Flattened { .. } => {
+                for row in 0..rows {
+                    for unit in 0..to.columns() {
+                        let sum = to.get(row, unit) + from.get(row, self.place(unit));
+                        to.set(row, unit, sum);
+                    }
+                }
+            }
+        }
+    }
+
+    /// As [`Self::add`], but it is `to` that has this order.
+    fn add_back(self, kernel: Kernel, rows: usize, from: &Matrix, to: &mut Matrix) {
+        match self {
+            Self::Plain => self.add(kernel, rows, from, to),
+            Self::Flattened { .. } => {
+                for row in 0..rows {
+                    for unit in 0..from.columns() {
+                        let place = self.place(unit);
+                        to.set(row, place, to.get(row, place) + from.get(row, unit));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// All weights of a network as users see them.
@@ -113,7 +150,10 @@ struct Dropout {
     threshold: u32,
     /// What the other units are multiplied by.
     scale: f32,
-    stream: Stream,
+    seed: u64,
+    /// Steps begun so far.
+    steps: u64,
+    generator: Generator,
     /// For each hidden layer: 0 or `scale` for each row and unit of the batch.
     masks: Vec<Matrix>,
 }
@@ -123,7 +163,9 @@ impl Dropout {
         (network.dropout > 0.0 && !network.hidden.is_empty()).then(|| Self {
             threshold: (f64::from(network.dropout) * 2f64.powi(32)) as u32,
             scale: 1.0 / (1.0 - network.dropout),
-            stream: Stream::new(seed, "dropout", 0),
+            seed,
+            steps: 0,
+            generator: Generator::new(&mut Stream::new(seed, "dropout", 0)),
             masks: network
                 .hidden
                 .iter()
@@ -132,30 +174,24 @@ impl Dropout {
         })
     }
 
+    /// Begins a step; its masks depend on the seed and the number of the step alone.
+    fn begin_step(&mut self) {
+        self.generator = Generator::new(&mut Stream::new(self.seed, "dropout", self.steps));
+        self.steps += 1;
+    }
+
     /// Draws a new mask for the first `rows` rows of hidden layer `layer` and applies it.
-    fn drop_units(&mut self, layer: usize, rows: usize, outputs: &mut Matrix) {
-        let (threshold, scale) = (self.threshold, self.scale);
+    fn drop_units(&mut self, kernel: Kernel, layer: usize, rows: usize, outputs: &mut Matrix) {
         for panel in self.masks[layer].panels_mut(rows) {
-            for line in panel {
-                for pair in line.0.chunks_exact_mut(2) {
-                    let bits = self.stream.next_u64();
-                    for (value, bits) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
-                        *value = if bits < threshold { 0.0 } else { scale };
-                    }
-                }
-            }
+            kernel.draw_mask(&mut self.generator, self.threshold, self.scale, panel);
         }
-        self.apply(layer, rows, outputs);
+        self.apply(kernel, layer, rows, outputs);
     }
 
     /// Multiplies by the mask of hidden layer `layer`.
-    fn apply(&self, layer: usize, rows: usize, values: &mut Matrix) {
+    fn apply(&self, kernel: Kernel, layer: usize, rows: usize, values: &mut Matrix) {
         for (values, mask) in values.panels_mut(rows).zip(self.masks[layer].panels(rows)) {
-            for (values, mask) in values.iter_mut().zip(mask) {
-                for (value, mask) in values.0.iter_mut().zip(mask.0) {
-                    *value *= mask;
-                }
-            }
+            kernel.scale(mask, values);
         }
     }
 }
@@ -169,7 +205,11 @@ pub(crate) struct Model {
     layers: Vec<Layer>,
     /// Of the first layer's inputs.
     order: Order,
+    /// Residual additions between the layers, 0 being the inputs.
+    skips: Vec<Skip>,
     dropout: Option<Dropout>,
+    /// What is done to images while learning.
+    augmenter: Option<Augmenter>,
     /// The inputs, then the outputs of every layer, for each row of a batch.
     outputs: Vec<Matrix>,
     /// The loss's gradient with respect to the output (before its activation) of every layer.
@@ -233,6 +273,8 @@ impl Model {
                 .map(|pair| Layer::zeros(pair[0], pair[1]))
                 .collect(),
             order,
+            skips: network.skips.clone(),
+            augmenter: None,
             dropout: dropout_seed.and_then(|seed| Dropout::new(network, batch, seed)),
             outputs: matrices(&widths),
             deltas: matrices(&widths[1..]),
@@ -258,6 +300,11 @@ impl Model {
             factors: Vec::with_capacity(batch),
             stem,
         }
+    }
+
+    /// Changes the images of the steps that follow.
+    pub(crate) fn augment(&mut self, augmenter: Augmenter) {
+        self.augmenter = Some(augmenter);
     }
 
     /// Draws the weights of the dense layers.
@@ -397,25 +444,25 @@ impl Model {
         }
     }
 
-    /// The gradient of each row's loss with respect to its features, without label smoothing
-    /// or dropout; calls `each` with the number of the row and its gradient.
+    /// The gradient of a quantity of each row with respect to its features, without label
+    /// smoothing or dropout; calls `each` with the number of the row and its gradient.
     ///
     /// # Panics
-    /// As [`Self::learn`], or if the model was made without input gradients.
+    /// As [`Self::learn`], or if the model was made without input gradients or there is no
+    /// such quantity.
     pub(crate) fn input_gradients(
         &mut self,
         examples: &Examples,
         rows: &[u32],
+        quantity: Quantity,
         mut each: impl FnMut(usize, &[f32]),
     ) {
-        self.forward(examples, rows, false);
-        self.loss(examples, rows, 0.0, 1.0);
-        self.backward(rows.len());
+        self.back_from(examples, rows, quantity);
         let mut gradient = vec![0.0; examples.features()];
         let deltas = &self.input_deltas;
         if let Some(stem) = &mut self.stem {
-            stem.each_input_gradient(rows.len(), deltas, |row, image| {
-                image.unload(0, &mut gradient);
+            stem.each_output_gradient(rows.len(), deltas, 0, |row, _, deltas| {
+                deltas.unload(0, &mut gradient);
                 each(row, &gradient);
             });
         } else {
@@ -426,6 +473,46 @@ impl Model {
                 each(row, &gradient);
             }
         }
+    }
+
+    /// The gradient of a quantity of each row with respect to the outputs of a convolution,
+    /// counted from 1, without label smoothing or dropout; calls `each` with the number of
+    /// the row, the outputs of the batch and the gradient of this row's (image 0).
+    ///
+    /// # Panics
+    /// As [`Self::learn`], or if there is no such convolution or quantity.
+    pub(crate) fn convolution_gradients(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        convolution: usize,
+        quantity: Quantity,
+        each: impl FnMut(usize, &Images, &Images),
+    ) {
+        self.back_from(examples, rows, quantity);
+        if let Some(stem) = &mut self.stem {
+            stem.each_output_gradient(rows.len(), &self.input_deltas, convolution, each);
+        }
+    }
+
+    /// Sends a batch through the network and a quantity's gradient back as far as the inputs
+    /// of the first dense layer.
+    fn back_from(&mut self, examples: &Examples, rows: &[u32], quantity: Quantity) {
+        self.forward(examples, rows, false);
+        match quantity {
+            Quantity::Loss => {
+                self.loss(examples, rows, 0.0, 1.0);
+            }
+            Quantity::Logit(class) => {
+                if let Some(deltas) = self.deltas.last_mut() {
+                    deltas.floats_mut().fill(0.0);
+                    for row in 0..rows.len() {
+                        deltas.set(row, class as usize, 1.0);
+                    }
+                }
+            }
+        }
+        self.backward(rows.len());
     }
 
     /// Takes one step of DP-SGD (see [`Privacy`](crate::Privacy)) on the rows that were
@@ -528,8 +615,13 @@ impl Model {
 
     fn forward(&mut self, examples: &Examples, rows: &[u32], learning: bool) {
         let kernel = self.kernel;
+        if let Some(dropout) = self.dropout.as_mut().filter(|_| learning) {
+            dropout.begin_step();
+        }
         if let Some(stem) = &mut self.stem {
-            stem.forward(examples, rows, &mut self.outputs[0]);
+            let augmenter = self.augmenter.as_mut().filter(|_| learning);
+            let moves = augmenter.map(|augmenter| augmenter.draw(rows.len()));
+            stem.forward(examples, rows, moves, &mut self.outputs[0]);
         } else {
             kernel.gather(
                 examples.lines(),
@@ -541,9 +633,10 @@ impl Model {
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = self.outputs.split_at_mut(i + 1);
-            let (inputs, outputs) = (&inputs[i], &mut outputs[0]);
+            let (earlier, inputs, outputs) = (&inputs[..], &inputs[i], &mut outputs[0]);
             let bias = &layer.biases.value;
-            let finish = if i == last {
+            let residual = self.skips.iter().any(|skip| skip.to == i + 1);
+            let finish = if i == last || residual {
                 Finish::Bias(bias)
             } else {
                 match self.activation {
@@ -552,8 +645,21 @@ impl Model {
                 }
             };
             kernel.multiply(rows.len(), inputs, &layer.weights.value, finish, outputs);
+            if residual {
+                for skip in self.skips.iter().filter(|skip| skip.to == i + 1) {
+                    let order = if skip.from == 0 {
+                        self.order
+                    } else {
+                        Order::Plain
+                    };
+                    order.add(kernel, rows.len(), &earlier[skip.from], outputs);
+                }
+                for panel in outputs.panels_mut(rows.len()) {
+                    kernel.activate(After::from(self.activation), panel);
+                }
+            }
             if let Some(dropout) = self.dropout.as_mut().filter(|_| learning && i < last) {
-                dropout.drop_units(i, rows.len(), outputs);
+                dropout.drop_units(kernel, i, rows.len(), outputs);
             }
         }
     }
@@ -595,7 +701,9 @@ impl Model {
                 .transpose(&self.layers[i].weights.value, transposed);
             let (before, after) = self.deltas.split_at_mut(i);
             let outputs = &self.outputs[i];
+            let residual = self.skips.iter().any(|skip| skip.from == i);
             let finish = match self.activation {
+                _ if residual => Finish::Nothing,
                 // dropped units have output 0, and so no slope either
                 Activation::Relu => Finish::ReluDerivative(outputs),
                 Activation::Tanh => Finish::TanhDerivative {
@@ -605,8 +713,19 @@ impl Model {
             };
             self.kernel
                 .multiply(rows, &after[0], transposed, finish, &mut before[i - 1]);
+            if residual {
+                let to = &mut before[i - 1];
+                for skip in self.skips.iter().filter(|skip| skip.from == i) {
+                    Order::Plain.add(self.kernel, rows, &after[skip.to - 1 - i], to);
+                }
+                let scale = self.dropout.as_ref().map_or(1.0, |d| 1.0 / d.scale);
+                for (outputs, to) in outputs.panels(rows).zip(to.panels_mut(rows)) {
+                    let after = After::from(self.activation);
+                    self.kernel.times_slope(after, (outputs, scale), to);
+                }
+            }
             if let Some(dropout) = &self.dropout {
-                dropout.apply(i - 1, rows, &mut before[i - 1]);
+                dropout.apply(self.kernel, i - 1, rows, &mut before[i - 1]);
             }
         }
         if self.input_deltas.rows() > 0 {
@@ -616,6 +735,70 @@ impl Model {
             let to = &mut self.input_deltas;
             self.kernel
                 .multiply(rows, &self.deltas[0], transposed, Finish::Nothing, to);
+            for skip in self.skips.iter().filter(|skip| skip.from == 0) {
+                let from = &self.deltas[skip.to - 1];
+                self.order.add_back(self.kernel, rows, from, to);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_units_do_not_depend_on_those_of_other_layers_and_steps() {
+        let network = Network {
+            inputs: 3,
+            hidden: vec![40, 40],
+            classes: 2,
+            dropout: 0.3,
+            ..Network::default()
+        };
+        let rows = 300;
+        for kernel in Kernel::available() {
+            let steps = |seed: u64, steps: usize| -> Vec<Vec<bool>> {
+                let mut dropout = Dropout::new(&network, rows, seed).unwrap();
+                let mut dropped = Vec::new();
+                for _ in 0..steps {
+                    dropout.begin_step();
+                    for layer in 0..2 {
+                        let mut values = Matrix::zeros(rows, 40);
+                        for row in 0..rows {
+                            (0..40).for_each(|unit| values.set(row, unit, 7.0));
+                        }
+                        dropout.drop_units(kernel, layer, rows, &mut values);
+                        let units = (0..rows * 40).map(|i| values.get(i / 40, i % 40));
+                        let zero: Vec<bool> = units.clone().map(|x| x == 0.0).collect();
+                        assert!(
+                            units
+                                .zip(&zero)
+                                .all(|(x, zero)| *zero || (x - 10.0).abs() < 1e-5)
+                        );
+                        dropped.push(zero);
+                    }
+                }
+                dropped
+            };
+            let dropped = steps(1, 3);
+            assert_eq!(dropped, steps(1, 3));
+            let count = dropped[0].len() as f64;
+            for mask in &dropped {
+                let share = mask.iter().filter(|x| **x).count() as f64 / count;
+                assert!((share - 0.3).abs() < 5.0 * (0.21 / count).sqrt(), "{share}");
+            }
+            // two masks drop the same unit as often as chance has it
+            let others = steps(2, 1);
+            let all: Vec<_> = dropped.iter().chain(&others).collect();
+            for (i, a) in all.iter().enumerate() {
+                for b in &all[..i] {
+                    let both = a.iter().zip(*b).filter(|(a, b)| **a && **b).count();
+                    let share = both as f64 / count;
+                    let deviation = (0.09f64 * 0.91 / count).sqrt();
+                    assert!((share - 0.09).abs() < 5.0 * deviation, "{share}");
+                }
+            }
         }
     }
 }

@@ -6,9 +6,9 @@
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array4};
 
-use crate::config::{Activation, Convolution, Image, Pool};
+use crate::config::{Activation, Convolution, Image, Pool, Skip};
 use crate::examples::Examples;
-use crate::kernel::{After, Images, Kernel, Matrix, Parameters, Step, squares};
+use crate::kernel::{After, Images, Kernel, Matrix, Move, Parameters, Step, squares};
 use crate::trained::Filters;
 
 /// A convolution with its activation and pooling.
@@ -45,6 +45,7 @@ pub(crate) struct Stem {
     /// The loss's gradient with respect to one of `inputs`.
     input_deltas: Images,
     stages: Vec<Stage>,
+    skips: Vec<Skip>,
 }
 
 impl Stem {
@@ -94,13 +95,11 @@ impl Stem {
         }
         Self {
             kernel,
-            after: match activation {
-                Activation::Relu => After::Relu,
-                Activation::Tanh => After::Tanh,
-            },
+            after: After::from(activation),
             input_deltas: Images::packed(1, sizes[0], image.channels, border(0)),
             inputs,
             stages,
+            skips: image.skips.clone(),
         }
     }
 
@@ -160,13 +159,32 @@ impl Stem {
             .flat_map(|stage| [&mut stage.weights, &mut stage.biases])
     }
 
-    /// Sends a batch through; its outputs become the first rows of `to`.
-    pub(crate) fn forward(&mut self, examples: &Examples, rows: &[u32], to: &mut Matrix) {
+    /// Sends a batch through, each image moved as `moves` says, if it does; its outputs become
+    /// the first rows of `to`.
+    pub(crate) fn forward(
+        &mut self,
+        examples: &Examples,
+        rows: &[u32],
+        moves: Option<&[Move]>,
+        to: &mut Matrix,
+    ) {
         let (kernel, after) = (self.kernel, self.after);
         for (image, &row) in rows.iter().enumerate() {
-            self.inputs.load(image, examples.row(row));
-            let mut before = &self.inputs;
-            for stage in &mut self.stages {
+            match moves {
+                Some(moves) => {
+                    let by = moves[image];
+                    self.inputs.load_moved(image, examples.row(row), by);
+                }
+                None => self.inputs.load(image, examples.row(row)),
+            }
+            for i in 0..self.stages.len() {
+                if self.skips.iter().any(|skip| skip.to == i + 1) {
+                    self.forward_with_skips(i, image);
+                    continue;
+                }
+                let (before, stages) = self.stages.split_at_mut(i);
+                let stage = &mut stages[0];
+                let before = before.last().map_or(&self.inputs, |before| &before.outputs);
                 let filters = (&stage.weights.value, &stage.biases.value);
                 let from = (before, image);
                 let outputs = (&mut stage.outputs, image);
@@ -184,9 +202,45 @@ impl Stem {
                     }
                     (None, _) => kernel.convolve(stage.size, from, filters, after, outputs),
                 }
-                before = &stage.outputs;
             }
-            before.flatten(image, to, image);
+            if let Some(last) = self.stages.last() {
+                last.outputs.flatten(image, to, image);
+            }
+        }
+    }
+
+    /// Sends an image through stage `i`, to whose sums the outputs of others are added.
+    fn forward_with_skips(&mut self, i: usize, image: usize) {
+        let (kernel, after) = (self.kernel, self.after);
+        let (before, stages) = self.stages.split_at_mut(i);
+        let stage = &mut stages[0];
+        let output = |layer: usize| match layer.checked_sub(1) {
+            Some(i) => (&before[i].outputs, image),
+            None => (&self.inputs, image),
+        };
+        let filters = (&stage.weights.value, &stage.biases.value);
+        let convolve = |to: &mut Images, image_to: usize| {
+            let to_sums = (&mut *to, image_to);
+            kernel.convolve(stage.size, output(i), filters, After::Nothing, to_sums);
+            for skip in self.skips.iter().filter(|skip| skip.to == i + 1) {
+                kernel.add_image(output(skip.from), (to, image_to));
+            }
+        };
+        match (&mut stage.convolved, &mut stage.winners) {
+            (Some(convolved), Some(winners)) => {
+                convolve(convolved, 0);
+                let outputs = (&mut stage.outputs, image);
+                kernel.pool_largest((convolved, 0), after, outputs, winners);
+            }
+            (Some(convolved), None) => {
+                convolve(convolved, image);
+                kernel.activate_image(after, (convolved, image));
+                kernel.pool_means((convolved, image), (&mut stage.outputs, image));
+            }
+            (None, _) => {
+                convolve(&mut stage.outputs, image);
+                kernel.activate_image(after, (&mut stage.outputs, image));
+            }
         }
     }
 
@@ -222,23 +276,55 @@ impl Stem {
         }
     }
 
-    /// Computes the loss's gradients with respect to the first images of the batch; calls
-    /// `each` with the number of the image and its gradient, in the order of its features.
-    pub(crate) fn each_input_gradient(
+    /// Computes the gradients with respect to the outputs of convolution `layer` (from 1), or
+    /// to the images themselves if it is 0, for the first images of the batch; calls `each`
+    /// with the number of the image, the outputs (of the batch) and their gradient (image 0).
+    pub(crate) fn each_output_gradient(
         &mut self,
         rows: usize,
         deltas: &Matrix,
-        mut each: impl FnMut(usize, &Images),
+        layer: usize,
+        mut each: impl FnMut(usize, &Images, &Images),
     ) {
+        let (kernel, after) = (self.kernel, self.after);
         self.transpose();
         for image in 0..rows {
-            self.clear_gradients();
-            self.backward_image(image, deltas);
-            let first = &self.stages[0];
-            let to = &mut self.input_deltas;
-            self.kernel
-                .input_deltas(first.size, &first.deltas, &first.transposed, to);
-            each(image, to);
+            if let Some(stage) = self.stages.last_mut() {
+                stage.output_deltas.unflatten(0, deltas, image);
+            }
+            for i in (layer..self.stages.len()).rev() {
+                let (before, stages) = self.stages.split_at_mut(i);
+                let stage = &mut stages[0];
+                stage.deltas_of_sums(kernel, after, image);
+                let to = match before.last_mut() {
+                    Some(before) => &mut before.output_deltas,
+                    None => &mut self.input_deltas,
+                };
+                kernel.input_deltas(stage.size, &stage.deltas, &stage.transposed, to);
+                self.add_skipped_deltas(i);
+            }
+            match layer.checked_sub(1) {
+                Some(i) => each(
+                    image,
+                    &self.stages[i].outputs,
+                    &self.stages[i].output_deltas,
+                ),
+                None => each(image, &self.inputs, &self.input_deltas),
+            }
+        }
+    }
+
+    /// Adds to the gradient with respect to the outputs of convolution `layer` (0 for the
+    /// image) what comes back over the skips that start there.
+    fn add_skipped_deltas(&mut self, layer: usize) {
+        for skip in self.skips.iter().filter(|skip| skip.from == layer) {
+            let (before, stages) = self.stages.split_at_mut(layer);
+            let to = match before.last_mut() {
+                Some(before) => &mut before.output_deltas,
+                None => &mut self.input_deltas,
+            };
+            let from = &stages[skip.to - layer - 1].deltas;
+            self.kernel.add_image((from, 0), (to, 0));
         }
     }
 
@@ -278,6 +364,7 @@ impl Stem {
             if let Some(before) = before.last_mut() {
                 let to = &mut before.output_deltas;
                 kernel.input_deltas(stage.size, &stage.deltas, &stage.transposed, to);
+                self.add_skipped_deltas(i);
             }
         }
     }

@@ -3,6 +3,7 @@
 use giveaway_stats::random::Stream;
 
 use crate::Error;
+use crate::augmentation::Augmenter;
 use crate::config::{Network, Optimiser, Privacy, Training};
 use crate::examples::Examples;
 use crate::kernel::{DefaultEnvironment, Kernel, Matrix, Step, kernel};
@@ -54,6 +55,9 @@ impl<'a> Trainer<'a> {
     pub fn new(network: &'a Network, training: &'a Training) -> Result<Self, Error> {
         network.check()?;
         training.check()?;
+        if let Some(augmentation) = training.augmentation {
+            augmentation.check(network)?;
+        }
         Ok(Self {
             network,
             training,
@@ -198,6 +202,9 @@ impl<'a> Trainer<'a> {
         for epoch in 0..training.epochs {
             order.copy_from_slice(rows);
             Stream::new(seed, "order", epoch as u64).shuffle(&mut order);
+            if let Some(augmentation) = training.augmentation {
+                model.augment(Augmenter::new(augmentation, seed, epoch));
+            }
             let multiplier = training.schedule.multiplier(epoch, training.epochs);
             let rate = f64::from(training.learning_rate) * multiplier;
             let diverged = |what| Error::Diverged {

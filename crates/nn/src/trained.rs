@@ -1,11 +1,11 @@
 //! A network after its training.
 
-use ndarray::{Array1, Array2, Array4};
+use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, ArrayView3, s};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Network;
 use crate::examples::Examples;
-use crate::kernel::{DefaultEnvironment, Kernel};
+use crate::kernel::{DefaultEnvironment, Images, Kernel};
 use crate::model::{Model, Weights};
 
 /// Records that are asked at a time.
@@ -42,6 +42,16 @@ pub struct EpochLoss {
     /// The mean cross-entropy over the validation rows after the epoch, if there are any;
     /// without label smoothing and dropout.
     pub validation: Option<f64>,
+}
+
+/// What a gradient is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// The record's loss: its cross-entropy, without label smoothing or dropout, times its
+    /// weight if it has one.
+    Loss,
+    /// The logit of this class, counted from 0; labels and weights do not matter.
+    Logit(u32),
 }
 
 /// A trained network.
@@ -81,17 +91,31 @@ impl Trained {
     /// If the examples have another number of features or classes than the network.
     #[must_use]
     pub fn logits(&self, examples: &Examples) -> Array2<f32> {
-        let rows = examples.rows();
-        let mut logits = Array2::zeros((rows, self.network.classes));
+        let mut logits = Array2::zeros((examples.rows(), self.network.classes));
+        self.each_logits(examples, |start, block| {
+            let rows = start..start + block.nrows();
+            logits.slice_mut(s![rows, ..]).assign(&block);
+        });
+        logits
+    }
+
+    /// As [`Self::logits`], block by block, without memory for all: calls `each` with the
+    /// number of a block's first record and its logits, up to 128 records × classes, from
+    /// the first block to the last.
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    pub fn each_logits(&self, examples: &Examples, mut each: impl FnMut(usize, ArrayView2<f32>)) {
+        let mut block = Array2::zeros((BATCH, self.network.classes));
         self.each_batch(examples, false, |model, rows, start| {
             let batch = model.logits(examples, rows);
             for i in 0..rows.len() {
                 for class in 0..batch.columns() {
-                    logits[[start + i, class]] = batch.get(i, class);
+                    block[[i, class]] = batch.get(i, class);
                 }
             }
+            each(start, block.slice(s![..rows.len(), ..]));
         });
-        logits
     }
 
     /// What the last layer sees of all records: records × units of the last hidden layer,
@@ -104,12 +128,30 @@ impl Trained {
     pub fn penultimate(&self, examples: &Examples) -> Array2<f32> {
         let widths = self.network.widths();
         let mut features = Array2::zeros((examples.rows(), widths[widths.len() - 2]));
-        self.each_batch(examples, false, |model, rows, start| {
-            model.penultimate(examples, rows, |row, column, x| {
-                features[[start + row, column]] = x;
-            });
+        self.each_penultimate(examples, |start, block| {
+            let rows = start..start + block.nrows();
+            features.slice_mut(s![rows, ..]).assign(&block);
         });
         features
+    }
+
+    /// As [`Self::penultimate`], block by block; see [`Self::each_logits`].
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    pub fn each_penultimate(
+        &self,
+        examples: &Examples,
+        mut each: impl FnMut(usize, ArrayView2<f32>),
+    ) {
+        let widths = self.network.widths();
+        let mut block = Array2::zeros((BATCH, widths[widths.len() - 2]));
+        self.each_batch(examples, false, |model, rows, start| {
+            model.penultimate(examples, rows, |row, column, x| {
+                block[[row, column]] = x;
+            });
+            each(start, block.slice(s![..rows.len(), ..]));
+        });
     }
 
     /// The norm of the gradient of each record's loss with respect to all parameters, as if
@@ -129,21 +171,67 @@ impl Trained {
         norms.into()
     }
 
-    /// The gradient of each record's loss with respect to its features: records × features.
-    /// The loss is its cross-entropy, without label smoothing or dropout.
+    /// The gradient of a quantity of each record with respect to its features: records ×
+    /// features.
     ///
     /// # Panics
-    /// As [`Self::logits`].
+    /// As [`Self::logits`], or if the quantity is the logit of a class that there is not.
     #[must_use]
-    pub fn input_gradients(&self, examples: &Examples) -> Array2<f32> {
+    pub fn input_gradients(&self, examples: &Examples, quantity: Quantity) -> Array2<f32> {
+        self.assert_quantity(quantity);
         let mut gradients = Array2::zeros((examples.rows(), examples.features()));
         self.each_batch(examples, true, |model, rows, start| {
-            model.input_gradients(examples, rows, |row, gradient| {
+            model.input_gradients(examples, rows, quantity, |row, gradient| {
                 let mut to = gradients.row_mut(start + row);
                 to.iter_mut().zip(gradient).for_each(|(to, x)| *to = *x);
             });
         });
         gradients
+    }
+
+    /// The outputs of a convolution (counted from 1), after activation and pooling, and the
+    /// gradient of a quantity with respect to them, as explanations by class activation need
+    /// (Grad-CAM, Selvaraju and others 2017). Calls `each` with the number of every record,
+    /// its outputs and their gradient, both height × width × channels.
+    ///
+    /// # Panics
+    /// As [`Self::input_gradients`], or if there is no such convolution.
+    pub fn convolution_gradients(
+        &self,
+        examples: &Examples,
+        convolution: usize,
+        quantity: Quantity,
+        mut each: impl FnMut(usize, ArrayView3<f32>, ArrayView3<f32>),
+    ) {
+        self.assert_quantity(quantity);
+        let image = self.network.image.as_ref();
+        let count = image.map_or(0, |image| image.convolutions.len());
+        assert!(
+            (1..=count).contains(&convolution),
+            "there is no convolution {convolution}; the network has {count}, counted from 1"
+        );
+        let array = |images: &Images, image: usize| {
+            Array3::from_shape_fn(images.shape(), |(row, column, channel)| {
+                images.channels(image, row, column)[channel]
+            })
+        };
+        self.each_batch(examples, true, |model, rows, start| {
+            let take = |row: usize, outputs: &Images, deltas: &Images| {
+                let (outputs, gradients) = (array(outputs, row), array(deltas, 0));
+                each(start + row, outputs.view(), gradients.view());
+            };
+            model.convolution_gradients(examples, rows, convolution, quantity, take);
+        });
+    }
+
+    fn assert_quantity(&self, quantity: Quantity) {
+        if let Quantity::Logit(class) = quantity {
+            let classes = self.network.classes;
+            assert!(
+                (class as usize) < classes,
+                "there is no class {class}; the network has {classes}, counted from 0"
+            );
+        }
     }
 
     /// Calls `each` with a model, the rows of every batch and the first of them.

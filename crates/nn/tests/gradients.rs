@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Dense, Examples, Kernel, Network, Optimiser, Schedule, Trained, Trainer, Training,
+    Activation, Dense, Examples, Kernel, Network, Optimiser, Quantity, Schedule, Skip, Trained,
+    Trainer, Training,
 };
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array2};
@@ -10,30 +11,34 @@ use ndarray::{Array1, Array2};
 /// Weights and biases of each layer in f64.
 type Layers = Vec<(Array2<f64>, Array1<f64>)>;
 
-fn forward(layers: &Layers, activation: Activation, x: &Array2<f64>) -> Array2<f64> {
-    let mut values = x.clone();
+fn forward(layers: &Layers, network: &Network, x: &Array2<f64>) -> Array2<f64> {
+    let mut outputs = vec![x.clone()];
     for (i, (weight, bias)) in layers.iter().enumerate() {
-        values = values.dot(&weight.t()) + bias;
+        let mut values = outputs[i].dot(&weight.t()) + bias;
+        for skip in network.skips.iter().filter(|skip| skip.to == i + 1) {
+            values += &outputs[skip.from];
+        }
         if i + 1 < layers.len() {
-            values.mapv_inplace(|x| match activation {
+            values.mapv_inplace(|x| match network.activation {
                 Activation::Relu => x.max(0.0),
                 Activation::Tanh => x.tanh(),
             });
         }
+        outputs.push(values);
     }
-    values
+    outputs.pop().unwrap()
 }
 
 /// Mean cross-entropy against smoothed labels plus l2/2 times the squared norm of the parameters.
 fn loss(
     layers: &Layers,
-    activation: Activation,
+    network: &Network,
     x: &Array2<f64>,
     labels: &[u32],
     smoothing: f64,
     l2: f64,
 ) -> f64 {
-    let logits = forward(layers, activation, x);
+    let logits = forward(layers, network, x);
     let mut total = 0.0;
     for (row, &label) in logits.rows().into_iter().zip(labels) {
         let log_sum = row.iter().map(|x| x.exp()).sum::<f64>().ln();
@@ -57,7 +62,7 @@ fn to_f64(layers: &[Dense]) -> Layers {
         .collect()
 }
 
-/// The gradients of each record's loss with respect to its features.
+/// The gradients of each record's loss and of a logit with respect to its features.
 fn check_features(
     network: &Network,
     trained: &Trained,
@@ -66,25 +71,33 @@ fn check_features(
     examples: &Examples,
 ) {
     let layers = to_f64(trained.layers());
-    let gradients = trained.input_gradients(examples);
-    assert_eq!(gradients.dim(), x.dim());
-    for ((row, feature), have) in gradients.indexed_iter() {
-        // some of each row and column
-        if (row + feature) % 7 != 0 {
-            continue;
+    let class = network.classes as u32 - 1;
+    for quantity in [Quantity::Loss, Quantity::Logit(class)] {
+        let gradients = trained.input_gradients(examples, quantity);
+        assert_eq!(gradients.dim(), x.dim());
+        for ((row, feature), have) in gradients.indexed_iter() {
+            // some of each row and column
+            if (row + feature) % 7 != 0 {
+                continue;
+            }
+            let shifted = |by: f64| {
+                let mut record = x.row(row).to_owned().insert_axis(ndarray::Axis(0));
+                record[[0, feature]] += by;
+                let labels = &labels[row..=row];
+                match quantity {
+                    Quantity::Loss => loss(&layers, network, &record, labels, 0.0, 0.0),
+                    Quantity::Logit(class) => {
+                        forward(&layers, network, &record)[[0, class as usize]]
+                    }
+                }
+            };
+            let h = 1e-5;
+            let want = (shifted(h) - shifted(-h)) / (2.0 * h);
+            assert!(
+                (f64::from(*have) - want).abs() < 1e-6 + 1e-5 * want.abs(),
+                "{network:?}, record {row}, feature {feature}: {have} instead of {want}"
+            );
         }
-        let shifted = |by: f64| {
-            let mut record = x.row(row).to_owned().insert_axis(ndarray::Axis(0));
-            record[[0, feature]] += by;
-            let labels = &labels[row..=row];
-            loss(&layers, network.activation, &record, labels, 0.0, 0.0)
-        };
-        let h = 1e-5;
-        let want = (shifted(h) - shifted(-h)) / (2.0 * h);
-        assert!(
-            (f64::from(*have) - want).abs() < 1e-6 + 1e-5 * want.abs(),
-            "{network:?}, record {row}, feature {feature}: {have} instead of {want}"
-        );
     }
 }
 
@@ -105,6 +118,7 @@ fn check(kernel: Kernel, network: &Network, rows: usize, smoothing: f32, l2: f32
         label_smoothing: smoothing,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
     let all: Vec<u32> = (0..rows as u32).collect();
     let train = |epochs| {
@@ -118,7 +132,7 @@ fn check(kernel: Kernel, network: &Network, rows: usize, smoothing: f32, l2: f32
     let value = |layers: &Layers| {
         loss(
             layers,
-            network.activation,
+            network,
             &x,
             &labels,
             f64::from(smoothing),
@@ -127,7 +141,7 @@ fn check(kernel: Kernel, network: &Network, rows: usize, smoothing: f32, l2: f32
     };
 
     let logits = before.logits(&examples);
-    let expected = forward(&layers, network.activation, &x);
+    let expected = forward(&layers, network, &x);
     for (have, want) in logits.iter().zip(&expected) {
         assert!((f64::from(*have) - want).abs() < 2e-6, "{have} {want}");
     }
@@ -209,6 +223,41 @@ fn gradients_agree_with_central_differences() {
                     activation,
                     dropout: 0.0,
                     image: None,
+                    skips: Vec::new(),
+                };
+                check(kernel, &network, rows, 0.0, 0.0);
+                check(kernel, &network, rows, 0.2, 0.03);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_through_residual_additions_agree_with_central_differences() {
+    // inputs, hidden layers, skips, rows
+    type Case = (usize, &'static [usize], &'static [(usize, usize)], usize);
+    let cases: [Case; 4] = [
+        (5, &[5], &[(0, 1)], 7),
+        (7, &[19, 33, 19], &[(1, 3)], 14),
+        // several start from and end in a layer, one of them twice
+        (
+            17,
+            &[17, 17, 17, 4],
+            &[(0, 1), (0, 3), (1, 2), (1, 3), (2, 3), (1, 3)],
+            13,
+        ),
+        (3, &[40, 65, 40, 40], &[(1, 3), (3, 4), (1, 4)], 29),
+    ];
+    for kernel in Kernel::available() {
+        for (inputs, hidden, skips, rows) in cases {
+            for activation in [Activation::Relu, Activation::Tanh] {
+                let network = Network {
+                    inputs,
+                    hidden: hidden.to_vec(),
+                    skips: skips.iter().map(|&(from, to)| Skip { from, to }).collect(),
+                    classes: 4,
+                    activation,
+                    ..Network::default()
                 };
                 check(kernel, &network, rows, 0.0, 0.0);
                 check(kernel, &network, rows, 0.2, 0.03);

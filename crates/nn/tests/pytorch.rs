@@ -3,7 +3,7 @@
 
 use giveaway_nn::{
     Activation, Convolution, Dense, Examples, Filters, Image, Kernel, Network, Optimiser, Padding,
-    Pool, Schedule, Trainer, Training,
+    Pool, Quantity, Schedule, Skip, Trained, Trainer, Training,
 };
 use ndarray::{Array1, Array2, Array4};
 
@@ -28,6 +28,57 @@ fn case(name: &str) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
             )
         })
         .collect()
+}
+
+/// The residual additions of a case, if it has some.
+fn skips(arrays: &[(&str, Vec<usize>, Vec<f64>)], name: &str) -> Vec<Skip> {
+    let array = arrays.iter().find(|array| array.0 == name);
+    let values = array.map_or(&[][..], |array| &array.2);
+    let skip = |pair: &[f64]| Skip {
+        from: pair[0] as usize,
+        to: pair[1] as usize,
+    };
+    values.chunks_exact(2).map(skip).collect()
+}
+
+/// What gradients are of, by the name in the fixture.
+const QUANTITIES: [(&str, Quantity); 2] =
+    [("logit-3", Quantity::Logit(3)), ("loss", Quantity::Loss)];
+
+/// Gradients with respect to the input and to the outputs of convolutions, where a case has
+/// them.
+fn check_gradients(
+    arrays: &[(&str, Vec<usize>, Vec<f64>)],
+    before: &Trained,
+    examples: &Examples,
+    what: &str,
+) {
+    for (quantity_name, quantity) in QUANTITIES {
+        let find = |name: &str| {
+            let name = format!("{name}-{quantity_name}");
+            arrays.iter().find(|array| array.0 == name)
+        };
+        if let Some((_, _, want)) = find("input-gradients") {
+            let have = before.input_gradients(examples, quantity);
+            assert_close(have.as_slice().unwrap(), want, what);
+        }
+        for convolution in 1..=before.filters().len() {
+            let name = format!("convolution-{convolution}");
+            let Some((_, _, want)) = find(&format!("{name}-gradients")) else {
+                continue;
+            };
+            let (mut outputs, mut gradients) = (Vec::new(), Vec::new());
+            before.convolution_gradients(examples, convolution, quantity, |_, values, slopes| {
+                outputs.extend(values.iter().copied());
+                gradients.extend(slopes.iter().copied());
+            });
+            let what = format!("{what}, {name}");
+            assert_close(&gradients, want, &what);
+            let name = format!("{name}-outputs");
+            let (_, _, want) = arrays.iter().find(|array| array.0 == name).unwrap();
+            assert_close(&outputs, want, &what);
+        }
+    }
 }
 
 fn matrix(shape: &[usize], values: &[f64]) -> Array2<f32> {
@@ -114,6 +165,7 @@ fn check(
         activation,
         dropout: 0.0,
         image: None,
+        skips: skips(&arrays, "skips"),
     };
     let training = Training {
         epochs: 10,
@@ -124,6 +176,7 @@ fn check(
         label_smoothing,
         schedule,
         early_stopping: None,
+        augmentation: None,
     };
     let rows: Vec<u32> = (0..shape[0] as u32).collect();
     for kernel in Kernel::available() {
@@ -135,6 +188,14 @@ fn check(
             .train(&examples, &rows, &[], 3)
             .unwrap();
         let what = format!("{name}, {kernel}");
+        let none = Training {
+            epochs: 0,
+            ..training.clone()
+        };
+        let untrained = Trainer::new(&network, &none).unwrap().kernel(kernel);
+        let untrained = untrained.initial(&before).unwrap();
+        let untrained = untrained.train(&examples, &rows, &[], 3).unwrap();
+        check_gradients(&arrays, &untrained, &examples, &what);
         assert_eq!(trained.layers().len(), after.len());
         for (have, want) in trained.layers().iter().zip(&after) {
             let as_f64 = |x: &f32| f64::from(*x);
@@ -284,6 +345,7 @@ fn check_image(
     let (_, shape, features) = array("features");
     let labels: Vec<u32> = array("labels").2.iter().map(|x| *x as u32).collect();
     let examples = Examples::new(matrix(shape, features).view(), &labels, 5).unwrap();
+    let (layers_before, filters_before) = (layers(&arrays, "before"), filters(&arrays, "before"));
     let convolution = |&(channels, size, padding, pool)| Convolution {
         channels,
         size,
@@ -297,11 +359,16 @@ fn check_image(
             width: 8,
             channels: 2,
             convolutions: convolutions.iter().map(convolution).collect(),
+            skips: skips(&arrays, "image-skips"),
         }),
-        hidden: vec![6],
+        hidden: layers_before[..layers_before.len() - 1]
+            .iter()
+            .map(|layer| layer.bias.len())
+            .collect(),
         classes: 5,
         activation,
         dropout: 0.0,
+        skips: skips(&arrays, "skips"),
     };
     let training = Training {
         epochs: 10,
@@ -312,8 +379,8 @@ fn check_image(
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     };
-    let (layers_before, filters_before) = (layers(&arrays, "before"), filters(&arrays, "before"));
     assert_eq!(filters_before.len(), convolutions.len());
     let rows: Vec<u32> = (0..shape[0] as u32).collect();
     for kernel in Kernel::available() {
@@ -327,6 +394,15 @@ fn check_image(
             .train(&examples, &rows, &[], 3)
             .unwrap();
         let what = format!("{name}, {kernel}");
+        let none = Training {
+            epochs: 0,
+            ..training.clone()
+        };
+        let untrained = Trainer::new(&network, &none).unwrap().kernel(kernel);
+        let untrained = untrained.initial(&layers_before).unwrap();
+        let untrained = untrained.initial_filters(&filters_before).unwrap();
+        let untrained = untrained.train(&examples, &rows, &[], 3).unwrap();
+        check_gradients(&arrays, &untrained, &examples, &what);
         let as_f64 = |x: &f32| f64::from(*x);
         for (have, want) in trained.filters().iter().zip(filters(&arrays, "after")) {
             let want_weight: Vec<f64> = want.weight.iter().map(as_f64).collect();
@@ -368,6 +444,59 @@ fn convolutions() {
         ],
         Activation::Tanh,
         0.2,
+        momentum,
+    );
+}
+
+#[test]
+fn residual_additions() {
+    let adam = Optimiser::adam();
+    let momentum = Optimiser::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+    };
+    let constant = Schedule::Constant;
+    check("residual", Activation::Relu, 0.01, adam, 0.0, 0.0, constant);
+    check(
+        "residual-tanh",
+        Activation::Tanh,
+        0.1,
+        momentum,
+        0.0,
+        0.0,
+        constant,
+    );
+}
+
+#[test]
+fn residual_additions_of_convolutions_and_their_gradients() {
+    use Padding::{Same, Valid};
+    let momentum = Optimiser::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+    };
+    check_image(
+        "residual-image-max",
+        &[
+            (2, 3, Same, None),
+            (5, 3, Same, None),
+            (5, 3, Same, Some(Pool::Max)),
+            (5, 1, Valid, Some(Pool::Average)),
+        ],
+        Activation::Relu,
+        0.005,
+        Optimiser::adam(),
+    );
+    check_image(
+        "residual-image-mean",
+        &[
+            (3, 3, Same, None),
+            (3, 3, Same, None),
+            (3, 3, Same, Some(Pool::Average)),
+            (4, 2, Valid, Some(Pool::Max)),
+        ],
+        Activation::Tanh,
+        0.1,
         momentum,
     );
 }

@@ -3,7 +3,7 @@
 
 use giveaway_nn::{
     Activation, Convolution, Error, Examples, Image, Kernel, Network, Optimiser, Padding, Pool,
-    Privacy, Schedule, Trained, Trainer, Training, kernel,
+    Privacy, Schedule, Skip, Trained, Trainer, Training, kernel,
 };
 use giveaway_stats::random::Stream;
 use ndarray::Array2;
@@ -19,6 +19,7 @@ fn training(batch_size: usize) -> Training {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     }
 }
 
@@ -42,11 +43,33 @@ fn networks() -> Vec<Network> {
             width: 7,
             channels: 2,
             convolutions,
+            skips: Vec::new(),
         }),
         ..dense(&[5], activation)
     };
     let (relu, tanh) = (Activation::Relu, Activation::Tanh);
+    let skips = |pairs: &[(usize, usize)]| {
+        let skips = pairs.iter().map(|&(from, to)| Skip { from, to });
+        skips.collect::<Vec<Skip>>()
+    };
+    // 3 × 3 pixels with 18 channels are 162 inputs of the first dense layer
+    let mut residual = image(
+        vec![
+            convolution(2, Padding::Same, None),
+            convolution(18, Padding::Same, None),
+            convolution(18, Padding::Same, Some(Pool::Max)),
+        ],
+        tanh,
+    );
+    residual.image.as_mut().unwrap().skips = skips(&[(0, 1), (2, 3)]);
+    residual.hidden = vec![162, 5, 5];
+    residual.skips = skips(&[(0, 1), (2, 3)]);
     vec![
+        residual,
+        Network {
+            skips: skips(&[(0, 2), (1, 3), (1, 3)]),
+            ..dense(&[33, 98, 33], relu)
+        },
         dense(&[], relu),
         dense(&[33, 7], relu),
         dense(&[6], tanh),
@@ -279,6 +302,7 @@ fn batches_are_poisson_samples() {
 fn the_last_layer_makes_logits_of_penultimate_features() {
     let without_hidden = networks().into_iter().map(|network| Network {
         hidden: Vec::new(),
+        skips: Vec::new(),
         ..network
     });
     for network in networks().into_iter().chain(without_hidden) {
@@ -297,6 +321,41 @@ fn the_last_layer_makes_logits_of_penultimate_features() {
                 features.row(139).to_vec(),
                 self::features(&network, 140).row(139).to_vec()
             );
+        }
+    }
+}
+
+#[test]
+fn streamed_outputs_are_the_same() {
+    for network in networks() {
+        for rows in [1, 128, 300] {
+            let examples = data(&network, rows);
+            let training = training(7);
+            let trainer = Trainer::new(&network, &training).unwrap();
+            let trained = trainer.train(&examples, &[0], &[], 5).unwrap();
+            let mut numbers = Vec::new();
+            let (mut logits, mut features) = (Vec::new(), Vec::new());
+            trained.each_logits(&examples, |start, block| {
+                numbers.push((start, block.nrows()));
+                logits.extend(block.iter().copied());
+            });
+            let starts = numbers.iter().map(|(start, _)| *start);
+            assert!(starts.eq((0..rows).step_by(128)));
+            assert_eq!(numbers.iter().map(|(_, count)| count).sum::<usize>(), rows);
+            trained.each_penultimate(&examples, |start, block| {
+                assert_eq!(Some(&(start, block.nrows())), numbers.get(start / 128));
+                features.extend(block.iter().copied());
+            });
+            assert!(trained.logits(&examples).iter().eq(&logits));
+            assert!(trained.penultimate(&examples).iter().eq(&features));
+            // and those of each record alone
+            let last = self::features(&network, rows);
+            let last = last.slice(ndarray::s![rows - 1.., ..]);
+            let alone = Examples::new(last, &[0], network.classes).unwrap();
+            let alone = trained.logits(&alone);
+            for (a, b) in alone.iter().zip(&logits[(rows - 1) * network.classes..]) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
         }
     }
 }

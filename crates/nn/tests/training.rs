@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, EarlyStopping, Error, Examples, Kernel, Network, Optimiser, Schedule, Trainer,
-    Training, kernel, train,
+    Activation, Dense, EarlyStopping, Error, Examples, Kernel, Network, Optimiser, Schedule, Skip,
+    Trainer, Training, kernel, train,
 };
 use giveaway_stats::random::Stream;
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 
 fn network(inputs: usize, hidden: &[usize], classes: usize) -> Network {
     Network {
@@ -16,6 +16,15 @@ fn network(inputs: usize, hidden: &[usize], classes: usize) -> Network {
         activation: Activation::Relu,
         dropout: 0.0,
         image: None,
+        skips: Vec::new(),
+    }
+}
+
+/// One hidden layer and one skip.
+fn skipping(inputs: usize, units: usize, (from, to): (usize, usize)) -> Network {
+    Network {
+        skips: vec![Skip { from, to }],
+        ..network(inputs, &[units], 2)
     }
 }
 
@@ -29,6 +38,7 @@ fn training(epochs: usize, batch_size: usize) -> Training {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     }
 }
 
@@ -267,18 +277,123 @@ fn dropout_acts_in_training_only_and_keeps_the_mean() {
         let trained = train(&network, &training, &examples, &all, &all, seed).unwrap();
         trained.history()[0]
     };
-    let without = loss(0.0, 1);
-    let with = loss(0.5, 1);
-    // same weights, so the same loss without dropout, which validation does not use
-    assert_eq!(without.validation, with.validation);
-    assert!((without.training - without.validation.unwrap()).abs() < 1e-9);
-    let difference = with.training - without.training;
-    assert!(difference != 0.0 && difference.abs() < 0.02, "{difference}");
-    // a mask without the scaling 1 / (1 − p) would halve the logits' variance part instead
-    assert!(
-        difference > 0.0,
-        "noise in the logits raises a convex loss: {difference}"
-    );
+    let mut total = 0.0;
+    for seed in 0..50 {
+        let (without, with) = (loss(0.0, seed), loss(0.5, seed));
+        // same weights, so the same loss without dropout, which validation does not use
+        assert_eq!(without.validation, with.validation);
+        assert!((without.training - without.validation.unwrap()).abs() < 1e-9);
+        total += (with.training - without.training) / 50.0;
+    }
+    // Noise in the logits raises a convex loss. The sums of a hidden unit have variance 0.4 or
+    // so, its outputs a mean square of 0.3, which dropout at ½ makes the variance of the noise;
+    // each logit gets 64 of them times 1/192, the weights' mean square, their difference 0.2,
+    // and the loss ½ · ¼ of that, 0.025; from seed to seed it scatters by 0.011. A mask without
+    // the scaling 1 / (1 − p) would lower the loss, as it halves the logits.
+    assert!((0.012..0.04).contains(&total), "{total}");
+}
+
+#[test]
+fn dropout_and_residual_addition_go_together() {
+    // The second hidden layer's own weights are 0: its sums are what the first gives, dropped
+    // units and all. Both masks show in the gradients of a step of size 1 on one record, and
+    // everything else follows from the definition: h = mask·f(Wx), g = mask'·f(h), logits = Vg.
+    let mut stream = Stream::new(1, "weights", 0);
+    let mut normals =
+        |rows, columns| Array2::from_shape_fn((rows, columns), |_| stream.normal() as f32);
+    let units = 12;
+    let record = normals(1, 6);
+    let examples = Examples::new(record.view(), &[1], 2).unwrap();
+    let dense = |weight: Array2<f32>| Dense {
+        bias: Array1::zeros(weight.nrows()),
+        weight,
+    };
+    let layers = [
+        dense(normals(units, 6)),
+        dense(Array2::zeros((units, units))),
+        dense(normals(2, units)),
+    ];
+    let training = Training {
+        optimiser: Optimiser::sgd(),
+        learning_rate: 1.0,
+        ..training(1, 1)
+    };
+    for (activation, kernel) in
+        [Activation::Relu, Activation::Tanh]
+            .into_iter()
+            .flat_map(|activation| {
+                Kernel::available()
+                    .into_iter()
+                    .map(move |k| (activation, k))
+            })
+    {
+        let value = |x: f32| match activation {
+            Activation::Relu => x.max(0.0),
+            Activation::Tanh => x.tanh(),
+        };
+        let slope = |x: f32| match activation {
+            Activation::Relu => f32::from(u8::from(x > 0.0)),
+            Activation::Tanh => 1.0 - x.tanh().powi(2),
+        };
+        let network = Network {
+            dropout: 0.5,
+            activation,
+            skips: vec![Skip { from: 1, to: 2 }],
+            ..network(6, &[units, units], 2)
+        };
+        let trainer = Trainer::new(&network, &training).unwrap().kernel(kernel);
+        let trainer = trainer.initial(&layers).unwrap();
+        // nothing comes back, or comes back with and without the first mask
+        let mut seen = [0; 3];
+        for seed in 0..20 {
+            let trained = trainer.train(&examples, &[0], &[], seed).unwrap();
+            let biases = |layer: usize| &layers[layer].bias - &trained.layers()[layer].bias;
+            let (first, second, delta) = (biases(0), biases(1), biases(2));
+            let last = &layers[2].weight - &trained.layers()[2].weight;
+            let sums = layers[0].weight.dot(&record.row(0));
+            for unit in 0..units {
+                let sent: f32 = (0..2).map(|k| layers[2].weight[[k, unit]] * delta[k]).sum();
+                let sum = sums[unit];
+                let (mask, mask_after) = match (first[unit] != 0.0, second[unit] != 0.0) {
+                    (true, _) => (2.0, 2.0),
+                    (false, true) => (0.0, 2.0),
+                    // nothing came back: the unit's own mask shows in nothing but its output
+                    (false, false) => {
+                        seen[0] += 1;
+                        assert!(last[[0, unit]].abs() < 1e-6);
+                        continue;
+                    }
+                };
+                seen[if mask > 0.0 { 1 } else { 2 }] += 1;
+                let h = mask * value(sum);
+                let close = |have: f32, want: f32| {
+                    assert!(
+                        (have - want).abs() < 1e-5,
+                        "{kernel}, {activation:?}, seed {seed}, unit {unit}: {have} {want}"
+                    );
+                };
+                let back = sent * mask_after * slope(h);
+                close(second[unit], back);
+                close(first[unit], back * mask * slope(sum));
+                close(last[[1, unit]], delta[1] * mask_after * value(h));
+            }
+        }
+        // each pair of masks has probability ¼; without a slope nothing comes back, and with
+        // the first mask at 0 ReLU has none
+        let sums = layers[0].weight.dot(&record.row(0));
+        let live = sums.iter().filter(|x| slope(**x) > 0.0).count() as f64;
+        let close = |count: i32, trials: f64| {
+            let deviation = (trials * 0.25 * 0.75).sqrt();
+            let difference = f64::from(count) - 0.25 * trials;
+            assert!(difference.abs() < 4.0 * deviation, "{seen:?}, {live}");
+        };
+        assert!(live > 1.0);
+        close(seen[1], 20.0 * live);
+        match activation {
+            Activation::Relu => assert_eq!(seen[2], 0),
+            Activation::Tanh => close(seen[2], 20.0 * live),
+        }
+    }
 }
 
 #[test]
@@ -445,6 +560,18 @@ fn bad_input_is_an_error_and_never_a_panic() {
                 ..good_network.clone()
             }),
             "dropout",
+        ),
+        (
+            with_network(skipping(4, 3, (0, 1))),
+            "from 4 numbers (what the first dense layer sees) to the 3 units of hidden layer 1",
+        ),
+        (
+            with_network(skipping(4, 4, (0, 2))),
+            "hidden layer 2, but there are 1",
+        ),
+        (
+            with_network(skipping(4, 4, (1, 1))),
+            "must lead to a later one",
         ),
         (with_training(training(1, 0)), "batch_size"),
         (

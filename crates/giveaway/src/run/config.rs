@@ -680,6 +680,7 @@ impl Config {
             classes,
             activation: self.reference.activation,
             dropout: self.reference.dropout,
+            skips: Vec::new(),
         }
     }
 
@@ -707,6 +708,7 @@ impl Config {
             early_stopping: reference
                 .patience
                 .map(|patience| EarlyStopping { patience }),
+            augmentation: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::matrix::{Matrix, PANEL};
 use super::product::{Scratch, Spacing, Tile, column_tiles, row_tiles};
 use super::simd::Simd;
 use super::{Kernel, Task};
+use crate::config::Activation;
 
 /// What is done with the elements of a convolution before they are stored.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,15 @@ pub(crate) enum After {
     Nothing,
     Relu,
     Tanh,
+}
+
+impl From<Activation> for After {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu => Self::Relu,
+            Activation::Tanh => Self::Tanh,
+        }
+    }
 }
 
 impl Kernel {

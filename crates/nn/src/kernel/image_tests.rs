@@ -392,3 +392,95 @@ fn means_of_squares_and_the_way_back() {
         }
     }
 }
+
+#[test]
+fn moved_images_are_shifted_then_mirrored_and_zeros_come_in() {
+    let mut stream = Stream::new(14, "moves", 0);
+    let (height, width, channels) = (4, 5, 3);
+    let features = ndarray::Array2::from_shape_fn((1, 60), |_| normal(&mut stream));
+    let examples = crate::Examples::new(features.view(), &[0], 2).unwrap();
+    let mut record = vec![0.0; 60];
+    for border in [0, 1] {
+        let images = Images::packed(2, (height, width), channels, border);
+        // what was there before must not count
+        let mut images = random_images(&mut stream, images, normal);
+        for (down, right) in (-3isize..=3).flat_map(|y| (-4isize..=4).map(move |x| (y, x))) {
+            for mirrored in [false, true] {
+                let by = Move {
+                    down,
+                    right,
+                    mirrored,
+                };
+                images.load_moved(1, examples.row(0), by);
+                images.unload(1, &mut record);
+                for (y, x, channel) in elements((height, width), channels) {
+                    let shifted = if mirrored { width - 1 - x } else { x };
+                    let (from_y, from_x) = (y.cast_signed() - down, shifted.cast_signed() - right);
+                    let inside = (0..height.cast_signed()).contains(&from_y)
+                        && (0..width.cast_signed()).contains(&from_x);
+                    let want = if inside {
+                        let pixel = from_y as usize * width + from_x as usize;
+                        features[[0, pixel * channels + channel]]
+                    } else {
+                        0.0
+                    };
+                    let have = images.get(1, y, x, channel);
+                    assert_eq!(have.to_bits(), want.to_bits(), "{by:?} {y} {x} {channel}");
+                    let place = (y * width + x) * channels + channel;
+                    assert_eq!(record[place].to_bits(), want.to_bits());
+                }
+            }
+        }
+        assert_nothing_outside(&images);
+    }
+}
+
+#[test]
+fn images_are_added_pixel_by_pixel() {
+    let mut stream = Stream::new(15, "additions", 0);
+    for kernel in Kernel::available() {
+        for (height, width, channels) in POOLED {
+            let (size, what) = ((height, width), format!("{height} × {width} × {channels}"));
+            for (from, to) in [
+                (
+                    Images::padded(2, size, channels, 1),
+                    Images::padded(3, size, channels, 0),
+                ),
+                (
+                    Images::packed(2, size, channels, 2),
+                    Images::padded(3, size, channels, 1),
+                ),
+                (
+                    Images::padded(2, size, channels, 0),
+                    Images::packed(3, size, channels, 1),
+                ),
+            ] {
+                let from = random_images(&mut stream, from, normal);
+                let before = random_images(&mut stream, to, normal);
+                let mut to = before.clone();
+                kernel.add_image((&from, 1), (&mut to, 2));
+                assert_nothing_outside(&to);
+                for (y, x, c) in elements(size, channels) {
+                    let want = before.get(2, y, x, c) + from.get(1, y, x, c);
+                    assert_eq!(to.get(2, y, x, c).to_bits(), want.to_bits(), "{what}");
+                    let other = before.get(1, y, x, c);
+                    assert_eq!(to.get(1, y, x, c).to_bits(), other.to_bits(), "{what}");
+                }
+                if !to.is_padded() {
+                    continue;
+                }
+                let mut numbers = vec![0.0; height * width * channels];
+                to.unload(2, &mut numbers);
+                for (have, (y, x, c)) in numbers.iter().zip(elements(size, channels)) {
+                    assert_eq!(have.to_bits(), to.get(2, y, x, c).to_bits(), "{what}");
+                }
+                kernel.activate_image(After::Tanh, (&mut to, 0));
+                assert_nothing_outside(&to);
+                for (y, x, c) in elements(size, channels) {
+                    let want = f64::from(before.get(0, y, x, c)).tanh();
+                    assert_close(to.get(0, y, x, c), want, 1.0, &what);
+                }
+            }
+        }
+    }
+}

@@ -22,6 +22,16 @@ pub(crate) struct Images {
     lines: Vec<Line>,
 }
 
+/// How an image is changed when it is loaded: first moved, then mirrored left to right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Move {
+    /// Rows.
+    pub(crate) down: isize,
+    /// Pixels of a row.
+    pub(crate) right: isize,
+    pub(crate) mirrored: bool,
+}
+
 impl Images {
     /// Images whose pixels are padded to whole lines, so that vectors of channels can be
     /// stored.
@@ -166,18 +176,86 @@ impl Images {
         }
     }
 
+    /// As [`Self::load`], with the image moved and mirrored; zeros come in where it leaves.
+    ///
+    /// # Panics
+    /// As [`Self::load`].
+    pub(crate) fn load_moved(&mut self, image: usize, record: &[Line], by: Move) {
+        assert_eq!(self.stride, self.channels);
+        let record = floats(record);
+        let (height, width, channels) = self.shape();
+        // how many pixels stay, and where the first of them comes from and goes to
+        let stay = width.saturating_sub(by.right.unsigned_abs());
+        let from = by.right.min(0).unsigned_abs();
+        let to = by.right.max(0).unsigned_abs();
+        for row in 0..height {
+            let start = self.offset(row, 0);
+            let target = &mut self.floats_mut(image)[start..start + width * channels];
+            target.fill(0.0);
+            let Some(source) = row.checked_add_signed(-by.down).filter(|y| *y < height) else {
+                continue;
+            };
+            let source = &record[(source * width + from) * channels..][..stay * channels];
+            if by.mirrored {
+                // the pixel at `to` from the left goes to as many from the right
+                let target = &mut target[(width - to - stay) * channels..][..stay * channels];
+                let pixels = target.chunks_exact_mut(channels).rev();
+                for (target, pixel) in pixels.zip(source.chunks_exact(channels)) {
+                    target.copy_from_slice(pixel);
+                }
+            } else {
+                target[to * channels..][..stay * channels].copy_from_slice(source);
+            }
+        }
+    }
+
     /// Copies the numbers of an image's pixels, without border or padding, to `to`.
     ///
     /// # Panics
-    /// If `to` has another length, or pixels are padded.
+    /// If `to` has another length.
     pub(crate) fn unload(&self, image: usize, to: &mut [f32]) {
-        assert_eq!(self.stride, self.channels);
         let row_length = self.width * self.channels;
         assert_eq!(to.len(), self.height * row_length);
         for (row, to) in to.chunks_exact_mut(row_length).enumerate() {
             let start = self.offset(row, 0);
-            to.copy_from_slice(&self.floats(image)[start..start + row_length]);
+            let from = &self.floats(image)[start..start + self.width * self.stride];
+            let pixels = from.chunks_exact(self.stride);
+            for (to, pixel) in to.chunks_exact_mut(self.channels).zip(pixels) {
+                to.copy_from_slice(&pixel[..self.channels]);
+            }
         }
+    }
+
+    /// The lines of a row of pixels, which must be padded.
+    pub(super) fn row(&self, image: usize, row: usize) -> &[Line] {
+        let lines = self.lines_of_row(image, row);
+        &self.lines[lines]
+    }
+
+    /// As [`Self::row`], to write.
+    pub(super) fn row_mut(&mut self, image: usize, row: usize) -> &mut [Line] {
+        let lines = self.lines_of_row(image, row);
+        &mut self.lines[lines]
+    }
+
+    fn lines_of_row(&self, image: usize, row: usize) -> std::ops::Range<usize> {
+        assert!(self.is_padded() && image < self.count && row < self.height);
+        let start = image * self.size + self.offset(row, 0) / LINE;
+        start..start + self.width * self.stride / LINE
+    }
+
+    /// The channels of a pixel.
+    pub(crate) fn channels(&self, image: usize, row: usize, column: usize) -> &[f32] {
+        assert!(row < self.height && column < self.width);
+        let start = self.offset(row, column);
+        &self.floats(image)[start..start + self.channels]
+    }
+
+    /// As [`Self::channels`], to write.
+    pub(super) fn channels_mut(&mut self, image: usize, row: usize, column: usize) -> &mut [f32] {
+        assert!(row < self.height && column < self.width);
+        let (start, channels) = (self.offset(row, column), self.channels);
+        &mut self.floats_mut(image)[start..start + channels]
     }
 
     /// Copies an image without border into a row of a matrix that has a column for each

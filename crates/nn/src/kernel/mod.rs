@@ -20,8 +20,10 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod convolution;
+mod elementwise;
 mod environment;
 mod gather;
+mod generator;
 #[cfg(test)]
 mod image_tests;
 mod images;
@@ -42,7 +44,8 @@ use std::str::FromStr;
 
 pub(crate) use convolution::After;
 pub(crate) use environment::DefaultEnvironment;
-pub(crate) use images::Images;
+pub(crate) use generator::Generator;
+pub(crate) use images::{Images, Move};
 pub(crate) use matrix::{LINE, Line, Matrix, squares};
 pub(crate) use product::Finish;
 pub(crate) use softmax::{Loss, Targets};

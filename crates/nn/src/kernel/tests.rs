@@ -448,3 +448,41 @@ fn moments_without_gradient_fade_and_never_become_subnormal() {
         }
     }
 }
+
+#[test]
+fn passes_over_lines() {
+    let mut stream = Stream::new(12, "passes", 0);
+    let mut lines = || -> Vec<Line> {
+        let mut line = || Line(std::array::from_fn(|_| stream.normal() as f32));
+        (0..5).map(|_| line()).collect()
+    };
+    let (from, before) = (lines(), lines());
+    let check = |kernel: Kernel, to: &[Line], want: &dyn Fn(f64, f64) -> f64| {
+        for (i, line) in to.iter().enumerate() {
+            for (lane, have) in line.0.iter().enumerate() {
+                let (x, y) = (f64::from(from[i].0[lane]), f64::from(before[i].0[lane]));
+                let what = format!("{kernel}, line {i}, lane {lane}");
+                assert_close(*have, want(x, y), 1.0 + x.abs() + y.abs(), &what);
+            }
+        }
+    };
+    for kernel in Kernel::available() {
+        let run = |pass: &dyn Fn(&mut [Line])| {
+            let mut to = before.clone();
+            pass(&mut to);
+            to
+        };
+        check(kernel, &run(&|to| kernel.add(&from, to)), &|x, y| x + y);
+        check(kernel, &run(&|to| kernel.scale(&from, to)), &|x, y| x * y);
+        let activated = |after| run(&|to| kernel.activate(after, to));
+        check(kernel, &activated(After::Nothing), &|_, y| y);
+        check(kernel, &activated(After::Relu), &|_, y| y.max(0.0));
+        check(kernel, &activated(After::Tanh), &|_, y| y.tanh());
+        let sloped = |after| run(&|to| kernel.times_slope(after, (&from, 0.25), to));
+        check(kernel, &sloped(After::Nothing), &|_, y| y);
+        let relu = |x: f64, y: f64| if x > 0.0 { y } else { 0.0 };
+        check(kernel, &sloped(After::Relu), &relu);
+        let tanh = |x: f64, y: f64| y * (1.0 - (0.25 * x).powi(2));
+        check(kernel, &sloped(After::Tanh), &tanh);
+    }
+}
