@@ -13,7 +13,7 @@ use giveaway::error::Error;
 use giveaway::membership::Design;
 use giveaway::run::config::{Config, Duplicates};
 use giveaway::select::{Amount, Rule};
-use giveaway_nn::{Activation, Convolution, Optimiser, Padding, Pool, Schedule};
+use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Padding, Pool, Schedule};
 
 /// Finds the training records that a classifier gives away
 #[derive(Debug, Parser)]
@@ -202,6 +202,12 @@ pub(crate) struct ReferenceOptions {
     /// Label smoothing
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     label_smoothing: Option<f32>,
+    /// Move training images by up to so many pixels up or down and left or right, at random
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    augment_shift: Option<usize>,
+    /// Mirror training images left to right, at random
+    #[arg(long)]
+    augment_flip: bool,
     /// Learning-rate schedule: constant, cosine, or step:EVERY:FACTOR
     #[arg(long, value_name = "SCHEDULE", value_parser = schedule)]
     schedule: Option<Schedule>,
@@ -646,6 +652,15 @@ impl ReferenceOptions {
         }
         set_some(&mut reference.l2, self.l2);
         set(&mut reference.label_smoothing, self.label_smoothing);
+        if self.augment_shift.is_some() || self.augment_flip {
+            let augmentation = reference.augmentation.get_or_insert_default();
+            set(&mut augmentation.shift, self.augment_shift);
+            augmentation.flip |= self.augment_flip;
+            // None is none, however it is said.
+            if *augmentation == Augmentation::default() {
+                reference.augmentation = None;
+            }
+        }
         set(&mut reference.schedule, self.schedule);
         set_some(&mut reference.patience, self.patience);
         set_some(&mut reference.kernel, self.kernel.clone());

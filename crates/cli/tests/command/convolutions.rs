@@ -214,6 +214,36 @@ fn a_run_of_images_goes_on_and_is_repeated() {
 }
 
 #[test]
+fn images_are_moved_mirrored_and_added_up() {
+    let sandbox = with_images();
+    let line = format!("train-images-idx3-ubyte {NETWORK}");
+    sandbox.report(&format!("{line} --run plain"));
+    sandbox.report(&format!("{line} --augment-shift 0 --run nothing"));
+    sandbox.report(&format!("{line} --augment-shift 1 --run moved"));
+    sandbox.report(&format!("{line} --augment-flip --run mirrored"));
+    sandbox.write(
+        "skips.toml",
+        "[reference]\nhidden = [6, 6]\nskips = [{ from = 1, to = 2 }]\n\
+         convolution-skips = [{ from = 1, to = 2 }]\n\
+         convolutions = [{ channels = 4, size = 3 }, { channels = 4, size = 3, padding = \"same\" }]\n",
+    );
+    let report = sandbox.report(
+        "train-images-idx3-ubyte --config skips.toml --hidden 6,6 --augment-shift 1 --augment-flip --run added",
+    );
+    assert_eq!(
+        report["reference"]["network"],
+        "convolutional network 8×8×1, 3×3×4, 3×3×4 padded, 6, 6, 2, 2 residual additions"
+    );
+    let before = sandbox.contents("added");
+    sandbox.run("audit added").succeeded();
+    assert!(before == sandbox.contents("added"));
+    let plain = signals(&sandbox, "plain");
+    assert!(plain == signals(&sandbox, "nothing"));
+    assert!(plain != signals(&sandbox, "moved"));
+    assert!(plain != signals(&sandbox, "mirrored"));
+}
+
+#[test]
 fn convolutions_that_cannot_be() {
     let sandbox = with_images();
     // The first pixel of the first record is not there.
@@ -269,6 +299,14 @@ fn convolutions_that_cannot_be() {
         (
             format!("{idx} --padding same --convolutions none"),
             &["--padding", "there are none"],
+        ),
+        (
+            format!("{idx} --augment-shift 2"),
+            &["--augment-shift", "--convolutions"],
+        ),
+        (
+            format!("{idx} --convolutions 4x3 --augment-flip --augment-shift 8"),
+            &["--augment-shift", "8 × 8"],
         ),
         (
             format!("{idx} --image 4x16"),

@@ -43,15 +43,29 @@ pub fn network(network: &Network) -> String {
             }));
         }
         layers.extend(widths);
-        return format!("convolutional network {}", layers.join(", "));
+        let skips = image.skips.len() + network.skips.len();
+        return format!(
+            "convolutional network {}{}",
+            layers.join(", "),
+            residual(skips)
+        );
     }
     if hidden.is_empty() {
         return format!("softmax regression, {inputs} features, {classes} classes");
     }
     format!(
-        "multilayer perceptron {inputs}-{}",
-        widths.collect::<Vec<_>>().join("-")
+        "multilayer perceptron {inputs}-{}{}",
+        widths.collect::<Vec<_>>().join("-"),
+        residual(network.skips.len())
     )
+}
+
+fn residual(skips: usize) -> String {
+    match skips {
+        0 => String::new(),
+        1 => ", 1 residual addition".to_owned(),
+        n => format!(", {n} residual additions"),
+    }
 }
 
 /// The headline: which claim it makes, by which selection, at which false discovery rate,

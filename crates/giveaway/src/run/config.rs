@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use giveaway_nn::{
-    Activation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Schedule, Training,
+    Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding,
+    Schedule, Skip, Training,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,12 @@ pub struct ReferenceConfig {
     /// Convolutions before the hidden layers; they need images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub convolutions: Vec<Convolution>,
+    /// Residual additions between the convolutions; layer 0 is the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub convolution_skips: Vec<Skip>,
+    /// Residual additions between the hidden layers; layer 0 is what the first of them sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
     /// Widths of the hidden layers; none is softmax regression.
     pub hidden: Vec<usize>,
     /// Activation of the convolutions and the hidden layers.
@@ -124,6 +131,9 @@ pub struct ReferenceConfig {
     pub l2: Option<f32>,
     /// Label smoothing.
     pub label_smoothing: f32,
+    /// Random changes of the training images; they need convolutions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
     /// How the learning rate changes.
     pub schedule: Schedule,
     /// Epochs without a better validation loss after which training stops; never, if not given.
@@ -196,6 +206,8 @@ impl Default for ReferenceConfig {
             design: None,
             models: 256,
             convolutions: Vec::new(),
+            convolution_skips: Vec::new(),
+            skips: Vec::new(),
             hidden: vec![64, 32],
             activation: Activation::Relu,
             dropout: 0.0,
@@ -205,6 +217,7 @@ impl Default for ReferenceConfig {
             optimiser: Optimiser::adam(),
             l2: None,
             label_smoothing: 0.0,
+            augmentation: None,
             schedule: Schedule::Constant,
             patience: None,
             validation_share: 0.1,
@@ -347,6 +360,26 @@ impl Config {
             }
         }
         let convolutions = &self.reference.convolutions;
+        if convolutions.is_empty() && !self.reference.convolution_skips.is_empty() {
+            return refused(
+                "reference.convolution-skips",
+                "lead between convolutions, and there are none".to_owned(),
+                "add convolutions, or leave the skips out of the configuration",
+            );
+        }
+        if let Some(augmentation) = self.reference.augmentation
+            && convolutions.is_empty()
+        {
+            return refused(
+                if augmentation.shift > 0 {
+                    "--augment-shift"
+                } else {
+                    "--augment-flip"
+                },
+                "changes images, which are read by convolutions, and there are none".to_owned(),
+                "add --convolutions, such as --convolutions 16x5,32x5, or leave it out",
+            );
+        }
         if convolutions.len() > MAXIMUM_LAYERS {
             return refused(
                 "--convolutions",
@@ -619,37 +652,46 @@ impl Config {
         }
     }
 
-    /// Settles the shape of the images where there are convolutions, and sees whether anything
-    /// is left of an image after them.
+    /// Settles the shape of the images where there are convolutions, and sees whether the
+    /// network can be made for these records.
     ///
     /// # Errors
-    /// If the records are no images, or too small.
-    pub fn settle_images(&mut self, schema: &Schema) -> Result<()> {
-        if self.reference.convolutions.is_empty() {
-            return Ok(());
-        }
+    /// If the records are no images, or nothing is left of them after the convolutions; if
+    /// layers that are added to each other have different shapes.
+    pub fn settle_network(&mut self, schema: &Schema) -> Result<()> {
         let features = schema.features.len();
-        // Bytes whose shape is not known come as one row.
-        let Some(image) = schema.image.filter(|image| image.height > 1) else {
-            return refused(
-                "--convolutions",
-                format!(
-                    "convolutions read images, and these records are rows of {features} features"
-                ),
-                "if they are pixels, give their shape with --image, such as --image 28x28 or 32x32x3; else leave --convolutions out",
-            );
-        };
-        self.data
-            .image
-            .get_or_insert_with(|| vec![image.height, image.width, image.channels]);
+        let convolutional = !self.reference.convolutions.is_empty();
+        if convolutional {
+            // Bytes whose shape is not known come as one row.
+            let Some(image) = schema.image.filter(|image| image.height > 1) else {
+                return refused(
+                    "--convolutions",
+                    format!(
+                        "convolutions read images, and these records are rows of {features} features"
+                    ),
+                    "if they are pixels, give their shape with --image, such as --image 28x28 or 32x32x3; else leave --convolutions out",
+                );
+            };
+            self.data
+                .image
+                .get_or_insert_with(|| vec![image.height, image.width, image.channels]);
+        }
         let network = self.network(features, schema.classes.len());
         let training = self.training(1);
         match giveaway_nn::Trainer::new(&network, &training) {
             Ok(_) => Ok(()),
-            Err(giveaway_nn::Error::Network(message)) => refused(
+            Err(giveaway_nn::Error::Network(message)) if convolutional => refused(
                 "--convolutions",
                 message,
-                "smaller filters, --padding same and --pool none leave more of it",
+                "smaller filters, --padding same and --pool none leave more of an image; skips need layers of one shape",
+            ),
+            Err(giveaway_nn::Error::Network(message)) => {
+                refused("--hidden", message, "skips need layers of one shape")
+            }
+            Err(giveaway_nn::Error::Training(message)) => refused(
+                "--augment-shift",
+                message,
+                "give fewer pixels than the images are high and wide, such as 2",
             ),
             Err(e) => Err(Error::usage(e.to_string())
                 .at("--convolutions")
@@ -658,7 +700,7 @@ impl Config {
     }
 
     /// The network, for so many features and classes. With convolutions the shape of the
-    /// images must be settled ([`settle_images`](Self::settle_images)).
+    /// images must be settled ([`settle_network`](Self::settle_network)).
     #[must_use]
     pub fn network(&self, inputs: usize, classes: usize) -> Network {
         let convolutions = &self.reference.convolutions;
@@ -671,6 +713,7 @@ impl Config {
                 width,
                 channels,
                 convolutions: convolutions.clone(),
+                skips: self.reference.convolution_skips.clone(),
             }
         });
         Network {
@@ -680,7 +723,7 @@ impl Config {
             classes,
             activation: self.reference.activation,
             dropout: self.reference.dropout,
-            skips: Vec::new(),
+            skips: self.reference.skips.clone(),
         }
     }
 
@@ -708,7 +751,7 @@ impl Config {
             early_stopping: reference
                 .patience
                 .map(|patience| EarlyStopping { patience }),
-            augmentation: None,
+            augmentation: reference.augmentation,
         }
     }
 }
@@ -762,6 +805,12 @@ mod tests {
         config.reference.convolutions = vec![convolution(16, 5), convolution(32, 3)];
         config.reference.convolutions[1].padding = Padding::Same;
         config.reference.convolutions[1].pool = None;
+        config.reference.convolution_skips = vec![Skip { from: 0, to: 2 }];
+        config.reference.skips = vec![Skip { from: 1, to: 2 }];
+        config.reference.augmentation = Some(Augmentation {
+            shift: 2,
+            flip: true,
+        });
         let text = config.to_toml().unwrap();
         assert_eq!(Config::from_toml(&text).unwrap(), config, "{text}");
         assert_eq!(Config::from_toml("").unwrap(), Config::default());
@@ -859,6 +908,15 @@ mod tests {
             ("--convolutions", |r| {
                 r.convolutions = vec![convolution(1, 1); 65]
             }),
+            ("reference.convolution-skips", |r| {
+                r.convolution_skips = vec![Skip { from: 0, to: 1 }];
+            }),
+            ("--augment-flip", |r| {
+                r.augmentation = Some(Augmentation {
+                    shift: 0,
+                    flip: true,
+                });
+            }),
             ("--padding", |r| {
                 r.convolutions = vec![convolution(4, 4)];
                 r.convolutions[0].padding = Padding::Same;
@@ -954,14 +1012,19 @@ mod tests {
     #[test]
     fn images_are_settled_where_there_are_convolutions() {
         let mut config = Config::default();
-        config.settle_images(&schema(true)).unwrap();
+        config.settle_network(&schema(true)).unwrap();
         assert_eq!(config, Config::default());
+        // Layers of 64 and 32 units cannot be added up.
+        config.reference.skips = vec![Skip { from: 1, to: 2 }];
+        let error = config.settle_network(&schema(true)).unwrap_err();
+        assert!(error.to_string().starts_with("--hidden"), "{error}");
+        config.reference.skips.clear();
         assert!(config.network(120, 2).image.is_none());
 
         config.reference.convolutions = vec![convolution(4, 5)];
-        let error = config.settle_images(&schema(false)).unwrap_err();
+        let error = config.settle_network(&schema(false)).unwrap_err();
         assert!(error.to_string().contains("120 features"), "{error}");
-        config.settle_images(&schema(true)).unwrap();
+        config.settle_network(&schema(true)).unwrap();
         assert_eq!(config.data.image, Some(vec![12, 10, 1]));
         let image = config.network(120, 2).image.unwrap();
         assert_eq!((image.height, image.width, image.channels), (12, 10, 1));
@@ -969,7 +1032,7 @@ mod tests {
 
         // 12 × 10 pixels become 4 × 3, and these 0 × 0.
         config.reference.convolutions.push(convolution(4, 3));
-        let error = config.settle_images(&schema(true)).unwrap_err();
+        let error = config.settle_network(&schema(true)).unwrap_err();
         assert!(error.to_string().contains("4 × 3"), "{error}");
     }
 

@@ -79,7 +79,7 @@ impl Pool {
         } = read_inputs(&config, &mut inputs, &mut notes)?;
         let name = short_name(&config.data.source);
         let (encoding, dataset) = encode(&config, &table, reference.as_ref())?;
-        config.settle_images(&dataset.schema)?;
+        config.settle_network(&dataset.schema)?;
         notes.extend(encoding.notes().iter().cloned());
         notes.extend(encoding.notes_on(&table));
         progress.end();
