@@ -108,8 +108,8 @@ pub(crate) struct RecordOptions {
     /// Field delimiter of a text file, where it is not to be guessed ('\t' for a tab)
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     delimiter: Option<char>,
-    /// Shape of the image that the columns make: HEIGHTxWIDTH, with CHANNELS at the end or, if
-    /// the values lie channel by channel, in front: 28x28, 32x32x3, 3x32x32. Files of images have their own
+    /// Shape of the image that the columns make: 28x28 for height and width, 32x32x3 with
+    /// channels, 3x32x32 where one channel follows the other. Files of images have their own
     #[arg(long, value_name = "SHAPE", value_parser = image)]
     image: Option<ImageSize>,
     /// Scaling of numeric features
@@ -158,8 +158,8 @@ pub(crate) struct ReferenceOptions {
     /// share of the records when its members are given and are not half of them
     #[arg(long, value_enum)]
     design: Option<DesignName>,
-    /// Convolutions before the hidden layers, each CHANNELSxSIZE or CHANNELSxSIZE:POOL, such
-    /// as 16x5,32x5 for 16 and 32 filters of 5 × 5 pixels; "none" for none
+    /// Convolutions before the hidden layers, such as 16x5,32x5 for 16 and 32 filters of
+    /// 5 × 5 pixels; with a pooling of its own 16x5:average; "none" for none
     #[arg(long, value_name = "LIST", value_parser = convolutions)]
     convolutions: Option<Convolutions>,
     /// Pooling of 2 × 2 pixels after each convolution that has none of its own; max by default
@@ -196,7 +196,7 @@ pub(crate) struct ReferenceOptions {
     /// Weight decay of adamw; 0.01 by default. For adam and sgd it is --l2
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f32>,
-    /// L2 penalty, added to gradients (PyTorch's weight_decay of Adam and SGD)
+    /// L2 penalty, added to gradients (PyTorch's weight decay of Adam and SGD)
     #[arg(long, value_name = "PENALTY", allow_negative_numbers = true)]
     l2: Option<f32>,
     /// Label smoothing

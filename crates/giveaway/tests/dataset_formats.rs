@@ -304,7 +304,7 @@ fn pixels_are_scaled_by_channel() {
     for ((_, index), (value, read)) in features
         .indexed_iter()
         .map(|(at, value)| (at, *value))
-        .zip((0..48).map(|value| value as f64 / 2.0))
+        .zip((0..48).map(|value| f64::from(value) / 2.0))
         .map(|((at, value), read)| (at, (value, read)))
     {
         let expected = ((read - means[index % 3]) / sd) as f32;

@@ -45,8 +45,9 @@ fn idx(shape: &[usize], content: &[u8]) -> Vec<u8> {
 }
 
 fn npy(kind: &str, shape: &[usize], content: &[u8]) -> Vec<u8> {
-    let shape: String = shape.iter().map(|length| format!("{length},")).collect();
-    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let shape = shape.join(",");
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape},), }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
@@ -55,7 +56,10 @@ fn npy(kind: &str, shape: &[usize], content: &[u8]) -> Vec<u8> {
 }
 
 fn csv(pixels: &[u8]) -> String {
-    let mut text: String = (0..SIDE * SIDE).map(|i| format!("p{i},")).collect();
+    let mut text = String::new();
+    for i in 0..SIDE * SIDE {
+        write!(text, "p{i},").unwrap();
+    }
     text.push_str("label\n");
     for (record, image) in pixels.chunks_exact(SIDE * SIDE).enumerate() {
         for pixel in image {

@@ -274,27 +274,13 @@ pub(super) fn from_arrays(
     let values = Array2::from_shape_vec((rows, width), values)
         .map_err(|error| Error::unexpected(format!("an array of {rows} × {width}: {error}")))?;
     let names = dense_names(width, image, "x");
-    let (values, names, image) = if options.drop.is_empty() {
-        (values, names, image)
+    let (values, names) = if options.drop.is_empty() {
+        (values, names)
+    } else if image.is_some() {
+        return Err(Error::usage("pixels of an image cannot be dropped")
+            .hint("leave --drop out, or save the images as rows of features"));
     } else {
-        let mut kept: Vec<usize> = (0..width).collect();
-        for column in &options.drop {
-            let index = find(&names, column, "--drop")?;
-            kept.retain(|&other| other != index);
-        }
-        if image.is_some() {
-            return Err(Error::usage("pixels of an image cannot be dropped")
-                .hint("leave --drop out, or save the images as rows of features"));
-        }
-        if kept.is_empty() {
-            return Err(Error::input("no feature is left after --drop")
-                .hint("name fewer columns with --drop"));
-        }
-        (
-            values.select(ndarray::Axis(1), &kept),
-            kept.iter().map(|&index| names[index].clone()).collect(),
-            image,
-        )
+        without_dropped(&values, &names, &options.drop)?
     };
     Ok(Table {
         name: name.to_owned(),
@@ -313,6 +299,26 @@ pub(super) fn from_arrays(
         content_hash,
         rows: (0..rows as u32).collect(),
     })
+}
+
+/// Features without those of these names.
+fn without_dropped(
+    values: &Array2<f32>,
+    names: &[String],
+    dropped: &[String],
+) -> Result<(Array2<f32>, Vec<String>)> {
+    let mut kept: Vec<usize> = (0..names.len()).collect();
+    for column in dropped {
+        let index = find(names, column, "--drop")?;
+        kept.retain(|&other| other != index);
+    }
+    if kept.is_empty() {
+        return Err(
+            Error::input("no feature is left after --drop").hint("name fewer columns with --drop")
+        );
+    }
+    let names = kept.iter().map(|&index| names[index].clone()).collect();
+    Ok((values.select(ndarray::Axis(1), &kept), names))
 }
 
 /// Records and values per record, and the image that they make: its height, width and channels

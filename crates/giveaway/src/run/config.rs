@@ -351,7 +351,7 @@ impl Config {
             let values = shape
                 .iter()
                 .try_fold(1_usize, |values, &length| values.checked_mul(length));
-            if arranged(shape).is_none() || !values.is_some_and(|values| values > 0) {
+            if arranged(shape).is_none() || values.is_none_or(|values| values == 0) {
                 return refused(
                     "--image",
                     format!("{} is not the shape of an image", joined(shape)),
@@ -894,19 +894,19 @@ mod tests {
             ("--hidden", |r| r.hidden = vec![65_537]),
             ("--hidden", |r| r.hidden = vec![1; 65]),
             ("--convolutions", |r| {
-                r.convolutions = vec![convolution(0, 3)]
+                r.convolutions = vec![convolution(0, 3)];
             }),
             ("--convolutions", |r| {
-                r.convolutions = vec![convolution(65_537, 3)]
+                r.convolutions = vec![convolution(65_537, 3)];
             }),
             ("--convolutions", |r| {
-                r.convolutions = vec![convolution(3, 0)]
+                r.convolutions = vec![convolution(3, 0)];
             }),
             ("--convolutions", |r| {
-                r.convolutions = vec![convolution(3, 1024)]
+                r.convolutions = vec![convolution(3, 1024)];
             }),
             ("--convolutions", |r| {
-                r.convolutions = vec![convolution(1, 1); 65]
+                r.convolutions = vec![convolution(1, 1); 65];
             }),
             ("reference.convolution-skips", |r| {
                 r.convolution_skips = vec![Skip { from: 0, to: 1 }];
@@ -1038,12 +1038,16 @@ mod tests {
 
     #[test]
     fn the_penalty_depends_on_the_optimiser_unless_it_is_given() {
-        let mut config = Config::default();
-        assert_eq!(config.training(100).l2, 1e-4);
-        config.reference.optimiser = Optimiser::adamw();
-        assert_eq!(config.training(100).l2, 0.0);
-        config.reference.l2 = Some(0.5);
-        assert_eq!(config.training(100).l2, 0.5);
+        let penalty = |optimiser, l2| {
+            let mut config = Config::default();
+            config.reference.optimiser = optimiser;
+            config.reference.l2 = l2;
+            Some(config.training(100).l2)
+        };
+        assert_eq!(penalty(Optimiser::adam(), None), Some(1e-4));
+        assert_eq!(penalty(Optimiser::sgd(), None), Some(1e-4));
+        assert_eq!(penalty(Optimiser::adamw(), None), Some(0.0));
+        assert_eq!(penalty(Optimiser::adamw(), Some(0.5)), Some(0.5));
     }
 
     #[test]
