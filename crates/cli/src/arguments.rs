@@ -13,7 +13,7 @@ use giveaway::error::Error;
 use giveaway::membership::Design;
 use giveaway::run::config::{Config, Duplicates};
 use giveaway::select::{Amount, Rule};
-use giveaway_nn::{Activation, Optimiser, Schedule};
+use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Padding, Pool, Schedule};
 
 /// Finds the training records that a classifier gives away
 #[derive(Debug, Parser)]
@@ -108,6 +108,10 @@ pub(crate) struct RecordOptions {
     /// Field delimiter of a text file, where it is not to be guessed ('\t' for a tab)
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     delimiter: Option<char>,
+    /// Shape of the image that the columns make: 28x28 for height and width, 32x32x3 with
+    /// channels, 3x32x32 where one channel follows the other. Files of images have their own
+    #[arg(long, value_name = "SHAPE", value_parser = image)]
+    image: Option<ImageSize>,
     /// Scaling of numeric features
     #[arg(long, value_enum)]
     scaling: Option<ScalingName>,
@@ -154,13 +158,24 @@ pub(crate) struct ReferenceOptions {
     /// share of the records when its members are given and are not half of them
     #[arg(long, value_enum)]
     design: Option<DesignName>,
+    /// Convolutions before the hidden layers, such as 16x5,32x5 for 16 and 32 filters of
+    /// 5 × 5 pixels; with a pooling of its own 16x5:average; "none" for none
+    #[arg(long, value_name = "LIST", value_parser = convolutions)]
+    convolutions: Option<Convolutions>,
+    /// Pooling of 2 × 2 pixels after each convolution that has none of its own; max by default
+    #[arg(long, value_enum)]
+    pool: Option<PoolName>,
+    /// What convolutions do at the edges: stay inside, or keep the size of the image with
+    /// zeros around it; valid by default
+    #[arg(long, value_enum)]
+    padding: Option<PaddingName>,
     /// Widths of the hidden layers, such as 64,32; "none" for softmax regression
     #[arg(long, value_name = "WIDTHS", value_parser = hidden)]
     hidden: Option<Hidden>,
-    /// Activation of the hidden layers
+    /// Activation of convolutions and hidden layers
     #[arg(long, value_enum)]
     activation: Option<ActivationName>,
-    /// Dropout rate
+    /// Dropout rate of the hidden layers
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     dropout: Option<f32>,
     /// Passes over the training set
@@ -178,12 +193,21 @@ pub(crate) struct ReferenceOptions {
     /// Momentum of sgd
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     momentum: Option<f32>,
-    /// L2 penalty (weight decay)
+    /// Weight decay of adamw; 0.01 by default. For adam and sgd it is --l2
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    weight_decay: Option<f32>,
+    /// L2 penalty, added to gradients (PyTorch's weight decay of Adam and SGD)
     #[arg(long, value_name = "PENALTY", allow_negative_numbers = true)]
     l2: Option<f32>,
     /// Label smoothing
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     label_smoothing: Option<f32>,
+    /// Move training images by up to so many pixels up or down and left or right, at random
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    augment_shift: Option<usize>,
+    /// Mirror training images left to right, at random
+    #[arg(long)]
+    augment_flip: bool,
     /// Learning-rate schedule: constant, cosine, or step:EVERY:FACTOR
     #[arg(long, value_name = "SCHEDULE", value_parser = schedule)]
     schedule: Option<Schedule>,
@@ -257,9 +281,9 @@ pub(crate) struct WorkOptions {
 
 /// Declares a `ValueEnum` that stands for another type.
 macro_rules! names {
-    ($name:ident for $meaning:ty { $($variant:ident = $value:expr),+ $(,)? }) => {
+    ($name:ident for $meaning:ty { $($(#[$attribute:meta])* $variant:ident = $value:expr),+ $(,)? }) => {
         #[derive(Clone, Copy, Debug, ValueEnum)]
-        enum $name { $($variant),+ }
+        enum $name { $($(#[$attribute])* $variant),+ }
         impl From<$name> for $meaning {
             fn from(name: $name) -> Self {
                 match name { $($name::$variant => $value),+ }
@@ -277,8 +301,15 @@ names!(DesignName for Design {
 });
 names!(ActivationName for Activation { Relu = Self::Relu, Tanh = Self::Tanh });
 names!(OptimiserName for Optimiser {
-    Adam = Self::adam(), AdamW = Self::adamw(), Sgd = Self::sgd(),
+    Adam = Self::adam(),
+    #[value(name = "adamw", alias = "adam-w")]
+    AdamW = Self::adamw(),
+    Sgd = Self::sgd(),
 });
+names!(PoolName for Option<Pool> {
+    Max = Some(Pool::Max), Average = Some(Pool::Average), None = Option::None,
+});
+names!(PaddingName for Padding { Valid = Self::Valid, Same = Self::Same });
 names!(RuleName for Rule {
     All = Self::All, Neighbours = Self::Neighbours, OutLoss = Self::OutLoss, Influence = Self::Influence,
 });
@@ -301,6 +332,60 @@ fn hidden(text: &str) -> std::result::Result<Hidden, String> {
         })
         .collect::<std::result::Result<_, _>>()
         .map(Hidden)
+}
+
+/// The shape of an image.
+#[derive(Clone, Debug)]
+struct ImageSize(Vec<usize>);
+
+fn image(text: &str) -> std::result::Result<ImageSize, String> {
+    text.split(['x', '×', '*', ','])
+        .map(|length| length.trim().parse().ok().filter(|&length| length > 0))
+        .collect::<Option<Vec<usize>>>()
+        .filter(|shape| matches!(shape.len(), 2 | 3))
+        .map(ImageSize)
+        .ok_or_else(|| "write HEIGHTxWIDTH, such as 28x28, or with channels 32x32x3".to_owned())
+}
+
+/// Convolutions as they are typed.
+#[derive(Clone, Debug)]
+struct Convolutions(Vec<TypedConvolution>);
+
+#[derive(Clone, Copy, Debug)]
+struct TypedConvolution {
+    channels: usize,
+    size: usize,
+    /// What was typed after a colon.
+    pool: Option<PoolName>,
+}
+
+fn convolutions(text: &str) -> std::result::Result<Convolutions, String> {
+    if text == "none" {
+        return Ok(Convolutions(Vec::new()));
+    }
+    let read = |part: &str| {
+        let (filters, pool) = match part.split_once(':') {
+            Some((filters, pool)) => (filters, Some(PoolName::from_str(pool.trim(), false).ok()?)),
+            None => (part, None),
+        };
+        let (channels, size) = filters.split_once(['x', '×', '*'])?;
+        let number = |text: &str| text.trim().parse().ok().filter(|&n: &usize| n > 0);
+        Some(TypedConvolution {
+            channels: number(channels)?,
+            size: number(size)?,
+            pool,
+        })
+    };
+    text.split(',')
+        .map(|part| {
+            read(part).ok_or_else(|| {
+                format!(
+                    "{part:?} is no convolution; write CHANNELSxSIZE, such as 16x5 for 16 filters of 5 × 5 pixels, perhaps with :max, :average or :none for its pooling"
+                )
+            })
+        })
+        .collect::<std::result::Result<_, _>>()
+        .map(Convolutions)
 }
 
 /// A number that counts something.
@@ -467,6 +552,7 @@ impl RecordOptions {
             }
         }
         set_some(&mut data.delimiter, self.delimiter);
+        set_some(&mut data.image, self.image.clone().map(|image| image.0));
         set(&mut data.scaling, self.scaling);
         set(&mut data.max_levels, self.max_levels);
         set(&mut data.unknown_categories, self.unknown_categories);
@@ -493,7 +579,43 @@ impl TargetOptions {
 }
 
 impl ReferenceOptions {
+    fn apply_convolutions(&self, config: &mut Config) -> Result<()> {
+        let convolutions = &mut config.reference.convolutions;
+        if let Some(Convolutions(list)) = &self.convolutions {
+            *convolutions = list
+                .iter()
+                .map(|typed| Convolution {
+                    channels: typed.channels,
+                    size: typed.size,
+                    padding: Padding::default(),
+                    pool: typed.pool.or(self.pool).unwrap_or(PoolName::Max).into(),
+                })
+                .collect();
+        } else if let Some(pool) = self.pool {
+            for convolution in &mut *convolutions {
+                convolution.pool = pool.into();
+            }
+        }
+        if let Some(padding) = self.padding {
+            for convolution in &mut *convolutions {
+                convolution.padding = padding.into();
+            }
+        }
+        let given = match (self.pool, self.padding) {
+            (Some(_), _) => "--pool",
+            (_, Some(_)) => "--padding",
+            _ => return Ok(()),
+        };
+        if convolutions.is_empty() {
+            return Err(Error::usage("is for convolutions, and there are none")
+                .at(given)
+                .hint("add --convolutions, such as --convolutions 16x5,32x5, or leave it out"));
+        }
+        Ok(())
+    }
+
     fn apply(&self, config: &mut Config) -> Result<()> {
+        self.apply_convolutions(config)?;
         let reference = &mut config.reference;
         set(&mut reference.models, self.models);
         set_some(&mut reference.design, self.design);
@@ -510,14 +632,35 @@ impl ReferenceOptions {
             match &mut reference.optimiser {
                 Optimiser::Sgd { momentum, .. } => *momentum = given,
                 Optimiser::Adam { .. } | Optimiser::AdamW { .. } => {
-                    return Err(Error::usage("adam has no momentum to set")
-                        .at("--momentum")
-                        .hint("add --optimiser sgd"));
+                    return Err(Error::usage(
+                        "is the momentum of sgd, and the optimiser is another",
+                    )
+                    .at("--momentum")
+                    .hint("add --optimiser sgd"));
                 }
             }
         }
-        set(&mut reference.l2, self.l2);
+        if let Some(given) = self.weight_decay {
+            match &mut reference.optimiser {
+                Optimiser::AdamW { weight_decay, .. } => *weight_decay = given,
+                Optimiser::Adam { .. } | Optimiser::Sgd { .. } => {
+                    return Err(Error::usage("is the weight decay of adamw, and the optimiser is another")
+                        .at("--weight-decay")
+                        .hint("add --optimiser adamw, or give --l2, which is what PyTorch's Adam and SGD call weight_decay"));
+                }
+            }
+        }
+        set_some(&mut reference.l2, self.l2);
         set(&mut reference.label_smoothing, self.label_smoothing);
+        if self.augment_shift.is_some() || self.augment_flip {
+            let augmentation = reference.augmentation.get_or_insert_default();
+            set(&mut augmentation.shift, self.augment_shift);
+            augmentation.flip |= self.augment_flip;
+            // None is none, however it is said.
+            if *augmentation == Augmentation::default() {
+                reference.augmentation = None;
+            }
+        }
         set(&mut reference.schedule, self.schedule);
         set_some(&mut reference.patience, self.patience);
         set_some(&mut reference.kernel, self.kernel.clone());

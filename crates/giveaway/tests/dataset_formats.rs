@@ -277,7 +277,49 @@ fn arrays_of_every_type_and_order() {
     assert_eq!(size, (4, 12));
     let image = image.unwrap();
     assert_eq!((image.height, image.width, image.channels), (2, 2, 3));
-    assert!(image.bytes && !image.channels_first);
+    assert!(image.bytes);
+}
+
+/// Pixels that are no bytes have one mean and deviation per channel: checked against numpy 2
+/// (`x.mean(axis=(0, 1, 2))`, `x.std(axis=(0, 1, 2))`) on 0, 0.5, …, 23.5 in the shape (4, 2, 2, 3).
+#[test]
+fn pixels_are_scaled_by_channel() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("halves.npy");
+    let header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 2, 2, 3), }\n";
+    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header);
+    for value in 0..48 {
+        bytes.extend((value as f32 / 2.0).to_le_bytes());
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let table = Table::read(&path, &labels_file("labels-i8.npy")).unwrap();
+    assert!(!dense(&table).2.unwrap().bytes);
+    let all: Vec<u32> = (0..4).collect();
+    let options = EncodingOptions::default();
+    let encoding = Encoding::learn(&table, &all, &options).unwrap();
+    let features = encoding.encode(&table).unwrap().features;
+    let (means, sd) = ([11.25, 11.75, 12.25], 6.914_658_3);
+    for ((_, index), (value, read)) in features
+        .indexed_iter()
+        .map(|(at, value)| (at, *value))
+        .zip((0..48).map(|value| f64::from(value) / 2.0))
+        .map(|((at, value), read)| (at, (value, read)))
+    {
+        let expected = ((read - means[index % 3]) / sd) as f32;
+        assert!((value - expected).abs() < 1e-6, "{value} {expected}");
+    }
+    // Bytes are divided by 255, and the two are not mixed.
+    let bytes = Table::read(&shipped("cubes.npy"), &labels_file("labels-i8.npy")).unwrap();
+    let error = encoding.encode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("are whole numbers from 0 to 255"), "{error}");
+    let encoding = Encoding::learn(&bytes, &all, &options).unwrap();
+    assert!(encoding.encode(&table).is_err());
+    assert_eq!(
+        encoding.encode(&bytes).unwrap().features[[0, 1]],
+        1.0 / 255.0
+    );
 }
 
 /// What `sorted(set(labels))` of Python and `numpy.unique` give, and with them `classes_` of

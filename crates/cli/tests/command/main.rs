@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod convolutions;
 mod copies;
 mod formats;
 mod full_disk;

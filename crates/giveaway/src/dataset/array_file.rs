@@ -6,8 +6,9 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::assemble::{Interner, RawColumn, RawValues, class_labels, dense_names, find};
+use super::image::{ImageShape, Order, are_bytes, arranged, pixel_by_pixel};
 use super::table::{Body, Table, TableOptions, file_name, refuse_delimiter, shown};
-use super::{ImageShape, idx_file, zip_file};
+use super::{idx_file, zip_file};
 use crate::{Error, Result};
 
 /// What the features are called within an NPZ archive.
@@ -225,9 +226,18 @@ pub(super) fn from_arrays(
                 .hint("leave out --id and --group, or put the arrays into an .npz file"),
         );
     }
-    let (shape, image) = shape_of(&array)?;
+    let (shape, arrangement) = shape_of(&array)?;
     let (rows, width) = shape;
-    let values = finite_values(array, width)?;
+    let mut values = finite_values(array, width)?;
+    if let Some((shape, Order::ByChannel)) = arrangement {
+        values = pixel_by_pixel(&values, shape);
+    }
+    let image = arrangement.map(|([height, width, channels], _)| ImageShape {
+        height,
+        width,
+        channels,
+        bytes: are_bytes(&values),
+    });
     let place = |row: usize| format!("row {}", row + 1);
     let counted = |what: &str, count: usize| {
         if count == rows {
@@ -264,27 +274,13 @@ pub(super) fn from_arrays(
     let values = Array2::from_shape_vec((rows, width), values)
         .map_err(|error| Error::unexpected(format!("an array of {rows} × {width}: {error}")))?;
     let names = dense_names(width, image, "x");
-    let (values, names, image) = if options.drop.is_empty() {
-        (values, names, image)
+    let (values, names) = if options.drop.is_empty() {
+        (values, names)
+    } else if image.is_some() {
+        return Err(Error::usage("pixels of an image cannot be dropped")
+            .hint("leave --drop out, or save the images as rows of features"));
     } else {
-        let mut kept: Vec<usize> = (0..width).collect();
-        for column in &options.drop {
-            let index = find(&names, column, "--drop")?;
-            kept.retain(|&other| other != index);
-        }
-        if image.is_some() {
-            return Err(Error::usage("pixels of an image cannot be dropped")
-                .hint("leave --drop out, or save the images as rows of features"));
-        }
-        if kept.is_empty() {
-            return Err(Error::input("no feature is left after --drop")
-                .hint("name fewer columns with --drop"));
-        }
-        (
-            values.select(ndarray::Axis(1), &kept),
-            kept.iter().map(|&index| names[index].clone()).collect(),
-            image,
-        )
+        without_dropped(&values, &names, &options.drop)?
     };
     Ok(Table {
         name: name.to_owned(),
@@ -305,34 +301,40 @@ pub(super) fn from_arrays(
     })
 }
 
-/// Records and values per record, and the image that they make.
-fn shape_of(array: &Array) -> Result<((usize, usize), Option<ImageShape>)> {
-    let bytes = matches!(array.elements, Elements::Bytes(_));
-    let colours = |count: usize| matches!(count, 1 | 3 | 4);
-    let image = |height, width, channels, channels_first| {
-        Some(ImageShape {
-            height,
-            width,
-            channels,
-            channels_first,
-            bytes,
-        })
-    };
-    let (rows, image) = match *array.shape.as_slice() {
-        [rows, _] => (rows, None),
-        [rows, height, width] => (rows, image(height, width, 1, false)),
-        [rows, height, width, channels] if colours(channels) => {
-            (rows, image(height, width, channels, false))
-        }
-        [rows, channels, height, width] if colours(channels) => {
-            (rows, image(height, width, channels, true))
-        }
+/// Features without those of these names.
+fn without_dropped(
+    values: &Array2<f32>,
+    names: &[String],
+    dropped: &[String],
+) -> Result<(Array2<f32>, Vec<String>)> {
+    let mut kept: Vec<usize> = (0..names.len()).collect();
+    for column in dropped {
+        let index = find(names, column, "--drop")?;
+        kept.retain(|&other| other != index);
+    }
+    if kept.is_empty() {
+        return Err(
+            Error::input("no feature is left after --drop").hint("name fewer columns with --drop")
+        );
+    }
+    let names = kept.iter().map(|&index| names[index].clone()).collect();
+    Ok((values.select(ndarray::Axis(1), &kept), names))
+}
+
+/// Records and values per record, and the image that they make: its height, width and channels
+/// and their order.
+type Shape = ((usize, usize), Option<([usize; 3], Order)>);
+
+fn shape_of(array: &Array) -> Result<Shape> {
+    let (rows, image) = match array.shape.as_slice() {
+        [rows, _] => (*rows, None),
+        [rows, shape @ ..] if arranged(shape).is_some() => (*rows, arranged(shape)),
         _ => {
             return Err(Error::input(format!(
                 "an array of shape {:?} holds neither records × features nor images",
                 array.shape
             ))
-            .hint("give an array of records × features, records × height × width, or that with 1, 3 or 4 channels"));
+            .hint("give an array of records × features, records × height × width, or that with 1, 3 or 4 channels at the end or before the height"));
         }
     };
     let width: usize = array.shape.iter().skip(1).product();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::Array2;
 
-use super::ImageShape;
+use super::image::{ImageShape, are_bytes};
 use super::table::{Body, Column, MISSING, Table, TableOptions, Values};
 use crate::{Error, Result};
 
@@ -271,7 +271,7 @@ pub(super) fn assemble(raw: RawTable<'_>, options: &TableOptions) -> Result<Tabl
         .iter()
         .any(|column| matches!(column.values, RawValues::List { .. }))
     {
-        dense_body(features, rows, &mut notes)?
+        dense_body(features, rows, options, &mut notes)?
     } else {
         let mut typed = Vec::with_capacity(features.len());
         for column in features {
@@ -812,7 +812,12 @@ fn all_digits(text: &str) -> bool {
 }
 
 /// A body from the one column that holds a list in each row.
-fn dense_body(features: Vec<RawColumn>, rows: usize, notes: &mut Vec<String>) -> Result<Body> {
+fn dense_body(
+    features: Vec<RawColumn>,
+    rows: usize,
+    options: &TableOptions,
+    notes: &mut Vec<String>,
+) -> Result<Body> {
     let mut block: Option<(String, usize, Vec<f32>, bool)> = None;
     for column in features {
         match column.values {
@@ -840,19 +845,19 @@ fn dense_body(features: Vec<RawColumn>, rows: usize, notes: &mut Vec<String>) ->
         return Err(Error::unexpected("no column of lists"));
     };
     let side = width.isqrt();
-    let image = bytes.then(|| {
+    // A shape that is given is better than a guess.
+    let image = (bytes && options.image.is_none()).then(|| {
         let square = side * side == width;
         if !square {
             notes.push(format!(
-                "Column `{name}` holds {width} bytes a row, which is no square: the shape of the images is not known."
+                "Column `{name}` holds {width} bytes a row, which is no square: the shape of the images is not known. Give it with --image."
             ));
         }
         ImageShape {
             height: if square { side } else { 1 },
             width: if square { side } else { width },
             channels: 1,
-            channels_first: false,
-            bytes: true,
+            bytes: are_bytes(&values),
         }
     });
     let values = Array2::from_shape_vec((rows, width), values)
@@ -869,12 +874,7 @@ pub(super) fn dense_names(width: usize, image: Option<ImageShape>, stem: &str) -
     match image {
         Some(image) if image.height > 1 => (0..width)
             .map(|index| {
-                let (pixel, channel) = if image.channels_first {
-                    let area = image.height * image.width;
-                    (index % area, index / area)
-                } else {
-                    (index / image.channels, index % image.channels)
-                };
+                let (pixel, channel) = (index / image.channels, index % image.channels);
                 let (row, column) = (pixel / image.width, pixel % image.width);
                 if image.channels == 1 {
                     format!("pixel {row},{column}")

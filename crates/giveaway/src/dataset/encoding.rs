@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::image::{ImageShape, joined};
 use super::table::{Body, MISSING, Table, Values, shown};
-use super::{Dataset, FeatureInfo, FeatureKind, ImageShape, OneHotGroup, Schema};
+use super::{Dataset, FeatureInfo, FeatureKind, OneHotGroup, Schema};
 use crate::{Error, Result};
 
 /// What is done to numeric values.
@@ -20,6 +21,8 @@ use crate::{Error, Result};
 #[serde(rename_all = "kebab-case")]
 pub enum Scaling {
     /// The mean of the reference records is taken off and their standard deviation divides.
+    /// Pixels have one mean and deviation per channel of the images, and those that are bytes
+    /// are divided by 255 instead.
     #[default]
     Standard,
     /// They stay as they are; bytes of images are still divided by 255.
@@ -74,7 +77,7 @@ enum Plan {
     Dense {
         names: Vec<String>,
         image: Option<ImageShape>,
-        /// Bytes of images have no scale of their own.
+        /// One per feature, or per channel of images; none where bytes of images are divided by 255.
         scales: Option<Vec<Scale>>,
     },
 }
@@ -227,13 +230,16 @@ impl Encoding {
                 scales: if image.is_some_and(|image| image.bytes) {
                     None
                 } else {
-                    Some(learn_dense(
-                        values,
-                        names,
-                        reference_rows,
-                        options,
-                        &mut notes,
-                    )?)
+                    Some(match image {
+                        Some(image) => learn_pixels(
+                            values,
+                            image.channels,
+                            reference_rows,
+                            options,
+                            &mut notes,
+                        )?,
+                        None => learn_dense(values, names, reference_rows, options, &mut notes)?,
+                    })
                 },
             },
         };
@@ -354,7 +360,14 @@ impl Encoding {
                     start += self.encode_column(table, plan, values, &mut features, start)?;
                 }
             }
-            (Plan::Dense { names, scales, .. }, Body::Dense { values, .. }) => {
+            (
+                Plan::Dense {
+                    names,
+                    scales,
+                    image: learnt,
+                },
+                Body::Dense { values, image, .. },
+            ) => {
                 if values.ncols() != names.len() {
                     return Err(Error::input(format!(
                         "records have {} features, where the encoding was learnt from {}",
@@ -363,6 +376,9 @@ impl Encoding {
                     ))
                     .at(&table.name)
                     .hint("give both files the same features in the same order"));
+                }
+                if let (Some(learnt), Some(image)) = (learnt, image) {
+                    refuse_other_images(table, *learnt, *image)?;
                 }
                 self.encode_dense(values, scales.as_deref(), &mut features);
             }
@@ -586,6 +602,8 @@ impl Encoding {
             match scales {
                 None => encoded.zip_mut_with(&record, |feature, &value| *feature = value / 255.0),
                 Some(scales) => {
+                    // Channels lie side by side in each pixel.
+                    let scales = scales.iter().cycle();
                     for ((feature, &value), scale) in encoded.iter_mut().zip(record).zip(scales) {
                         *feature = scale.apply(f64::from(value), self.options.scaling);
                     }
@@ -708,6 +726,66 @@ fn learn_levels(
         pooled,
         missing,
     }
+}
+
+/// A scale per channel. Pixels far from the middle of an image hardly vary: with scales of their
+/// own they would be blown up, and what a filter sees would depend on where it looks.
+fn learn_pixels(
+    values: &Array2<f32>,
+    channels: usize,
+    rows: &[u32],
+    options: &EncodingOptions,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Scale>> {
+    let mut scales = Vec::with_capacity(channels);
+    for channel in 0..channels {
+        let reference = rows.iter().flat_map(|&row| {
+            (channel..values.ncols())
+                .step_by(channels)
+                .map(move |index| f64::from(values[[row as usize, index]]))
+        });
+        let scale = Scale::learn(reference.clone())
+            .ok_or_else(|| Error::unexpected("no reference rows"))?;
+        check_scale("pixels", scale, reference)?;
+        if scale.sd == 0.0 && options.scaling == Scaling::Standard {
+            notes.push(format!(
+                "Channel {} of the images has one value in all reference records: it is encoded as 0.",
+                channel + 1
+            ));
+        }
+        scales.push(scale);
+    }
+    Ok(scales)
+}
+
+/// Refuses images that are not like those that the encoding was learnt from.
+fn refuse_other_images(table: &Table, learnt: ImageShape, image: ImageShape) -> Result<()> {
+    let sizes = |image: ImageShape| [image.height, image.width, image.channels];
+    let (what, hint) = if sizes(learnt) != sizes(image) {
+        (
+            format!(
+                "images of {}, where the encoding was learnt from {}",
+                joined(&sizes(image)),
+                joined(&sizes(learnt))
+            ),
+            "give images of the same size in both files",
+        )
+    } else if learnt.bytes != image.bytes {
+        let (these, those) = if image.bytes {
+            ("are", "are not")
+        } else {
+            ("are not", "are")
+        };
+        (
+            format!(
+                "its pixels {these} whole numbers from 0 to 255, and those that the encoding was learnt from {those}"
+            ),
+            "give both files the same scale",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::input(what).at(&table.name).hint(hint))
 }
 
 fn learn_dense(

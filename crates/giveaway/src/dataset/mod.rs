@@ -23,6 +23,7 @@ mod delimited;
 pub mod duplicates;
 pub mod encoding;
 mod idx_file;
+pub(crate) mod image;
 pub mod matrix;
 mod parquet_file;
 mod parquet_footer;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use duplicates::exact_duplicates;
 pub use encoding::{Encoding, EncodingOptions, Scaling, UnknownCategories};
+pub use image::ImageShape;
 pub use shipped::{ShippedData, shipped};
 pub use table::{Body, Column, Table, TableOptions, Values};
 
@@ -115,33 +117,4 @@ pub struct OneHotGroup {
     pub column: String,
     /// Indices into [`Schema::features`], ascending and consecutive.
     pub features: Vec<u32>,
-}
-
-/// How the values of a record make an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageShape {
-    /// Rows of pixels.
-    pub height: usize,
-    /// Pixels in a row.
-    pub width: usize,
-    /// Values per pixel.
-    pub channels: usize,
-    /// Whether the values lie channel by channel (CHW) rather than pixel by pixel (HWC).
-    pub channels_first: bool,
-    /// Whether the values as read are bytes, 0 to 255; they are then scaled by 1/255 and not standardised.
-    pub bytes: bool,
-}
-
-impl ImageShape {
-    /// The number of values of one image.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Whether the image has no values.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

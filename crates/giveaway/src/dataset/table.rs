@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 
-use super::{ImageShape, array_file, delimited, idx_file, parquet_file, shipped};
+use super::{ImageShape, array_file, delimited, idx_file, image, parquet_file, shipped};
 use crate::{Error, Result};
 
 /// Stands for a missing value among the codes of a categorical column.
@@ -29,6 +29,9 @@ pub struct TableOptions {
     pub delimiter: Option<u8>,
     /// The file of labels that belongs to a file of features or images.
     pub labels_file: Option<PathBuf>,
+    /// The shape of the image that the features of a record make, where the file does not say it:
+    /// height × width, or that with 1, 3 or 4 channels at the end or else in front.
+    pub image: Option<Vec<usize>>,
 }
 
 /// Records as they were read.
@@ -114,7 +117,9 @@ impl Table {
     pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
         let name = file_name(path);
         let bytes = std::fs::read(path).map_err(|error| not_read(path, &error))?;
-        Self::from_bytes(path, bytes, options).map_err(|error| error.at(name))
+        Self::from_bytes(path, bytes, options)
+            .and_then(|table| table.formed(options))
+            .map_err(|error| error.at(name))
     }
 
     /// Reads a data set that is shipped within the program: see [`shipped::shipped`]. Its
@@ -124,7 +129,15 @@ impl Table {
     ///
     /// When there is none of that name, or an option names a column that is not there.
     pub fn shipped(name: &str, options: &TableOptions) -> Result<Self> {
-        shipped::read(name, options)
+        shipped::read(name, options)?.formed(options)
+    }
+
+    /// With its features as the pixels of images, if the options ask for that.
+    fn formed(mut self, options: &TableOptions) -> Result<Self> {
+        if let Some(shape) = &options.image {
+            image::form(&mut self, shape)?;
+        }
+        Ok(self)
     }
 
     fn from_bytes(path: &Path, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {

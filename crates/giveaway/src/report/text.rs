@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use giveaway_nn::{Network, Padding, Pool};
+
 use super::printable::printable;
 use super::{Audit, Exposed, Spread};
 use crate::attack::direct::Null;
@@ -12,15 +14,58 @@ use crate::validity::Status;
 
 /// The network in words.
 #[must_use]
-pub fn network(features: usize, hidden: &[usize], classes: usize) -> String {
-    if hidden.is_empty() {
-        return format!("softmax regression, {features} features, {classes} classes");
+pub fn network(network: &Network) -> String {
+    let Network {
+        inputs,
+        hidden,
+        classes,
+        ..
+    } = network;
+    let widths = hidden.iter().chain([classes]).map(ToString::to_string);
+    if let Some(image) = &network.image {
+        let mut layers = vec![format!(
+            "{}×{}×{}",
+            image.height, image.width, image.channels
+        )];
+        for convolution in &image.convolutions {
+            let (size, channels) = (convolution.size, convolution.channels);
+            let padded = match convolution.padding {
+                Padding::Valid => "",
+                Padding::Same => " padded",
+            };
+            layers.push(format!("{size}×{size}×{channels}{padded}"));
+            layers.extend(convolution.pool.map(|pool| {
+                match pool {
+                    Pool::Max => "max pool",
+                    Pool::Average => "average pool",
+                }
+                .to_owned()
+            }));
+        }
+        layers.extend(widths);
+        let skips = image.skips.len() + network.skips.len();
+        return format!(
+            "convolutional network {}{}",
+            layers.join(", "),
+            residual(skips)
+        );
     }
-    let widths: Vec<String> = hidden.iter().map(ToString::to_string).collect();
+    if hidden.is_empty() {
+        return format!("softmax regression, {inputs} features, {classes} classes");
+    }
     format!(
-        "multilayer perceptron {features}-{}-{classes}",
-        widths.join("-")
+        "multilayer perceptron {inputs}-{}{}",
+        widths.collect::<Vec<_>>().join("-"),
+        residual(network.skips.len())
     )
+}
+
+fn residual(skips: usize) -> String {
+    match skips {
+        0 => String::new(),
+        1 => ", 1 residual addition".to_owned(),
+        n => format!(", {n} residual additions"),
+    }
 }
 
 /// The headline: which claim it makes, by which selection, at which false discovery rate,

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use giveaway_nn::{Activation, EarlyStopping, Network, Optimiser, Schedule, Training};
+use giveaway_nn::{
+    Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding,
+    Schedule, Skip, Training,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
 use crate::channel::OutputKind;
-use crate::dataset::{Scaling, TableOptions, UnknownCategories};
+use crate::dataset::image::{arranged, joined};
+use crate::dataset::{Scaling, Schema, TableOptions, UnknownCategories};
 use crate::error::{Error, Result};
 use crate::membership::Design;
 use crate::select::{Amount, Rule};
@@ -60,6 +64,10 @@ pub struct DataConfig {
     /// Field delimiter of a text file, where it is not to be guessed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// Shape of the image that the features of a record make, where the file does not say it:
+    /// height and width, or these with 1, 3 or 4 channels at the end or else in front.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Vec<usize>>,
     /// Whether numeric features are standardised.
     pub scaling: Scaling,
     /// Categories of one column that get a feature of their own.
@@ -94,9 +102,18 @@ pub struct ReferenceConfig {
     pub design: Option<Design>,
     /// Number of reference models.
     pub models: usize,
+    /// Convolutions before the hidden layers; they need images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub convolutions: Vec<Convolution>,
+    /// Residual additions between the convolutions; layer 0 is the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub convolution_skips: Vec<Skip>,
+    /// Residual additions between the hidden layers; layer 0 is what the first of them sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
     /// Widths of the hidden layers; none is softmax regression.
     pub hidden: Vec<usize>,
-    /// Activation of the hidden layers.
+    /// Activation of the convolutions and the hidden layers.
     pub activation: Activation,
     /// Dropout rate of the hidden layers.
     pub dropout: f32,
@@ -109,10 +126,14 @@ pub struct ReferenceConfig {
     pub learning_rate: f32,
     /// The optimiser.
     pub optimiser: Optimiser,
-    /// L2 penalty (weight decay).
-    pub l2: f32,
+    /// L2 penalty, added to the gradients; 0.0001, or 0 with `AdamW`, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l2: Option<f32>,
     /// Label smoothing.
     pub label_smoothing: f32,
+    /// Random changes of the training images; they need convolutions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
     /// How the learning rate changes.
     pub schedule: Schedule,
     /// Epochs without a better validation loss after which training stops; never, if not given.
@@ -168,6 +189,7 @@ impl Default for DataConfig {
             numeric: Vec::new(),
             categorical: Vec::new(),
             delimiter: None,
+            image: None,
             scaling: Scaling::Standard,
             max_levels: 100,
             unknown_categories: UnknownCategories::Error,
@@ -183,6 +205,9 @@ impl Default for ReferenceConfig {
         Self {
             design: None,
             models: 256,
+            convolutions: Vec::new(),
+            convolution_skips: Vec::new(),
+            skips: Vec::new(),
             hidden: vec![64, 32],
             activation: Activation::Relu,
             dropout: 0.0,
@@ -190,8 +215,9 @@ impl Default for ReferenceConfig {
             batch_size: None,
             learning_rate: 1e-3,
             optimiser: Optimiser::adam(),
-            l2: 1e-4,
+            l2: None,
             label_smoothing: 0.0,
+            augmentation: None,
             schedule: Schedule::Constant,
             patience: None,
             validation_share: 0.1,
@@ -279,6 +305,7 @@ impl Config {
                 &format!("give at most {MAXIMUM_MODELS}; 100 to 10,000 are usual"),
             );
         }
+        self.check_convolutions()?;
         self.check_network()?;
         self.check_training()?;
         if self.data.max_levels < 2 {
@@ -314,6 +341,80 @@ impl Config {
                 "names the training records of a target that is not given".to_owned(),
                 "give its outputs with --target-outputs, or leave --members out to train a target here",
             );
+        }
+        Ok(())
+    }
+
+    /// Checks the shape of the images and the convolutions.
+    fn check_convolutions(&self) -> Result<()> {
+        if let Some(shape) = &self.data.image {
+            let values = shape
+                .iter()
+                .try_fold(1_usize, |values, &length| values.checked_mul(length));
+            if arranged(shape).is_none() || values.is_none_or(|values| values == 0) {
+                return refused(
+                    "--image",
+                    format!("{} is not the shape of an image", joined(shape)),
+                    "give HEIGHTxWIDTH, such as 28x28, or that with 1, 3 or 4 channels at the end or in front, such as 32x32x3 or 3x32x32",
+                );
+            }
+        }
+        let convolutions = &self.reference.convolutions;
+        if convolutions.is_empty() && !self.reference.convolution_skips.is_empty() {
+            return refused(
+                "reference.convolution-skips",
+                "lead between convolutions, and there are none".to_owned(),
+                "add convolutions, or leave the skips out of the configuration",
+            );
+        }
+        if let Some(augmentation) = self.reference.augmentation
+            && convolutions.is_empty()
+        {
+            return refused(
+                if augmentation.shift > 0 {
+                    "--augment-shift"
+                } else {
+                    "--augment-flip"
+                },
+                "changes images, which are read by convolutions, and there are none".to_owned(),
+                "add --convolutions, such as --convolutions 16x5,32x5, or leave it out",
+            );
+        }
+        if convolutions.len() > MAXIMUM_LAYERS {
+            return refused(
+                "--convolutions",
+                format!("{} convolutions are too many", convolutions.len()),
+                format!("give at most {MAXIMUM_LAYERS}"),
+            );
+        }
+        for (index, convolution) in convolutions.iter().enumerate() {
+            let number = index + 1;
+            let Convolution { channels, size, .. } = *convolution;
+            if !(1..=MAXIMUM_WIDTH).contains(&channels) {
+                return refused(
+                    "--convolutions",
+                    format!("convolution {number} cannot have {channels} channels"),
+                    format!("give each from 1 to {MAXIMUM_WIDTH}, such as 16x5,32x5"),
+                );
+            }
+            if !(1..=MAXIMUM_FILTER).contains(&size) {
+                return refused(
+                    "--convolutions",
+                    format!("convolution {number} cannot have filters of {size} × {size} pixels"),
+                    format!(
+                        "give a size from 1 to {MAXIMUM_FILTER}, such as 16x5 for 16 filters of 5 × 5"
+                    ),
+                );
+            }
+            if convolution.padding == Padding::Same && size % 2 == 0 {
+                return refused(
+                    "--padding",
+                    format!(
+                        "convolution {number} has filters of {size} × {size} pixels, which have no middle: they cannot keep the size of an image"
+                    ),
+                    "give filters of an odd size, such as 3 or 5, or --padding valid",
+                );
+            }
         }
         Ok(())
     }
@@ -393,10 +494,12 @@ impl Config {
                 "give a number above 0, such as 0.001",
             );
         }
-        if !(reference.l2.is_finite() && reference.l2 >= 0.0) {
+        if let Some(l2) = reference.l2
+            && !(l2.is_finite() && l2 >= 0.0)
+        {
             return refused(
                 "--l2",
-                format!("a penalty of {} makes no sense", reference.l2),
+                format!("a penalty of {l2} makes no sense"),
                 "give a number of at least 0, such as 0.0001",
             );
         }
@@ -439,6 +542,15 @@ impl Config {
 
     /// Checks the optimiser's own settings; those of Adam can only be set in a configuration.
     fn check_optimiser(&self) -> Result<()> {
+        if let Optimiser::AdamW { weight_decay, .. } = self.reference.optimiser
+            && !(weight_decay.is_finite() && weight_decay >= 0.0)
+        {
+            return refused(
+                "--weight-decay",
+                format!("a weight decay of {weight_decay} makes no sense"),
+                "give a number of at least 0, such as 0.01",
+            );
+        }
         match self.reference.optimiser {
             Optimiser::Adam {
                 beta1,
@@ -536,20 +648,82 @@ impl Config {
             categorical: self.data.categorical.clone(),
             delimiter: self.data.delimiter.and_then(|c| u8::try_from(c).ok()),
             labels_file: self.data.labels_file.clone(),
+            image: self.data.image.clone(),
         }
     }
 
-    /// The network, for so many features and classes.
+    /// Settles the shape of the images where there are convolutions, and sees whether the
+    /// network can be made for these records.
+    ///
+    /// # Errors
+    /// If the records are no images, or nothing is left of them after the convolutions; if
+    /// layers that are added to each other have different shapes.
+    pub fn settle_network(&mut self, schema: &Schema) -> Result<()> {
+        let features = schema.features.len();
+        let convolutional = !self.reference.convolutions.is_empty();
+        if convolutional {
+            // Bytes whose shape is not known come as one row.
+            let Some(image) = schema.image.filter(|image| image.height > 1) else {
+                return refused(
+                    "--convolutions",
+                    format!(
+                        "convolutions read images, and these records are rows of {features} features"
+                    ),
+                    "if they are pixels, give their shape with --image, such as --image 28x28 or 32x32x3; else leave --convolutions out",
+                );
+            };
+            self.data
+                .image
+                .get_or_insert_with(|| vec![image.height, image.width, image.channels]);
+        }
+        let network = self.network(features, schema.classes.len());
+        let training = self.training(1);
+        match giveaway_nn::Trainer::new(&network, &training) {
+            Ok(_) => Ok(()),
+            Err(giveaway_nn::Error::Network(message)) if convolutional => refused(
+                "--convolutions",
+                message,
+                "smaller filters, --padding same and --pool none leave more of an image; skips need layers of one shape",
+            ),
+            Err(giveaway_nn::Error::Network(message)) => {
+                refused("--hidden", message, "skips need layers of one shape")
+            }
+            Err(giveaway_nn::Error::Training(message)) => refused(
+                "--augment-shift",
+                message,
+                "give fewer pixels than the images are high and wide, such as 2",
+            ),
+            Err(e) => Err(Error::usage(e.to_string())
+                .at("--convolutions")
+                .hint("see the options for the network and its training")),
+        }
+    }
+
+    /// The network, for so many features and classes. With convolutions the shape of the
+    /// images must be settled ([`settle_network`](Self::settle_network)).
     #[must_use]
     pub fn network(&self, inputs: usize, classes: usize) -> Network {
+        let convolutions = &self.reference.convolutions;
+        let image = (!convolutions.is_empty()).then(|| {
+            let shape = self.data.image.as_deref().and_then(arranged);
+            // Of a shape that is not settled no network can be made.
+            let ([height, width, channels], _) = shape.unwrap_or_default();
+            Image {
+                height,
+                width,
+                channels,
+                convolutions: convolutions.clone(),
+                skips: self.reference.convolution_skips.clone(),
+            }
+        });
         Network {
             inputs,
-            image: None,
+            image,
             hidden: self.reference.hidden.clone(),
             classes,
             activation: self.reference.activation,
             dropout: self.reference.dropout,
-            skips: Vec::new(),
+            skips: self.reference.skips.clone(),
         }
     }
 
@@ -567,13 +741,17 @@ impl Config {
             }),
             learning_rate: reference.learning_rate,
             optimiser: reference.optimiser,
-            l2: reference.l2,
+            l2: reference.l2.unwrap_or(match reference.optimiser {
+                // It has a weight decay of its own.
+                Optimiser::AdamW { .. } => 0.0,
+                Optimiser::Adam { .. } | Optimiser::Sgd { .. } => 1e-4,
+            }),
             label_smoothing: reference.label_smoothing,
             schedule: reference.schedule,
             early_stopping: reference
                 .patience
                 .map(|patience| EarlyStopping { patience }),
-            augmentation: None,
+            augmentation: reference.augmentation,
         }
     }
 }
@@ -586,9 +764,10 @@ fn refused(option: &str, message: String, hint: impl Into<String>) -> Result<()>
 /// More reference models than anyone trains; a larger number is a slip.
 const MAXIMUM_MODELS: usize = 1_000_000;
 
-/// More hidden layers, units of one, epochs or records in a batch than these are slips too.
+/// More layers, units or channels of one, pixels across a filter, epochs or records in a batch than these are slips too.
 const MAXIMUM_LAYERS: usize = 64;
 const MAXIMUM_WIDTH: usize = 65_536;
+const MAXIMUM_FILTER: usize = 1023;
 const MAXIMUM_EPOCHS: usize = 1_000_000;
 const MAXIMUM_BATCH_SIZE: usize = 16_777_216;
 
@@ -599,6 +778,17 @@ pub const MINIMUM_MODELS: usize = 12;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{FeatureInfo, FeatureKind, ImageShape};
+    use giveaway_nn::Pool;
+
+    fn convolution(channels: usize, size: usize) -> Convolution {
+        Convolution {
+            channels,
+            size,
+            padding: Padding::Valid,
+            pool: Some(Pool::Max),
+        }
+    }
 
     #[test]
     fn a_configuration_comes_back_from_toml() {
@@ -611,6 +801,16 @@ mod tests {
         config.reference.patience = Some(3);
         config.test.amount = Amount::Count(50);
         config.test.select = Some(Rule::OutLoss);
+        config.data.image = Some(vec![32, 32, 3]);
+        config.reference.convolutions = vec![convolution(16, 5), convolution(32, 3)];
+        config.reference.convolutions[1].padding = Padding::Same;
+        config.reference.convolutions[1].pool = None;
+        config.reference.convolution_skips = vec![Skip { from: 0, to: 2 }];
+        config.reference.skips = vec![Skip { from: 1, to: 2 }];
+        config.reference.augmentation = Some(Augmentation {
+            shift: 2,
+            flip: true,
+        });
         let text = config.to_toml().unwrap();
         assert_eq!(Config::from_toml(&text).unwrap(), config, "{text}");
         assert_eq!(Config::from_toml("").unwrap(), Config::default());
@@ -676,6 +876,14 @@ mod tests {
                 epsilon,
             }
         }
+        fn decay(weight_decay: f32) -> Optimiser {
+            Optimiser::AdamW {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay,
+            }
+        }
         fn step(every: usize, factor: f32) -> Schedule {
             Schedule::Step { every, factor }
         }
@@ -685,6 +893,34 @@ mod tests {
             ("--hidden", |r| r.hidden = vec![64, 0]),
             ("--hidden", |r| r.hidden = vec![65_537]),
             ("--hidden", |r| r.hidden = vec![1; 65]),
+            ("--convolutions", |r| {
+                r.convolutions = vec![convolution(0, 3)];
+            }),
+            ("--convolutions", |r| {
+                r.convolutions = vec![convolution(65_537, 3)];
+            }),
+            ("--convolutions", |r| {
+                r.convolutions = vec![convolution(3, 0)];
+            }),
+            ("--convolutions", |r| {
+                r.convolutions = vec![convolution(3, 1024)];
+            }),
+            ("--convolutions", |r| {
+                r.convolutions = vec![convolution(1, 1); 65];
+            }),
+            ("reference.convolution-skips", |r| {
+                r.convolution_skips = vec![Skip { from: 0, to: 1 }];
+            }),
+            ("--augment-flip", |r| {
+                r.augmentation = Some(Augmentation {
+                    shift: 0,
+                    flip: true,
+                });
+            }),
+            ("--padding", |r| {
+                r.convolutions = vec![convolution(4, 4)];
+                r.convolutions[0].padding = Padding::Same;
+            }),
             ("--dropout", |r| r.dropout = 1.5),
             ("--dropout", |r| r.dropout = 1.0),
             ("--dropout", |r| r.dropout = -0.1),
@@ -696,8 +932,8 @@ mod tests {
             ("--learning-rate", |r| r.learning_rate = f32::INFINITY),
             ("--learning-rate", |r| r.learning_rate = 0.0),
             ("--learning-rate", |r| r.learning_rate = -1.0),
-            ("--l2", |r| r.l2 = f32::INFINITY),
-            ("--l2", |r| r.l2 = -1.0),
+            ("--l2", |r| r.l2 = Some(f32::INFINITY)),
+            ("--l2", |r| r.l2 = Some(-1.0)),
             ("--label-smoothing", |r| r.label_smoothing = 2.0),
             ("--label-smoothing", |r| r.label_smoothing = f32::NAN),
             ("--schedule", |r| r.schedule = step(0, 0.5)),
@@ -707,6 +943,8 @@ mod tests {
             ("--optimiser", |r| r.optimiser = adam(1.0, 0.9, 1e-8)),
             ("--optimiser", |r| r.optimiser = adam(0.9, f32::NAN, 1e-8)),
             ("--optimiser", |r| r.optimiser = adam(0.9, 0.9, 0.0)),
+            ("--weight-decay", |r| r.optimiser = decay(-1.0)),
+            ("--weight-decay", |r| r.optimiser = decay(f32::NAN)),
             ("--patience", |r| r.patience = Some(0)),
             ("--validation-share", |r| r.validation_share = 0.5),
         ];
@@ -724,7 +962,7 @@ mod tests {
             dropout: 0.99,
             epochs: 1_000_000,
             batch_size: Some(16_777_216),
-            l2: 0.0,
+            l2: Some(0.0),
             label_smoothing: 1.0,
             schedule: step(1, 2.0),
             optimiser: sgd(0.9, true),
@@ -732,6 +970,84 @@ mod tests {
             ..config.reference
         };
         config.check().unwrap();
+    }
+
+    #[test]
+    fn shapes_of_no_image_are_refused() {
+        for shape in [
+            &[784][..],
+            &[0, 28],
+            &[28, 28, 2],
+            &[3, 2, 2, 2],
+            &[usize::MAX, 3],
+        ] {
+            let mut config = Config::default();
+            config.data.image = Some(shape.to_vec());
+            let error = config.check().unwrap_err();
+            assert!(error.to_string().starts_with("--image"), "{error}");
+        }
+    }
+
+    /// Features of images of 12 × 10 pixels, or of rows.
+    fn schema(image: bool) -> Schema {
+        Schema {
+            features: (0..120)
+                .map(|index| FeatureInfo {
+                    name: format!("x{index}"),
+                    column: format!("x{index}"),
+                    kind: FeatureKind::Numeric,
+                })
+                .collect(),
+            image: image.then_some(ImageShape {
+                height: 12,
+                width: 10,
+                channels: 1,
+                bytes: true,
+            }),
+            classes: vec!["a".into(), "b".into()],
+            ..Schema::default()
+        }
+    }
+
+    #[test]
+    fn images_are_settled_where_there_are_convolutions() {
+        let mut config = Config::default();
+        config.settle_network(&schema(true)).unwrap();
+        assert_eq!(config, Config::default());
+        // Layers of 64 and 32 units cannot be added up.
+        config.reference.skips = vec![Skip { from: 1, to: 2 }];
+        let error = config.settle_network(&schema(true)).unwrap_err();
+        assert!(error.to_string().starts_with("--hidden"), "{error}");
+        config.reference.skips.clear();
+        assert!(config.network(120, 2).image.is_none());
+
+        config.reference.convolutions = vec![convolution(4, 5)];
+        let error = config.settle_network(&schema(false)).unwrap_err();
+        assert!(error.to_string().contains("120 features"), "{error}");
+        config.settle_network(&schema(true)).unwrap();
+        assert_eq!(config.data.image, Some(vec![12, 10, 1]));
+        let image = config.network(120, 2).image.unwrap();
+        assert_eq!((image.height, image.width, image.channels), (12, 10, 1));
+        assert_eq!(image.convolutions, config.reference.convolutions);
+
+        // 12 × 10 pixels become 4 × 3, and these 0 × 0.
+        config.reference.convolutions.push(convolution(4, 3));
+        let error = config.settle_network(&schema(true)).unwrap_err();
+        assert!(error.to_string().contains("4 × 3"), "{error}");
+    }
+
+    #[test]
+    fn the_penalty_depends_on_the_optimiser_unless_it_is_given() {
+        let penalty = |optimiser, l2| {
+            let mut config = Config::default();
+            config.reference.optimiser = optimiser;
+            config.reference.l2 = l2;
+            Some(config.training(100).l2)
+        };
+        assert_eq!(penalty(Optimiser::adam(), None), Some(1e-4));
+        assert_eq!(penalty(Optimiser::sgd(), None), Some(1e-4));
+        assert_eq!(penalty(Optimiser::adamw(), None), Some(0.0));
+        assert_eq!(penalty(Optimiser::adamw(), Some(0.5)), Some(0.5));
     }
 
     #[test]

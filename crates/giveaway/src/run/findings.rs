@@ -515,7 +515,6 @@ fn empty_audit(
     };
     let membership = &pool.membership;
     let training_units = membership.training_units(0).len();
-    let reference = &pool.config.reference;
     Audit {
         format_version: FORMAT_VERSION,
         giveaway_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -547,11 +546,10 @@ fn empty_audit(
             design: membership.design(),
             training_units,
             expected_overlap: (training_units as f64).powi(2) / pool.eligible.len() as f64,
-            network: text::network(
+            network: text::network(&pool.config.network(
                 pool.dataset.features.ncols(),
-                &reference.hidden,
                 pool.dataset.schema.classes.len(),
-            ),
+            )),
             kernel: kernel.to_owned(),
             train_accuracy: accuracies(&|a| a.train),
             test_accuracy: accuracies(&|a| a.test),

@@ -190,7 +190,7 @@ fn prepare(
 
 /// Raised whenever a version encodes, draws or trains otherwise than the one before it, so
 /// that the models of two versions are never mixed.
-const MODELS_VERSION: u32 = 1;
+const MODELS_VERSION: u32 = 2;
 
 /// The hash of everything that the outputs of the models depend on: the configuration
 /// without selection and test, and the content of the input files.

@@ -79,6 +79,7 @@ impl Pool {
         } = read_inputs(&config, &mut inputs, &mut notes)?;
         let name = short_name(&config.data.source);
         let (encoding, dataset) = encode(&config, &table, reference.as_ref())?;
+        config.settle_network(&dataset.schema)?;
         notes.extend(encoding.notes().iter().cloned());
         notes.extend(encoding.notes_on(&table));
         progress.end();
@@ -144,6 +145,8 @@ impl Pool {
             let records = units.expand(membership.training_units(0)).len();
             config.reference.batch_size = Some(config.training(records).batch_size);
         }
+        let penalty = config.training(1).l2;
+        config.reference.l2.get_or_insert(penalty);
         Ok(Self {
             config,
             name,

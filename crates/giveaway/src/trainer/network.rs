@@ -1,4 +1,4 @@
-//! Multilayer perceptrons and softmax regression, by `giveaway-nn`.
+//! Convolutional networks, multilayer perceptrons and softmax regression, by `giveaway-nn`.
 
 use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
 use ndarray::Array2;
