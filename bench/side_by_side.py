@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 NATIVE = HERE / "target" / "native"  # the Rust peers, compiled for this machine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Way:
     """A way to train. `models` says how many for each workload it takes part in: enough for a
     steady rate, and all of a workload's where they are trained as one."""
@@ -89,7 +90,8 @@ def prepare_python(python: str | None) -> str:
 
 def build() -> None:
     """giveaway as it is shipped, the others for this machine's instruction set."""
-    cargo = ["cargo", "build", "--locked", "--release"]
+    print("building the Rust peers (the first time: some minutes)", file=sys.stderr)
+    cargo = ["cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run([*cargo, "-p", "peer-giveaway"], cwd=HERE, check=True)
     peers = [*cargo, "--target-dir", NATIVE, "-p", "peer-burn", "-p", "peer-candle", "-p", "gemm-peak"]
     native = os.environ | {"RUSTFLAGS": "-Ctarget-cpu=native"}
@@ -110,6 +112,11 @@ def measure_peak(python: str, quick: bool) -> dict:
         for copies in (1, 2)
     }
     return {"one": best[1], "two": best[2], "all": measured}
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def run_once(way: Way, name: str, data: Path, python: str, quick: bool) -> dict:
@@ -198,16 +205,18 @@ def machine() -> dict:
 
 
 def versions(python: str) -> dict:
-    ask = "import importlib.metadata as m, json, platform; " \
-        "print(json.dumps({'python': platform.python_version()} | " \
+    ask = (
+        "import importlib.metadata as m, json, platform; "
+        "print(json.dumps({'python': platform.python_version()} | "
         "{name: m.version(name) for name in ('torch', 'jax', 'jaxlib', 'numpy')}))"
+    )
     found = output([python, "-c", ask])[0]
-    rust = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    metadata = json.loads(subprocess.run(rust, cwd=HERE, check=True, stdout=subprocess.PIPE).stdout)
+    locked = re.findall(r'name = "(.*)"\nversion = "(.*)"', (HERE / "Cargo.lock").read_text())
     names = ("burn", "burn-flex", "candle-core", "gemm", "matrixmultiply", "giveaway-nn")
-    found |= {p["name"]: p["version"] for p in metadata["packages"] if p["name"] in names}
+    found |= {name: version for name, version in locked if name in names}
     ask = ["rustc", "--version"]
-    found["rustc"] = subprocess.run(ask, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    rustc = subprocess.run(ask, check=True, stdout=subprocess.PIPE, text=True)
+    found["rustc"] = rustc.stdout.split()[1]
     ask = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(ask, cwd=HERE, stdout=subprocess.PIPE, text=True)
     found["commit"] = commit.stdout.strip()
@@ -257,9 +266,9 @@ def main() -> None:
         runs = {way: [] for way in taking_part}
         for number in range(rounds):
             for way in taking_part:
-                print(f"\r\x1b[K{name} round {number + 1} of {rounds}: {way.name}", end="", file=sys.stderr, flush=True)
+                progress(f"{name} round {number + 1} of {rounds}: {way.name}")
                 runs[way].append(run_once(way, name, data, python, arguments.quick))
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        progress("")
         share = 1 / workload.epochs if arguments.quick else 1.0
         rows = summarise(name, runs, two["gflops"], share)
         result["workloads"][name] = rows

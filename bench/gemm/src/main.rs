@@ -37,8 +37,8 @@ fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     for &size in &arguments.sizes {
         for library in ["matrixmultiply", "gemm"] {
+            let barrier = &Barrier::new(arguments.copies);
             let rates = thread::scope(|scope| {
-                let barrier = &Barrier::new(arguments.copies);
                 let copy = || match library {
                     "gemm" => gemm(size, &arguments, barrier),
                     _ => Ok(matrixmultiply(size, &arguments, barrier)),
