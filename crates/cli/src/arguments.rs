@@ -11,7 +11,7 @@ use giveaway::channel::OutputKind;
 use giveaway::dataset::{Scaling, UnknownCategories, shipped};
 use giveaway::error::Error;
 use giveaway::membership::Design;
-use giveaway::run::config::{Config, Duplicates};
+use giveaway::run::config::{Config, Duplicates, Keep};
 use giveaway::select::{Amount, Rule};
 use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Padding, Pool, Schedule};
 
@@ -217,6 +217,13 @@ pub(crate) struct ReferenceOptions {
     /// Instruction set to train with; the fastest by default. Another one rounds differently
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Keep more of every model than its outputs: weights (safetensors), features (what the
+    /// last layer sees of each record), or both
+    #[arg(long, value_name = "WHAT,...", value_enum, value_delimiter = ',')]
+    keep: Option<Vec<KeepName>>,
+    /// Memory that models in training may take together, such as 2GiB: fewer at a time then
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_memory: Option<u64>,
     /// Share of the records set aside for validation when --patience is given
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     validation_share: Option<f64>,
@@ -314,6 +321,7 @@ names!(RuleName for Rule {
     All = Self::All, Neighbours = Self::Neighbours, OutLoss = Self::OutLoss, Influence = Self::Influence,
 });
 names!(NullName for Null { T = Self::T, Ecdf = Self::Ecdf, Pchip = Self::Pchip });
+names!(KeepName for Keep { Weights = Self::Weights, Features = Self::Features });
 
 /// Widths of hidden layers.
 #[derive(Clone, Debug)]
@@ -413,6 +421,23 @@ fn share(text: &str) -> std::result::Result<f64, String> {
     match number.trim_end().parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
         _ => Err("give a percentage above 0 and up to 100, such as 1%".to_owned()),
+    }
+}
+
+/// Bytes, in units of 1024 as memory is measured.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => 0,
+    };
+    match digits.trim_end().parse::<f64>() {
+        Ok(number) if number > 0.0 && unit > 0 => Ok((number * unit as f64) as u64),
+        _ => Err("give a number with its unit, such as 500MiB or 2GiB".to_owned()),
     }
 }
 
@@ -664,6 +689,15 @@ impl ReferenceOptions {
         set(&mut reference.schedule, self.schedule);
         set_some(&mut reference.patience, self.patience);
         set_some(&mut reference.kernel, self.kernel.clone());
+        if let Some(keep) = &self.keep {
+            reference.keep.clear();
+            for keep in keep.iter().map(|&name| name.into()) {
+                if !reference.keep.contains(&keep) {
+                    reference.keep.push(keep);
+                }
+            }
+        }
+        set_some(&mut reference.max_memory, self.max_memory);
         set(&mut reference.validation_share, self.validation_share);
         if self.validation_share.is_some() && reference.patience.is_none() {
             return Err(

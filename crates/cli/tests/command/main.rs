@@ -8,6 +8,7 @@ mod convolutions;
 mod copies;
 mod formats;
 mod full_disk;
+mod kept;
 mod killed;
 mod leftovers;
 mod output;

@@ -10,6 +10,7 @@ use ndarray::Array2;
 
 use super::directory::RunDirectory;
 use crate::error::{Error, Result};
+use crate::trainer::Sink;
 
 /// The NPY header, format 1.0, padded so that the data start at a multiple of 64.
 fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
@@ -29,17 +30,33 @@ fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// Writes model outputs `[records × classes]` as float32 `[records × 1 × classes]`: one augmentation.
+/// Writes an array of float32 of this shape, row after row as `fill` hands them out.
 ///
 /// # Errors
-/// If the file cannot be written.
-pub fn write_outputs(run: &RunDirectory, name: &str, outputs: &Array2<f32>) -> Result<()> {
+/// If the file cannot be written, or `fill` hands out another number of values.
+pub fn write_floats(
+    run: &RunDirectory,
+    name: &str,
+    shape: &[usize],
+    fill: impl FnOnce(Sink) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut count = 0;
     run.write_with(name, |writer| {
-        writer.write_all(&header("<f4", &[outputs.nrows(), 1, outputs.ncols()]))?;
-        for value in outputs {
-            writer.write_all(&value.to_le_bytes())?;
+        writer.write_all(&header("<f4", shape))?;
+        fill(&mut |values| {
+            count += values.len();
+            for value in values {
+                writer.write_all(&value.to_le_bytes())?;
+            }
+            Ok(())
+        })?;
+        if count == shape.iter().product::<usize>() {
+            Ok(())
+        } else {
+            Err(std::io::Error::other(format!(
+                "{count} values for an array of shape {shape:?}"
+            )))
         }
-        Ok(())
     })
 }
 
@@ -110,7 +127,7 @@ pub fn read_outputs(path: &Path, records: usize, classes: usize) -> Result<Array
 mod tests {
     use super::*;
     use crate::run::directory::Access;
-    use ndarray::array;
+    use ndarray::{Axis, array};
 
     /// The header that numpy 2.3 writes for `np.save(f, np.zeros((20000, 1, 2), '<f4'))`.
     #[test]
@@ -131,7 +148,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDirectory::open(&folder.path().join("run"), Access::Alone).unwrap();
         let outputs = array![[1.5f32, -2.0], [f32::MIN_POSITIVE, 3.0]];
-        write_outputs(&run, "signals/000.npy", &outputs).unwrap();
+        let write = |name: &str, shape: &[usize]| {
+            write_floats(&run, name, shape, |sink| {
+                outputs
+                    .rows()
+                    .into_iter()
+                    .try_for_each(|row| sink(row.insert_axis(Axis(0))))
+            })
+        };
+        write("signals/000.npy", &[2, 1, 2]).unwrap();
         let path = run.signal_file(0);
         assert_eq!(read_outputs(&path, 2, 2).unwrap(), outputs);
         assert!(read_outputs(&path, 2, 3).is_err());
@@ -139,5 +164,7 @@ mod tests {
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         let error = read_outputs(&path, 2, 2).unwrap_err();
         assert!(error.hint_text().unwrap().contains("delete the file"));
+        assert!(write("signals/001.npy", &[3, 1, 2]).is_err());
+        assert!(!run.signal_file(1).exists());
     }
 }

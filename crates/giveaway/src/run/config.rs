@@ -144,6 +144,22 @@ pub struct ReferenceConfig {
     /// Instruction set to train with; the fastest of this CPU if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// What is kept of every model beside its outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<Keep>,
+    /// Bytes that models in training may take together, beside the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<u64>,
+}
+
+/// What can be kept of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Its weights, in `models/`, as safetensors with PyTorch's layouts.
+    Weights,
+    /// What its last layer sees of every record, in `features/`.
+    Features,
 }
 
 /// The model under audit.
@@ -222,6 +238,8 @@ impl Default for ReferenceConfig {
             patience: None,
             validation_share: 0.1,
             kernel: None,
+            keep: Vec::new(),
+            max_memory: None,
         }
     }
 }

@@ -267,6 +267,14 @@ impl RunDirectory {
         Ok(())
     }
 
+    /// Makes a folder in it, if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make_folder(&self, name: &str) -> Result<()> {
+        create_private_directory(&self.file(name))
+    }
+
     /// Whether outputs of models are there.
     ///
     /// # Errors
@@ -343,7 +351,10 @@ impl RunDirectory {
 
     /// Removes the files that killed processes have left, and not those that others are writing.
     fn remove_unfinished(&self) -> Result<()> {
-        for folder in [self.path.clone(), self.file("signals")] {
+        for folder in ["", "signals", "features", "models"].map(|name| self.file(name)) {
+            if !folder.exists() {
+                continue;
+            }
             let entries = fs::read_dir(&folder)
                 .map_err(|e| Error::io("read the run directory", &folder, &e))?;
             for entry in entries.flatten() {

@@ -8,6 +8,7 @@ pub mod progress;
 
 mod findings;
 mod record_table;
+mod schedule;
 mod selecting;
 mod training;
 
@@ -200,6 +201,8 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
     config.data.keep_records = true;
     // The manifest has the instruction set that was used.
     config.reference.kernel = None;
+    config.reference.keep = Vec::new();
+    config.reference.max_memory = None;
     // The content counts, and not where it lies.
     config.data.source = String::new();
     config.data.labels_file = None;

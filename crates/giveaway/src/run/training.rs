@@ -1,16 +1,15 @@
 //! Training what is missing: the target, if it is trained here, and the reference models.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use giveaway_stats::random::derive_seed;
-use rayon::prelude::*;
 
-use super::array_file::write_outputs;
+use super::array_file::write_floats;
+use super::config::Keep;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
+use super::schedule;
 use crate::error::{Error, Result};
-use crate::trainer::{NetworkTrainer, Trainer};
+use crate::trainer::{Model, NetworkTrainer, Trainer};
 
 /// The trainer of target and reference models.
 pub(super) fn trainer(pool: &Pool) -> Result<NetworkTrainer> {
@@ -27,11 +26,6 @@ pub(super) fn trainer(pool: &Pool) -> Result<NetworkTrainer> {
     };
     let training = config.training(pool.training_records());
     NetworkTrainer::new(network, training, dataset, kernel)
-}
-
-enum Task {
-    Target,
-    Reference(usize),
 }
 
 /// A share of the reference models: every `count`-th, beginning with number `index`.
@@ -72,78 +66,173 @@ impl Shard {
     }
 }
 
-/// Trains every model of the share whose outputs are not in the run directory yet; returns
-/// how many of its reference models were there. The target belongs to the whole.
+/// A model to be trained and what of it is to be written.
+struct Task<'a> {
+    units: &'a [u32],
+    seed: u64,
+    files: Vec<(Part, String)>,
+}
+
+/// What is written of a model, each into a file of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Outputs,
+    Kept(Keep),
+}
+
+impl Part {
+    fn file(self, name: &str) -> String {
+        match self {
+            Self::Outputs => format!("signals/{name}.npy"),
+            Self::Kept(Keep::Features) => format!("features/{name}.npy"),
+            Self::Kept(Keep::Weights) => format!("models/{name}.safetensors"),
+        }
+    }
+}
+
+impl Part {
+    /// # Errors
+    /// If it cannot be written.
+    fn write(self, run: &RunDirectory, file: &str, model: &dyn Model) -> Result<()> {
+        match self {
+            Self::Outputs => {
+                let shape = [model.records(), 1, model.classes()];
+                write_floats(run, file, &shape, |sink| model.each_logits(sink))
+            }
+            Self::Kept(Keep::Features) => {
+                let shape = [model.records(), model.features()];
+                write_floats(run, file, &shape, |sink| model.each_features(sink))
+            }
+            Self::Kept(Keep::Weights) => run.write(file, &model.weights()?),
+        }
+    }
+}
+
+/// Trains every model of the share of which something is not in the run directory yet;
+/// returns how many of its reference models were there. The target belongs to the whole.
 ///
 /// Which model is trained when, or beside which, changes nothing: its seed is derived from
 /// the run's seed and its number.
 pub(super) fn train_missing(
     run: &RunDirectory,
     pool: &Pool,
-    trainer: &NetworkTrainer,
+    trainer: &dyn Trainer,
     shard: Shard,
     progress: &dyn Progress,
 ) -> Result<usize> {
-    let seed = pool.config.seed;
-    let models = (0..pool.membership.models())
-        .filter(|&model| shard.holds(model))
-        .count();
+    let parts: Vec<Part> = std::iter::once(Part::Outputs)
+        .chain(
+            pool.config
+                .reference
+                .keep
+                .iter()
+                .map(|&keep| Part::Kept(keep)),
+        )
+        .collect();
+    let task = |name: String, units, purpose, number| {
+        let missing = |part: &Part| {
+            Some((*part, part.file(&name))).filter(|(_, file)| !run.file(file).exists())
+        };
+        let files: Vec<_> = parts.iter().filter_map(missing).collect();
+        (!files.is_empty()).then(|| Task {
+            units,
+            seed: derive_seed(pool.config.seed, purpose, number),
+            files,
+        })
+    };
     let mut tasks = Vec::new();
-    if shard == Shard::WHOLE
-        && pool.target_outputs.is_none()
-        && !run.file("signals/target.npy").exists()
-    {
-        tasks.push(Task::Target);
+    if shard == Shard::WHOLE && pool.target_outputs.is_none() {
+        let units = &pool.target_training_units[..];
+        tasks.extend(task("target".to_owned(), units, "training the target", 0));
     }
-    tasks.extend(
-        (0..pool.membership.models())
-            .filter(|&model| shard.holds(model) && !run.signal_file(model).exists())
-            .map(Task::Reference),
-    );
-    let resumed = models
-        - tasks
-            .iter()
-            .filter(|t| matches!(t, Task::Reference(_)))
-            .count();
+    let own_target = tasks.len();
+    let models: Vec<usize> = (0..pool.membership.models())
+        .filter(|&model| shard.holds(model))
+        .collect();
+    tasks.extend(models.iter().filter_map(|&model| {
+        let units = pool.membership.training_units(model);
+        task(
+            format!("{model:03}"),
+            units,
+            "training a reference model",
+            model as u64,
+        )
+    }));
+    let resumed = models.len() - (tasks.len() - own_target);
     if tasks.is_empty() {
         return Ok(resumed);
     }
+    for folder in ["features", "models"] {
+        let wanted = |(_, file): &(Part, String)| file.starts_with(folder);
+        if tasks.iter().any(|task| task.files.iter().any(wanted)) {
+            run.make_folder(folder)?;
+        }
+    }
     if resumed > 0 {
         progress.note(&format!(
-            "{resumed} of {models} reference models are there already"
+            "{resumed} of {} reference models are there already",
+            models.len()
         ));
     }
-    progress.begin("training reference models", tasks.len() as u64);
     let validation = pool.units.expand(&pool.validation_units);
-    // After one failure the models still to come would fail the same way.
-    let failed = AtomicBool::new(false);
-    let outcome = tasks.par_iter().try_for_each(|task| {
-        if failed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let (units, model_seed, name) = match *task {
-            Task::Target => (
-                &pool.target_training_units[..],
-                derive_seed(seed, "training the target", 0),
-                "signals/target.npy".to_owned(),
-            ),
-            Task::Reference(model) => (
-                pool.membership.training_units(model),
-                derive_seed(seed, "training a reference model", model as u64),
-                format!("signals/{model:03}.npy"),
-            ),
+    let records = |task: &Task| pool.units.expand(task.units);
+    let each = trainer.memory(records(&tasks[0]).len(), validation.len());
+    let threads = rayon::current_num_threads();
+    let at_once = models_at_once(pool.config.reference.max_memory, each)?.min(threads);
+    progress.note(&format!(
+        "training takes {} of memory for each model, {} at a time",
+        bytes(each as u64),
+        at_once.min(tasks.len())
+    ));
+    progress.begin("training reference models", tasks.len() as u64);
+    let outcome = schedule::run(tasks.len(), threads, at_once, |number| {
+        let task = &tasks[number];
+        // Another process may have been at the same share.
+        let missing = |(_, file): &&(Part, String)| !run.file(file).exists();
+        let files: Vec<_> = task.files.iter().filter(missing).collect();
+        let done = if files.is_empty() {
+            Ok(())
+        } else {
+            trainer
+                .train(&records(task), &validation, task.seed)
+                .and_then(|model| {
+                    files
+                        .iter()
+                        .try_for_each(|(part, file)| part.write(run, file, &*model))
+                })
         };
-        let done = trainer
-            .train(&pool.units.expand(units), &validation, model_seed)
-            .and_then(|model| write_outputs(run, &name, &model.logits()));
-        if done.is_err() {
-            failed.store(true, Ordering::Relaxed);
-        }
         progress.advance(1);
         done
     });
     progress.end();
     outcome.map(|()| resumed)
+}
+
+/// How many models may be in hand with so much memory for each, within the limit if there is one.
+fn models_at_once(limit: Option<u64>, each: usize) -> Result<usize> {
+    let Some(limit) = limit else {
+        return Ok(usize::MAX);
+    };
+    let fit = usize::try_from(limit).unwrap_or(usize::MAX) / each.max(1);
+    if fit == 0 {
+        return Err(Error::usage(format!(
+            "training one model takes {}, more than the {} allowed",
+            bytes(each as u64),
+            bytes(limit)
+        ))
+        .at("--max-memory")
+        .hint("allow more, or train a smaller network in smaller batches"));
+    }
+    Ok(fit)
+}
+
+/// A number of bytes in words.
+fn bytes(count: u64) -> String {
+    let (unit, size) = [("GiB", 1u64 << 30), ("MiB", 1 << 20)]
+        .into_iter()
+        .find(|&(_, size)| count >= size)
+        .unwrap_or(("KiB", 1 << 10));
+    format!("{:.1} {unit}", count as f64 / size as f64)
 }
 
 #[cfg(test)]
@@ -162,5 +251,15 @@ mod tests {
         for wrong in ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"] {
             assert!(Shard::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn memory_bounds_the_models_in_hand() {
+        assert_eq!(models_at_once(None, 1 << 20).unwrap(), usize::MAX);
+        assert_eq!(models_at_once(Some(10 << 20), 3 << 20).unwrap(), 3);
+        let error = models_at_once(Some(1 << 20), 3 << 20).unwrap_err();
+        assert!(error.to_string().contains("3.0 MiB"), "{error}");
+        assert!(error.to_string().contains("--max-memory"), "{error}");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
     }
 }

@@ -2,7 +2,9 @@
 
 mod network;
 
-use ndarray::Array2;
+use std::io;
+
+use ndarray::ArrayView2;
 
 use crate::error::Result;
 
@@ -13,19 +15,52 @@ pub use network::NetworkTrainer;
 /// A defence that changes training is a trainer around a trainer.
 pub trait Trainer: Sync {
     /// Trains one model on the records `rows` (repetitions count twice), watching
-    /// `validation` where it stops early. The same seed gives the same model, whatever
-    /// else is being trained.
+    /// `validation` where it stops early, on the threads of the current rayon pool. The
+    /// same seed gives the same model, however many these are and whatever else is being
+    /// trained.
     ///
     /// # Errors
     /// If training fails, for example because it diverges.
     fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>>;
 
+    /// Bytes that training one model on so many records takes, with so many to validate on,
+    /// beside the data set.
+    fn memory(&self, records: usize, validation: usize) -> usize;
+
     /// The name of the arithmetic in use: results of different kernels differ in rounding.
     fn kernel(&self) -> String;
 }
 
-/// A trained model.
+/// What takes blocks of a model's answers: a row for each of some records, in their order.
+pub type Sink<'a> = &'a mut dyn FnMut(ArrayView2<f32>) -> io::Result<()>;
+
+/// A trained model, which answers for every record of the data set that its trainer was
+/// made with. Answers come in blocks, so that those of all records need no memory.
 pub trait Model {
-    /// Logits `[records × classes]` on every record of the data set that its trainer was made with.
-    fn logits(&self) -> Array2<f32>;
+    /// Records of the data set.
+    fn records(&self) -> usize;
+
+    /// Classes of the data set.
+    fn classes(&self) -> usize;
+
+    /// Hands out the logits: `classes` for each record.
+    ///
+    /// # Errors
+    /// The first error of `sink`, which then is not called again.
+    fn each_logits(&self, sink: Sink) -> io::Result<()>;
+
+    /// Width of what [`Self::each_features`] hands out.
+    fn features(&self) -> usize;
+
+    /// Hands out what the model's last layer sees of each record.
+    ///
+    /// # Errors
+    /// As [`Self::each_logits`].
+    fn each_features(&self, sink: Sink) -> io::Result<()>;
+
+    /// The weights, as a safetensors file.
+    ///
+    /// # Errors
+    /// If the model has none.
+    fn weights(&self) -> Result<Vec<u8>>;
 }

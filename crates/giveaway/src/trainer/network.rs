@@ -1,9 +1,11 @@
 //! Convolutional networks, multilayer perceptrons and softmax regression, by `giveaway-nn`.
 
-use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
-use ndarray::Array2;
+use std::io;
 
-use super::{Model, Trainer};
+use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
+use ndarray::ArrayView2;
+
+use super::{Model, Sink, Trainer};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
@@ -49,6 +51,7 @@ impl Trainer for NetworkTrainer {
             .and_then(|trainer| {
                 trainer
                     .kernel(self.kernel)
+                    .threads(rayon::current_num_threads())
                     .train(&self.examples, rows, validation, seed)
             })
         .map_err(|e| {
@@ -62,6 +65,15 @@ impl Trainer for NetworkTrainer {
         }))
     }
 
+    fn memory(&self, records: usize, validation: usize) -> usize {
+        // A network that cannot be trained takes nothing: `train` says why.
+        giveaway_nn::Trainer::new(&self.network, &self.training).map_or(0, |trainer| {
+            trainer
+                .threads(rayon::current_num_threads())
+                .memory(records, validation)
+        })
+    }
+
     fn kernel(&self) -> String {
         self.kernel.to_string()
     }
@@ -73,7 +85,48 @@ struct NetworkModel<'a> {
 }
 
 impl Model for NetworkModel<'_> {
-    fn logits(&self) -> Array2<f32> {
-        self.trained.logits(self.examples)
+    fn records(&self) -> usize {
+        self.examples.rows()
+    }
+
+    fn classes(&self) -> usize {
+        self.examples.classes()
+    }
+
+    fn each_logits(&self, sink: Sink) -> io::Result<()> {
+        let mut outcome = Ok(());
+        self.trained
+            .each_logits(self.examples, until_failure(&mut outcome, sink));
+        outcome
+    }
+
+    fn features(&self) -> usize {
+        let last = self.trained.layers().last();
+        last.map_or(0, |layer| layer.weight.ncols())
+    }
+
+    fn each_features(&self, sink: Sink) -> io::Result<()> {
+        let mut outcome = Ok(());
+        self.trained
+            .each_penultimate(self.examples, until_failure(&mut outcome, sink));
+        outcome
+    }
+
+    fn weights(&self) -> Result<Vec<u8>> {
+        self.trained
+            .to_safetensors()
+            .map_err(|e| Error::unexpected(format!("cannot write the weights: {e}")))
+    }
+}
+
+/// Hands blocks to `sink` until it fails.
+fn until_failure<'a>(
+    outcome: &'a mut io::Result<()>,
+    sink: Sink<'a>,
+) -> impl FnMut(usize, ArrayView2<f32>) + 'a {
+    move |_, block| {
+        if outcome.is_ok() {
+            *outcome = sink(block);
+        }
     }
 }
