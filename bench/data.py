@@ -1,4 +1,5 @@
-"""Writes the data of the workloads: X.npy, y.npy, Xtest.npy, ytest.npy in FOLDER/W1 and so on.
+"""Writes the data of the workloads: X.npy, y.npy, Xtest.npy, ytest.npy in FOLDER/W1 and so on,
+and halves.npy, the records that each model is trained on, whichever way trains it.
 
     python data.py FOLDER
 
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from workloads import Workload, workloads
+
+HALVES = 64  # further models begin anew with the first
 
 
 def table(workload: Workload, rng: np.random.Generator, records: int):
@@ -66,6 +69,8 @@ def main(folder: Path) -> None:
         np.save(target / "y.npy", labels[:cut])
         np.save(target / "Xtest.npy", features[cut:])
         np.save(target / "ytest.npy", labels[cut:])
+        halves = [rng.permutation(cut)[: workload.rows] for _ in range(HALVES)]
+        np.save(target / "halves.npy", np.stack(halves).astype(np.int32))
 
 
 if __name__ == "__main__":

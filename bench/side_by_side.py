@@ -64,7 +64,7 @@ def environment(threads: int) -> dict[str, str]:
         "JAX_PLATFORMS": "cpu",
     }
     if threads == 1:
-        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     return os.environ | variables
 
 
@@ -217,7 +217,7 @@ def versions(python: str) -> dict:
     ask = ["rustc", "--version"]
     rustc = subprocess.run(ask, check=True, stdout=subprocess.PIPE, text=True)
     found["rustc"] = rustc.stdout.split()[1]
-    ask = ["git", "rev-parse", "--short", "HEAD"]
+    ask = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(ask, cwd=HERE, stdout=subprocess.PIPE, text=True)
     found["commit"] = commit.stdout.strip()
     return found
@@ -245,14 +245,13 @@ def main() -> None:
         "machine": machine(),
         "versions": versions(python),
     }
+    # the best of before and after each workload: the clock drifts
     result["gemm"] = measure_peak(python, arguments.quick)
-    one, two = result["gemm"]["one"], result["gemm"]["two"]
     print(f"{result['machine']['cpu']}, {result['machine']['cores']} cores; {started:%Y-%m-%d}; medians of {rounds}")
     print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
-    print(
-        f"\nGEMM peak (float32, a thread for each copy): one copy {one['gflops']:.0f} GFLOP/s "
-        f"({one['library']}, {one['size']}), two at once {two['gflops']:.0f} ({two['library']}, {two['size']})."
-    )
+    folder = HERE / "results"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"side-by-side-{started:%Y-%m-%dT%H%M%S}.json"
     result["workloads"] = {}
     for name, workload in workloads().items():
         if arguments.only and name not in arguments.only:
@@ -269,14 +268,21 @@ def main() -> None:
                 progress(f"{name} round {number + 1} of {rounds}: {way.name}")
                 runs[way].append(run_once(way, name, data, python, arguments.quick))
         progress("")
+        later = measure_peak(python, arguments.quick)
+        for copies in ("one", "two"):
+            result["gemm"][copies] = max(result["gemm"][copies], later[copies], key=lambda m: m["gflops"])
+        result["gemm"]["all"] += later["all"]
+        one, two = result["gemm"]["one"], result["gemm"]["two"]
         share = 1 / workload.epochs if arguments.quick else 1.0
         rows = summarise(name, runs, two["gflops"], share)
         result["workloads"][name] = rows
-        print("\n" + table(name, rows), flush=True)
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"side-by-side-{started:%Y-%m-%dT%H%M%S}.json"
-    file.write_text(json.dumps(result, indent=1) + "\n")
+        print("\n" + table(name, rows))
+        print(
+            f"\nGEMM peak (float32, a thread for each copy): one copy {one['gflops']:.0f} GFLOP/s "
+            f"({one['library']}, {one['size']}), two at once {two['gflops']:.0f} ({two['library']}, {two['size']}).",
+            flush=True,
+        )
+        file.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\n{file.relative_to(HERE)}", file=sys.stderr)
 
 

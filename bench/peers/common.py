@@ -4,6 +4,7 @@ and the line of JSON that each prints. bench-common is the same for those in Rus
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import time
 import traceback
@@ -24,12 +25,13 @@ class Data:
         self.labels = np.load(folder / "y.npy")
         self.held_out = np.load(folder / "Xtest.npy")
         self.held_out_labels = np.load(folder / "ytest.npy")
+        self.halves = np.load(folder / "halves.npy")
 
 
-def orders(workload, seed: int) -> np.ndarray:
+def orders(workload, data: Data, seed: int) -> np.ndarray:
     """The rows of a model in the order of each epoch: epochs × rows."""
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(workload.records)[: workload.rows].astype(np.int32)
+    rows = data.halves[seed % len(data.halves)]
     return np.stack([rng.permutation(rows) for _ in range(workload.epochs)])
 
 
@@ -50,9 +52,14 @@ def peak_memory() -> int | None:
     return next(1024 * int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line)
 
 
-def in_process(prepare, arguments, seeds, barrier, queue) -> None:
+def in_process(prepare, arguments, number, seeds, barrier, queue) -> None:
     """One process: `prepare` returns `train`, and `logits` of what `train` returns."""
     try:
+        if arguments.processes > 1 and hasattr(os, "sched_setaffinity"):
+            # threads of its own for each: XLA asks the cores, and no variable
+            cores = sorted(os.sched_getaffinity(0))
+            own = [cores[(number * arguments.threads + i) % len(cores)] for i in range(arguments.threads)]
+            os.sched_setaffinity(0, own)
         workload = workloads()[arguments.workload]
         workload = replace(workload, epochs=arguments.epochs or workload.epochs)
         data = Data(arguments.data / arguments.workload)
@@ -69,14 +76,13 @@ def in_process(prepare, arguments, seeds, barrier, queue) -> None:
     except BaseException:
         barrier.abort()
         queue.put(traceback.format_exc())
-        raise
 
 
 def run(way: str, prepare, arguments) -> None:
     """Trains the models in so many processes, which start together, and prints the result.
 
     Reading the data, `prepare` (which warms up and compiles) and evaluation are not in the
-    time; drawing halves and orders is.
+    time; drawing orders is.
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(arguments.processes)
@@ -84,16 +90,27 @@ def run(way: str, prepare, arguments) -> None:
     seeds = range(arguments.models)
     shares = [list(seeds[i :: arguments.processes]) for i in range(arguments.processes)]
     processes = [
-        context.Process(target=in_process, args=(prepare, arguments, share, barrier, queue))
-        for share in shares
+        context.Process(target=in_process, args=(prepare, arguments, number, share, barrier, queue))
+        for number, share in enumerate(shares)
     ]
     for process in processes:
         process.start()
-    results = [queue.get() for _ in processes]
+    results = []
+    while len(results) < len(processes):
+        if not queue.empty():
+            results.append(queue.get())
+        elif any(process.exitcode for process in processes):
+            # killed, for want of memory perhaps: it can put nothing, and others wait for it
+            for process in processes:
+                process.kill()
+            sys.exit("a process died")
+        else:
+            time.sleep(0.01)
     for process in processes:
         process.join()
-    if any(isinstance(result, str) for result in results):
-        sys.exit(1)
+    failures = [result for result in results if isinstance(result, str)]
+    if failures:
+        sys.exit("\n".join(failures))
     starts, ends, warm_ups, memory, judged = zip(*results)
     seconds = max(ends) - min(starts)
     judged = [each for share in judged for each in share]

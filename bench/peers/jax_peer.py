@@ -112,7 +112,7 @@ def prepare(workload, data, arguments, count):
         return jnp.stack([jax.random.key_data(jax.random.key(seed)) for seed in seeds])
 
     def orders_of(seeds):
-        return jnp.asarray(np.stack([common.orders(workload, seed) for seed in seeds]))
+        return jnp.asarray(np.stack([common.orders(workload, data, seed) for seed in seeds]))
 
     seeds = list(range(count))
     compiled = jax.jit(train_all).lower(keys_of(seeds), orders_of(seeds)).compile()

@@ -46,7 +46,7 @@ def prepare(workload, data, arguments, count):
             model = network()
             optimiser = adam(model.parameters())
             forward = torch.compile(model) if arguments.compile else model
-            for order in torch.from_numpy(common.orders(workload, seed)[:epochs]):
+            for order in torch.from_numpy(common.orders(workload, data, seed)[:epochs]):
                 batches = features[order].split(workload.batch_size)
                 for x, y in zip(batches, labels[order].split(workload.batch_size)):
                     loss = F.cross_entropy(forward(x), y)
@@ -62,7 +62,7 @@ def prepare(workload, data, arguments, count):
 
     def batches_of(seeds, epochs):
         """Batches of all models: models × records × features, and models × records."""
-        all_orders = torch.stack([torch.from_numpy(common.orders(workload, seed)) for seed in seeds])
+        all_orders = torch.stack([torch.from_numpy(common.orders(workload, data, seed)) for seed in seeds])
         for epoch in range(epochs):
             for rows in all_orders[:, epoch].split(workload.batch_size, dim=1):
                 x = features.index_select(0, rows.reshape(-1))

@@ -45,6 +45,8 @@ pub struct Data {
     pub held_out: Array2<f32>,
     /// The class of each held-out record.
     pub held_out_labels: Vec<u32>,
+    /// The records that each model is trained on, models × rows.
+    halves: Array2<i32>,
 }
 
 impl Data {
@@ -59,7 +61,10 @@ impl Data {
                 read_npy(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(labels.iter().map(|&label| label as u32).collect())
         };
+        let path = folder.join("halves.npy");
+        let halves = read_npy(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self {
+            halves,
             features: features("X.npy")?,
             labels: labels("y.npy")?,
             held_out: features("Xtest.npy")?,
@@ -78,11 +83,12 @@ pub struct Job {
 }
 
 impl Job {
-    fn new(seed: u64, records: usize) -> Self {
-        let mut rows: Vec<u32> = (0..records as u32).collect();
-        Stream::new(seed, "half", 0).shuffle(&mut rows);
-        rows.truncate(records / 2);
-        Self { seed, rows }
+    fn new(model: usize, halves: &Array2<i32>) -> Self {
+        let rows = halves.row(model % halves.nrows());
+        Self {
+            seed: model as u64,
+            rows: rows.iter().map(|&row| row as u32).collect(),
+        }
     }
 
     /// The rows in the order of an epoch.
@@ -101,8 +107,8 @@ type Run<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// of JSON.
 ///
 /// `prepare` makes of the data what `train` trains on; `logits` gives those of a model on
-/// the held-out records (records × classes). Reading the data, `prepare` and evaluation are not in the time; drawing halves
-/// and orders is.
+/// the held-out records (records × classes). Reading the data, `prepare` and evaluation are
+/// not in the time; drawing orders is.
 ///
 /// # Errors
 /// If the command line, the data or the training is at fault.
@@ -129,7 +135,7 @@ pub fn run<P: Sync, M: Send>(
             if index >= arguments.models {
                 return Ok(models);
             }
-            let job = Job::new(index as u64, data.features.nrows());
+            let job = Job::new(index, &data.halves);
             models.push(train(&workload, &prepared, &job)?);
         }
     };

@@ -22,14 +22,15 @@ pub fn network(workload: &Workload) -> Network {
                 pool: Some(Pool::Max),
             })
             .collect(),
+        skips: Vec::new(),
     });
     Network {
         inputs: workload.inputs,
         hidden: workload.hidden.clone(),
         classes: workload.classes,
         activation: Activation::Relu,
-        dropout: 0.0,
         image,
+        ..Network::default()
     }
 }
 
@@ -45,5 +46,6 @@ pub fn training(workload: &Workload) -> Training {
         label_smoothing: 0.0,
         schedule: Schedule::Constant,
         early_stopping: None,
+        augmentation: None,
     }
 }

@@ -652,7 +652,13 @@ impl ReferenceOptions {
         set(&mut reference.epochs, self.epochs);
         set_some(&mut reference.batch_size, self.batch_size);
         set(&mut reference.learning_rate, self.learning_rate);
-        set(&mut reference.optimiser, self.optimiser);
+        if let Some(given) = self.optimiser.map(Optimiser::from) {
+            // The penalty that is usual differs, and a configuration may name that of another.
+            if std::mem::discriminant(&given) != std::mem::discriminant(&reference.optimiser) {
+                reference.l2 = None;
+            }
+            reference.optimiser = given;
+        }
         if let Some(given) = self.momentum {
             match &mut reference.optimiser {
                 Optimiser::Sgd { momentum, .. } => *momentum = given,

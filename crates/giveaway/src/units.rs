@@ -125,6 +125,13 @@ impl Units {
         self.len() == self.record_count()
     }
 
+    /// How many records these units have.
+    #[must_use]
+    pub fn count(&self, units: &[u32]) -> usize {
+        let records = units.iter().map(|&unit| self.records[unit as usize].len());
+        records.sum()
+    }
+
     /// The records of these units, in the order of the units.
     #[must_use]
     pub fn expand(&self, units: &[u32]) -> Vec<u32> {

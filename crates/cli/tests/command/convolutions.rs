@@ -208,7 +208,7 @@ fn a_run_of_images_goes_on_and_is_repeated() {
         assert!(before == sandbox.contents(&format!("{run}-again")));
         // Options change what the configuration says.
         let report = sandbox.report(&format!(
-            "--config {run}/run.toml --pool none --run {run}-other"
+            "--config {run}/run.toml --pool none --hidden 6 --run {run}-other"
         ));
         assert_eq!(
             report["reference"]["network"],

@@ -62,12 +62,13 @@ pub(crate) fn arranged(shape: &[usize]) -> Option<([usize; 3], Order)> {
     }
 }
 
-/// Whether values are bytes: whole numbers from 0 to 255, and not only 0 and 1.
+/// Whether values are bytes: whole numbers from 0 to 255, some of them in the upper half.
+/// Others, such as the 0 to 16 of scikit-learn's digits, have a scale of their own.
 pub(super) fn are_bytes(values: &[f32]) -> bool {
     values
         .iter()
         .all(|&value| (0.0..=255.0).contains(&value) && value.fract() == 0.0)
-        && values.iter().any(|&value| value > 1.0)
+        && values.iter().any(|&value| value > 127.0)
 }
 
 /// Puts the values of each image, channel by channel, in the order of [`ImageShape`].
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn bytes_are_whole_and_not_only_zero_and_one() {
         assert!(are_bytes(&[0.0, 255.0, 1.0]));
-        assert!(!are_bytes(&[0.0, 1.0]));
+        assert!(!are_bytes(&[0.0, 1.0]) && !are_bytes(&[0.0, 16.0]));
         assert!(!are_bytes(&[0.5, 2.0]));
         assert!(!are_bytes(&[256.0]) && !are_bytes(&[-1.0, 3.0]));
     }

@@ -147,8 +147,9 @@ pub struct ReferenceConfig {
     /// What is kept of every model beside its outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<Keep>,
-    /// Bytes that models in training may take together, beside the data.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Bytes that models in training may take together, beside the data. Of one machine and
+    /// command, as threads are, and so not stored.
+    #[serde(skip)]
     pub max_memory: Option<u64>,
 }
 
@@ -973,6 +974,10 @@ mod tests {
             assert!(error.to_string().starts_with(option), "{option}: {error}");
             assert!(error.hint_text().is_some(), "{error}");
         }
+    }
+
+    #[test]
+    fn training_at_the_limits_is_accepted() {
         let mut config = Config::default();
         config.reference = ReferenceConfig {
             models: 1_000_000,
@@ -982,8 +987,14 @@ mod tests {
             batch_size: Some(16_777_216),
             l2: Some(0.0),
             label_smoothing: 1.0,
-            schedule: step(1, 2.0),
-            optimiser: sgd(0.9, true),
+            schedule: Schedule::Step {
+                every: 1,
+                factor: 2.0,
+            },
+            optimiser: Optimiser::Sgd {
+                momentum: 0.9,
+                nesterov: true,
+            },
             patience: Some(1),
             ..config.reference
         };

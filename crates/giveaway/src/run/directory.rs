@@ -53,6 +53,10 @@ pub enum Access {
 pub struct RunDirectory {
     path: PathBuf,
     /// Held for as long as the run is open; the operating system releases it if we are killed.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "held, and compared on Unix only")
+    )]
     lock: File,
 }
 
@@ -85,6 +89,9 @@ impl RunDirectory {
         let lock = private_options()
             .create(true)
             .truncate(false)
+            // NFS gives no shared lock on a file that is not open for reading, and no
+            // exclusive one on a file that is not open for writing.
+            .read(true)
             .write(true)
             .open(&lock_path)
             .map_err(|e| Error::io("write into the run directory", &lock_path, &e))?;
@@ -215,7 +222,7 @@ impl RunDirectory {
     ) -> Result<StagedFile> {
         self.check_in_place()?;
         let path = self.file(name);
-        let failed = |e: &std::io::Error| Error::io("write the file", &path, e);
+        let failed = |e: &std::io::Error| self.failed(&path, e);
         let mut temporary =
             locked_temporary(path.parent().unwrap_or(&self.path)).map_err(|e| failed(&e))?;
         {
@@ -237,7 +244,15 @@ impl RunDirectory {
         file.temporary
             .persist(&file.path)
             .map(drop)
-            .map_err(|e| Error::io("write the file", &file.path, &e.error))
+            .map_err(|e| self.failed(&file.path, &e.error))
+    }
+
+    /// Why a file could not be written: the directory may have gone meanwhile.
+    fn failed(&self, path: &Path, error: &std::io::Error) -> Error {
+        match self.check_in_place() {
+            Err(gone) => gone,
+            Ok(()) => Error::io("write the file", path, error),
+        }
     }
 
     /// Files must not go into a directory that took the place of ours: its lock is not ours,

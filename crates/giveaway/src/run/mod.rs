@@ -160,10 +160,14 @@ fn prepare(
     check_outputs(&run, &pool)?;
     let mut settings = config.clone();
     if access == Access::Shared {
-        // A share says nothing of selection and test: those of an audit that was stopped stay.
+        // A share says nothing of selection and test, and perhaps not what is kept: what an
+        // audit said that was stopped stays.
         let stopped = std::fs::read_to_string(run.file("run.toml")).ok();
         if let Some(stopped) = stopped.and_then(|text| Config::from_toml(&text).ok()) {
             settings.test = stopped.test;
+            if settings.reference.keep.is_empty() {
+                settings.reference.keep = stopped.reference.keep;
+            }
         }
     }
     let settings = settings.to_toml()?;
@@ -202,7 +206,6 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
     // The manifest has the instruction set that was used.
     config.reference.kernel = None;
     config.reference.keep = Vec::new();
-    config.reference.max_memory = None;
     // The content counts, and not where it lies.
     config.data.source = String::new();
     config.data.labels_file = None;

@@ -176,13 +176,17 @@ pub(super) fn train_missing(
     }
     let validation = pool.units.expand(&pool.validation_units);
     let records = |task: &Task| pool.units.expand(task.units);
-    let each = trainer.memory(records(&tasks[0]).len(), validation.len());
+    let largest = tasks.iter().map(|task| pool.units.count(task.units)).max();
+    let largest = largest.unwrap_or(0);
+    // What the trainer takes, and the list of its records.
+    let memory =
+        |threads| trainer.memory(largest, validation.len(), threads) + largest * size_of::<u32>();
     let threads = rayon::current_num_threads();
-    let at_once = models_at_once(pool.config.reference.max_memory, each)?.min(threads);
+    let (threads, at_once) = within(pool.config.reference.max_memory, threads, memory)?;
+    let lanes = at_once.min(tasks.len());
     progress.note(&format!(
-        "training takes {} of memory for each model, {} at a time",
-        bytes(each as u64),
-        at_once.min(tasks.len())
+        "training takes {} of memory for each model, {lanes} at a time",
+        bytes(memory(threads / lanes) as u64),
     ));
     progress.begin("training reference models", tasks.len() as u64);
     let outcome = schedule::run(tasks.len(), threads, at_once, |number| {
@@ -208,22 +212,30 @@ pub(super) fn train_missing(
     outcome.map(|()| resumed)
 }
 
-/// How many models may be in hand with so much memory for each, within the limit if there is one.
-fn models_at_once(limit: Option<u64>, each: usize) -> Result<usize> {
+/// How many threads may work on how many models at once, so that they stay within the
+/// limit if there is one: as many models as fit, and for a single one as few threads as need be.
+fn within(
+    limit: Option<u64>,
+    threads: usize,
+    memory: impl Fn(usize) -> usize,
+) -> Result<(usize, usize)> {
     let Some(limit) = limit else {
-        return Ok(usize::MAX);
+        return Ok((threads, threads));
     };
-    let fit = usize::try_from(limit).unwrap_or(usize::MAX) / each.max(1);
-    if fit == 0 {
-        return Err(Error::usage(format!(
-            "training one model takes {}, more than the {} allowed",
-            bytes(each as u64),
-            bytes(limit)
-        ))
-        .at("--max-memory")
-        .hint("allow more, or train a smaller network in smaller batches"));
-    }
-    Ok(fit)
+    let several = (1..=threads).rev().map(|models| (threads, models));
+    let one = (1..threads).rev().map(|threads| (threads, 1));
+    several
+        .chain(one)
+        .find(|(threads, models)| (models * memory(threads / models)) as u64 <= limit)
+        .ok_or_else(|| {
+            Error::usage(format!(
+                "training one model takes {}, more than the {} allowed",
+                bytes(memory(1) as u64),
+                bytes(limit)
+            ))
+            .at("--max-memory")
+            .hint("allow more, or train a smaller network in smaller batches")
+        })
 }
 
 /// A number of bytes in words.
@@ -255,9 +267,16 @@ mod tests {
 
     #[test]
     fn memory_bounds_the_models_in_hand() {
-        assert_eq!(models_at_once(None, 1 << 20).unwrap(), usize::MAX);
-        assert_eq!(models_at_once(Some(10 << 20), 3 << 20).unwrap(), 3);
-        let error = models_at_once(Some(1 << 20), 3 << 20).unwrap_err();
+        // 2 MiB for a model, and 1 more for each thread that works on it
+        let memory = |threads: usize| (2 + threads) << 20;
+        let within = |mebibytes: u64| within(Some(mebibytes << 20), 4, memory);
+        assert_eq!(super::within(None, 4, memory).unwrap(), (4, 4));
+        assert_eq!(within(12).unwrap(), (4, 4));
+        assert_eq!(within(11).unwrap(), (4, 3));
+        assert_eq!(within(8).unwrap(), (4, 2));
+        assert_eq!(within(6).unwrap(), (4, 1));
+        assert_eq!(within(4).unwrap(), (2, 1));
+        let error = within(2).unwrap_err();
         assert!(error.to_string().contains("3.0 MiB"), "{error}");
         assert!(error.to_string().contains("--max-memory"), "{error}");
         assert_eq!(bytes(3 << 30), "3.0 GiB");

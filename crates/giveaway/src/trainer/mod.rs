@@ -23,9 +23,9 @@ pub trait Trainer: Sync {
     /// If training fails, for example because it diverges.
     fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>>;
 
-    /// Bytes that training one model on so many records takes, with so many to validate on,
-    /// beside the data set.
-    fn memory(&self, records: usize, validation: usize) -> usize;
+    /// Bytes that training one model on so many records takes on so many threads, with so
+    /// many to validate on, beside the data set and the lists of records.
+    fn memory(&self, records: usize, validation: usize, threads: usize) -> usize;
 
     /// The name of the arithmetic in use: results of different kernels differ in rounding.
     fn kernel(&self) -> String;

@@ -65,12 +65,10 @@ impl Trainer for NetworkTrainer {
         }))
     }
 
-    fn memory(&self, records: usize, validation: usize) -> usize {
+    fn memory(&self, records: usize, validation: usize, threads: usize) -> usize {
         // A network that cannot be trained takes nothing: `train` says why.
         giveaway_nn::Trainer::new(&self.network, &self.training).map_or(0, |trainer| {
-            trainer
-                .threads(rayon::current_num_threads())
-                .memory(records, validation)
+            trainer.threads(threads).memory(records, validation)
         })
     }
 
