@@ -228,6 +228,7 @@ pub(super) fn from_arrays(
     }
     let (shape, arrangement) = shape_of(&array)?;
     let (rows, width) = shape;
+    let typed_bytes = matches!(array.elements, Elements::Bytes(_));
     let mut values = finite_values(array, width)?;
     if let Some((shape, Order::ByChannel)) = arrangement {
         values = pixel_by_pixel(&values, shape);
@@ -236,7 +237,7 @@ pub(super) fn from_arrays(
         height,
         width,
         channels,
-        bytes: are_bytes(&values),
+        bytes: typed_bytes || are_bytes(&values),
     });
     let place = |row: usize| format!("row {}", row + 1);
     let counted = |what: &str, count: usize| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::Array2;
 
-use super::image::{ImageShape, are_bytes};
+use super::image::ImageShape;
 use super::table::{Body, Column, MISSING, Table, TableOptions, Values};
 use crate::{Error, Result};
 
@@ -857,7 +857,7 @@ fn dense_body(
             height: if square { side } else { 1 },
             width: if square { side } else { width },
             channels: 1,
-            bytes: are_bytes(&values),
+            bytes,
         }
     });
     let values = Array2::from_shape_vec((rows, width), values)
