@@ -4,6 +4,10 @@ logits, for crates/nn/tests/safetensors.rs; and checks a file that giveaway-nn w
     python safetensors_fixture.py                 # writes pytorch.safetensors, pytorch_logits.txt
     python safetensors_fixture.py FILE LOGITS     # loads FILE, compares its logits with LOGITS
 
+FILE and LOGITS are written by the ignored test of crates/nn/tests/safetensors.rs:
+
+    GIVEAWAY_SAFETENSORS=FOLDER cargo test -p giveaway-nn --test safetensors -- --ignored
+
 Made with torch 2.15.0 and safetensors 0.8.0.
 """
 
@@ -42,6 +46,8 @@ class Model(nn.Module):
     def __init__(self, network):
         super().__init__()
         self.image = network.get("image")
+        if network.get("skips") or (self.image or {}).get("skips"):
+            raise SystemExit("the network has residual additions, which this model lacks")
         self.activation = {"relu": torch.relu, "tanh": torch.tanh}[network["activation"]]
         self.convolutions = nn.ModuleList()
         width = network["inputs"]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::memory;
 
 /// A network of dense layers, perhaps behind convolutions, that classifies by softmax.
 ///
@@ -145,6 +146,16 @@ impl Padding {
     }
 }
 
+impl Convolution {
+    /// The height or width of the sums over an input of this one, before pooling. 0 if
+    /// nothing is left.
+    pub(crate) fn sums(&self, length: usize) -> usize {
+        let borders = self.padding.border(self.size).saturating_mul(2);
+        let bordered = length.saturating_add(borders);
+        bordered.saturating_add(1).saturating_sub(self.size)
+    }
+}
+
 impl Image {
     /// The height and width of the input and after every convolution with its pooling.
     /// 0 where nothing is left.
@@ -153,8 +164,7 @@ impl Image {
         let (mut height, mut width) = (self.height, self.width);
         for convolution in &self.convolutions {
             let shrink = |length: usize| {
-                let bordered = length + 2 * convolution.padding.border(convolution.size);
-                let convolved = (bordered + 1).saturating_sub(convolution.size);
+                let convolved = convolution.sums(length);
                 if convolution.pool.is_some() {
                     convolved / 2
                 } else {
@@ -238,11 +248,9 @@ impl Image {
                 None => self.channels,
             };
             let convolution = self.convolutions[to - 1];
-            let sum = |length: usize| {
-                length + 2 * convolution.padding.border(convolution.size) + 1 - convolution.size
-            };
             let (height, width) = sizes[from];
-            let sums = (sum(sizes[to - 1].0), sum(sizes[to - 1].1));
+            let before = sizes[to - 1];
+            let sums = (convolution.sums(before.0), convolution.sums(before.1));
             if ((height, width), channels) != (sums, convolution.channels) {
                 return Err(format!(
                     "a skip leads from {height} × {width} pixels with {channels} channels \
@@ -532,11 +540,12 @@ impl Privacy {
 }
 
 impl Network {
-    /// The width of every dense layer, what they see first and the classes last.
+    /// The width of every dense layer, what they see first and the classes last. Of a
+    /// network that was not checked, `usize::MAX` may stand for more.
     pub(crate) fn widths(&self) -> Vec<usize> {
         let inputs = self.image.as_ref().map_or(self.inputs, |image| {
             let (height, width, channels) = image.output();
-            height * width * channels
+            height.saturating_mul(width).saturating_mul(channels)
         });
         std::iter::once(inputs)
             .chain(self.hidden.iter().copied())
@@ -587,6 +596,12 @@ impl Network {
                 "dropout is {}; it must be at least 0 and less than 1",
                 self.dropout
             ));
+        }
+        // what overflows counts as the largest number there is
+        if memory::of_a_record(self) > isize::MAX as usize {
+            return refuse(
+                "it would take more memory than can be addressed; make its layers smaller".into(),
+            );
         }
         Ok(())
     }

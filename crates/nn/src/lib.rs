@@ -9,12 +9,14 @@
 //! Layers, losses and optimisers follow PyTorch's definitions and defaults, so that a
 //! network trained here stands for one trained there: dense layers, convolutions with
 //! pooling, residual additions ([`Skip`]), dropout; images moved and mirrored in training
-//! ([`Augmentation`]).
+//! ([`Augmentation`]). Weights are written and read as safetensors, with PyTorch's names
+//! ([`Trained::to_safetensors`]).
 //!
 //! What audits ask of a network is there beside its training: gradients of single records,
 //! their norms, training that bounds them ([`Privacy`]), gradients of a loss or a logit with
 //! respect to features and to what convolutions make of them ([`Quantity`]), and outputs
-//! block by block.
+//! block by block. What memory all this takes is known beforehand ([`Trainer::memory`],
+//! [`Examples::memory`]).
 
 mod augmentation;
 mod config;

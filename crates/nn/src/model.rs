@@ -8,12 +8,13 @@ use crate::config::{Activation, Network, Skip};
 use crate::examples::Examples;
 use crate::kernel::{
     After, Crew, Finish, Generator, Images, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets,
+    padded_channels,
 };
 use crate::private::Private;
 use crate::stems::Stems;
 use crate::trained::{Dense, Filters, Quantity};
 
-/// Parameters of a dense layer, with the optimiser's memory of them.
+/// Parameters of a dense layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     /// inputs × outputs
@@ -23,10 +24,10 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    fn zeros(inputs: usize, outputs: usize) -> Self {
+    fn zeros(inputs: usize, outputs: usize, learnt: bool) -> Self {
         Self {
-            weights: Parameters::zeros(inputs, outputs),
-            biases: Parameters::zeros(1, outputs),
+            weights: Parameters::zeros(inputs, outputs, learnt),
+            biases: Parameters::zeros(1, outputs, learnt),
         }
     }
 
@@ -229,7 +230,8 @@ pub(crate) struct Model<'t> {
 impl<'t> Model<'t> {
     /// A model whose weights are still 0, for batches of up to `batch` rows.
     ///
-    /// `dropout_seed` is the seed of the dropout masks; without one there is no dropout.
+    /// `dropout_seed` is the seed of the dropout masks. A model without one only answers: it
+    /// has no dropout and no memory for an optimiser.
     pub(crate) fn new(
         kernel: Crew<'t>,
         network: &Network,
@@ -249,13 +251,15 @@ impl<'t> Model<'t> {
         dropout_seed: Option<u64>,
         wanted: bool,
     ) -> Self {
+        let learns = dropout_seed.is_some();
         let mut widths = network.widths();
         let (mut stem, mut order) = (None, Order::Plain);
         if let Some(image) = &network.image {
             let (height, width, channels) = image.output();
-            let stride = channels.next_multiple_of(LINE);
+            let stride = padded_channels(channels);
             widths[0] = height * width * stride;
-            stem = Some(Stems::new(kernel, image, network.activation, batch));
+            let activation = network.activation;
+            stem = Some(Stems::new(kernel, image, activation, batch, learns));
             order = Order::Flattened {
                 pixels: height * width,
                 channels,
@@ -270,7 +274,7 @@ impl<'t> Model<'t> {
             activation: network.activation,
             layers: widths
                 .windows(2)
-                .map(|pair| Layer::zeros(pair[0], pair[1]))
+                .map(|pair| Layer::zeros(pair[0], pair[1], learns))
                 .collect(),
             order,
             skips: network.skips.clone(),
@@ -435,9 +439,7 @@ impl<'t> Model<'t> {
         self.backward(rows.len());
         self.dense_squares(to);
         if let Some(stem) = &mut self.stem {
-            stem.each_gradient(rows.len(), &self.input_deltas, |row, square, _| {
-                to[row] += square;
-            });
+            stem.add_gradient_squares(&self.input_deltas, to);
         }
         for x in to {
             *x = x.sqrt();

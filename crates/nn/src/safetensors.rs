@@ -14,15 +14,18 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::config::Network;
 use crate::kernel::{Kernel, kernel};
+use crate::memory;
 use crate::model::Weights;
 use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
-/// Bytes of a header that are still read; ours take a hundred or two for each layer.
-const LONGEST_HEADER: usize = 1 << 20;
+/// Bytes of a header that are still read, as many as the `safetensors` crate reads. Ours take
+/// a hundred or two for each layer, and up to a hundred for each epoch of the history.
+const LONGEST_HEADER: u64 = 100_000_000;
 
-/// The largest number in the description of a network that is still believed; with it, no
-/// product of a few of them overflows.
-const LARGEST: usize = 1 << 20;
+/// The memory that a network from a file may take while it answers, in bytes. Filters of a
+/// few megabytes can ask for hundreds of gigabytes: it is looked at before anything is
+/// allocated.
+const MOST_MEMORY: u64 = 16 << 30;
 
 const METADATA: &str = "__metadata__";
 
@@ -56,9 +59,11 @@ impl Trained {
     /// `kernel`, and `best_epoch`. The same network gives the same bytes.
     ///
     /// # Errors
-    /// If the header cannot be written as JSON.
+    /// If it could not be read back: the header cannot be written as JSON, has more than 100
+    /// MB (that of more than a million epochs), or the network takes more than 16 GiB to answer.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, Error> {
         let json = |result: serde_json::Result<String>| result.map_err(|e| from_json(&e));
+        check_memory(self.network())?;
         let metadata = BTreeMap::from([
             ("best_epoch", self.best_epoch().to_string()),
             ("format", "pt".to_owned()),
@@ -87,6 +92,7 @@ impl Trained {
         header.push('}');
         // spaces bring the tensors to a multiple of 8 bytes
         let length = header.len().next_multiple_of(8);
+        check_length(length as u64)?;
         let mut bytes = Vec::with_capacity(8 + length + data.len());
         bytes.extend((length as u64).to_le_bytes());
         bytes.extend(header.as_bytes());
@@ -122,8 +128,9 @@ impl Trained {
     /// file names none, or this CPU lacks it, with the fastest.
     ///
     /// # Errors
-    /// If the bytes are no such file, the network makes no sense, a tensor is missing, too
-    /// many, or of another shape or type, or a weight is not finite.
+    /// If the bytes are no such file, the network makes no sense or would take more than 16
+    /// GiB to answer, a tensor is missing, too many, or of another shape or type, or a weight
+    /// is not finite.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, Error> {
         let (mut tensors, metadata, data) = parse(bytes)?;
         let Some(network) = metadata.get("network") else {
@@ -202,11 +209,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Error> {
         return refuse(format!("{} bytes are no safetensors file", bytes.len()));
     };
     let length = u64::from_le_bytes(*length);
-    if length > LONGEST_HEADER as u64 {
-        return refuse(format!(
-            "a header of {length} bytes; no network here has one of more than {LONGEST_HEADER}"
-        ));
-    }
+    check_length(length)?;
     let Some((header, data)) = rest.split_at_checked(length as usize) else {
         return refuse(format!(
             "the header should have {length} bytes, but only {} follow; the file is cut off",
@@ -245,28 +248,33 @@ fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Error> {
     Ok((tensors, metadata, data))
 }
 
-/// A network from its JSON, every number of which is small enough to reckon with.
+/// A network from its JSON that makes sense and can answer in the memory there may be.
 fn network_of(json: &str) -> Result<Network, Error> {
     let network: Network = serde_json::from_str(json).map_err(|e| from_json(&e))?;
-    let value = serde_json::to_value(&network).map_err(|e| from_json(&e))?;
-    if let Some(number) = too_large(&value) {
-        return refuse(format!(
-            "the network has a {number} in its description; at most {LARGEST} is believed"
-        ));
-    }
     network.check()?;
+    check_memory(&network)?;
     Ok(network)
 }
 
-fn too_large(value: &serde_json::Value) -> Option<&serde_json::Number> {
-    match value {
-        serde_json::Value::Number(number) => {
-            (number.as_f64().is_none_or(|x| x > LARGEST as f64)).then_some(number)
-        }
-        serde_json::Value::Array(values) => values.iter().find_map(too_large),
-        serde_json::Value::Object(values) => values.values().find_map(too_large),
-        _ => None,
+fn check_length(header: u64) -> Result<(), Error> {
+    if header > LONGEST_HEADER {
+        return refuse(format!(
+            "a header of {header} bytes; none of more than {LONGEST_HEADER} is read"
+        ));
     }
+    Ok(())
+}
+
+fn check_memory(network: &Network) -> Result<(), Error> {
+    let bytes = memory::asking(network, 1) as u64;
+    if bytes > MOST_MEMORY {
+        return refuse(format!(
+            "the network would take {} GiB of memory to answer; at most {} are allowed",
+            bytes.div_ceil(1 << 30),
+            MOST_MEMORY >> 30
+        ));
+    }
+    Ok(())
 }
 
 /// Takes the weights and biases of a layer.

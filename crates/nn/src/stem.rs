@@ -51,9 +51,15 @@ pub(crate) struct Stem {
 }
 
 impl Stem {
-    /// Convolutions whose weights are still 0, for batches of up to
-    /// `batch` images.
-    pub(crate) fn new(kernel: Kernel, image: &Image, activation: Activation, batch: usize) -> Self {
+    /// Convolutions whose weights are still 0, for batches of up to `batch` images. `learnt`
+    /// as in [`Parameters::zeros`].
+    pub(crate) fn new(
+        kernel: Kernel,
+        image: &Image,
+        activation: Activation,
+        batch: usize,
+        learnt: bool,
+    ) -> Self {
         let border = |i: usize| {
             let convolution: Option<&Convolution> = image.convolutions.get(i);
             convolution.map_or(0, |c| c.padding.border(c.size))
@@ -79,8 +85,8 @@ impl Stem {
                 size,
                 input_stride,
                 input_channels,
-                weights: Parameters::zeros(rows, channels),
-                biases: Parameters::zeros(1, channels),
+                weights: Parameters::zeros(rows, channels, learnt),
+                biases: Parameters::zeros(1, channels, learnt),
                 winners: (pool == Some(Pool::Max))
                     .then(|| Images::padded(batch, sizes[i + 1], channels, 0)),
                 convolved: pool.map(|pool| {

@@ -22,7 +22,8 @@ struct Share {
     stem: Stem,
     /// The groups of images that are its own.
     groups: Range<usize>,
-    /// The gradients of each of them, summed; of all together where there is one thread.
+    /// The gradients of each of them, summed; of all together where there is one thread, and
+    /// none where nothing is learnt.
     sums: Vec<Vec<Matrix>>,
 }
 
@@ -44,7 +45,10 @@ pub(crate) fn shares(threads: usize, batch: usize) -> Vec<(Range<usize>, usize)>
     let count = threads.min(GROUPS);
     let share = |number: usize| {
         let groups = number * GROUPS / count..(number + 1) * GROUPS / count;
-        let most = (groups.len() * batch.div_ceil(GROUPS)).min(batch);
+        let most = batch
+            .div_ceil(GROUPS)
+            .saturating_mul(groups.len())
+            .min(batch);
         (groups, most)
     };
     (0..count).map(share).collect()
@@ -54,20 +58,32 @@ pub(crate) fn shares(threads: usize, batch: usize) -> Vec<(Range<usize>, usize)>
 #[derive(Debug)]
 pub(crate) struct Stems<'t> {
     crew: Crew<'t>,
-    /// At least one; the filters and the optimiser's memory are the first one's.
+    /// At least one; the filters are the first one's, which alone has an optimiser's memory.
     shares: Vec<Share>,
     /// Whether the others' filters are those of the first.
     current: bool,
 }
 
 impl<'t> Stems<'t> {
-    /// Convolutions whose weights are still 0, for batches of up to `batch` images.
-    pub(crate) fn new(crew: Crew<'t>, image: &Image, activation: Activation, batch: usize) -> Self {
+    /// Convolutions whose weights are still 0, for batches of up to `batch` images. Only if
+    /// it `learns` may [`Self::backward`] and [`Self::step`] be called.
+    pub(crate) fn new(
+        crew: Crew<'t>,
+        image: &Image,
+        activation: Activation,
+        batch: usize,
+        learns: bool,
+    ) -> Self {
         let shares = shares(crew.threads(), batch);
         let alone = shares.len() == 1;
         let share = |(groups, most): (Range<usize>, usize)| {
-            let stem = Stem::new(*crew, image, activation, most);
-            let sums = if alone { 1 } else { groups.len() };
+            let learnt = learns && groups.start == 0;
+            let stem = Stem::new(*crew, image, activation, most, learnt);
+            let sums = match (learns, alone) {
+                (false, _) => 0,
+                (true, true) => 1,
+                (true, false) => groups.len(),
+            };
             let zeros = |part: &Parameters| Matrix::zeros(part.value.rows(), part.value.columns());
             Share {
                 groups,
@@ -199,6 +215,27 @@ impl<'t> Stems<'t> {
                 },
             );
         }
+    }
+
+    /// Adds to each number of `to` the square of the norm of the gradient of that image, as
+    /// [`Self::each_gradient`] computes it.
+    pub(crate) fn add_gradient_squares(&mut self, deltas: &Matrix, to: &mut [f32]) {
+        let (rows, mut left) = (to.len(), to);
+        let mut work = Vec::with_capacity(self.shares.len());
+        for share in &mut self.shares {
+            let (own, others) = left.split_at_mut(share.images(rows).len());
+            work.push((share, own));
+            left = others;
+        }
+        self.crew.each(&mut work, |_, (share, to)| {
+            let own = share.images(rows);
+            let deltas = (deltas, own.start);
+            share
+                .stem
+                .each_gradient(own.len(), deltas, |image, square, _| {
+                    to[image] += square;
+                });
+        });
     }
 
     /// As [`Stem::each_output_gradient`]. The outputs that `each` gets are those of the image's

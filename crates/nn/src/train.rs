@@ -79,12 +79,19 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Shares the work on one network among so many threads of the current rayon pool, the
-    /// calling one among them, but no more than the pool has; 1 unless this is called. The
-    /// result is the same, bit for bit.
+    /// Shares the work on one network among so many threads, the calling one among them, but
+    /// no more than the current rayon pool has; 1 unless this is called. The result is the
+    /// same, bit for bit.
     ///
-    /// For many networks at once, one thread each is faster. Threads that the pool has no
-    /// time for are not waited for; one that has come stays until the network is trained.
+    /// Called by a thread of a pool, the others are the pool's: those that it has no time for
+    /// are not waited for, and one that has come stays until the network is trained. Called
+    /// by any other thread, they are started for this network, and the pool (then rayon's
+    /// global one) only says how many there may be.
+    ///
+    /// For many networks at once, one thread each is faster. Convolutions have work for 8
+    /// threads at most. Their gradients of single records are one thread's work with
+    /// [`Self::private`], where they are summed one after another, and where gradients with
+    /// respect to features or to a convolution's outputs are asked for.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
@@ -186,10 +193,13 @@ impl<'a> Trainer<'a> {
 
     /// The bytes that one network takes at most, beside the examples: while it is trained on
     /// so many rows with so many validation rows, or afterwards, when it is asked for outputs
-    /// (the outputs themselves not counted). Known from the shapes; nothing is allocated.
+    /// (the outputs themselves not counted). Known from the shapes; no buffer is allocated.
+    /// Of the losses in the history, those of a million epochs count at most. `usize::MAX` if
+    /// it is more than a number can hold.
     ///
-    /// Training reserves all of it at once, so that many networks are safe to run side by
-    /// side if the sum of this is there.
+    /// Training takes nearly all of it when it starts; lists of a number for each epoch or
+    /// row of a step grow later. Many networks are safe to run side by side if the sum of
+    /// this is there.
     #[must_use]
     pub fn memory(&self, rows: usize, validation: usize) -> usize {
         let training = self.training;
@@ -239,7 +249,7 @@ impl<'a> Trainer<'a> {
             .map(|privacy| Private::new(privacy, &model, seed));
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
-        let mut history = Vec::with_capacity(training.epochs);
+        let mut history = Vec::new();
         let mut steps = 0;
         for epoch in 0..training.epochs {
             order.copy_from_slice(rows);

@@ -8,8 +8,11 @@ use crate::examples::Examples;
 use crate::kernel::{Crew, DefaultEnvironment, Images, Kernel};
 use crate::model::{Model, Weights};
 
-/// Records that are asked at a time.
-pub(crate) const BATCH: usize = 128;
+/// Records that a network is asked about at a time. What convolutions keep of each makes
+/// most of the memory, and more of them are hardly faster.
+pub(crate) fn batch(network: &Network) -> usize {
+    if network.image.is_some() { 32 } else { 128 }
+}
 
 /// The weights of a dense layer, in PyTorch's layout.
 ///
@@ -86,9 +89,14 @@ impl Trained {
         }
     }
 
-    /// Answers with so many threads of the current rayon pool, as
-    /// [`Trainer::threads`](crate::Trainer::threads) says; as many as trained it unless this
-    /// is called. The answers are the same, bit for bit.
+    /// Answers with so many threads, as [`Trainer::threads`](crate::Trainer::threads) says; as
+    /// many as trained it unless this is called, and 1 if it was read from a file. The answers
+    /// are the same, bit for bit.
+    ///
+    /// What is called back with answers is called by the calling thread, between two batches.
+    /// Where that is a thread of a rayon pool, the call must not wait for anything the pool
+    /// is to do (`rayon::join`, parallel iterators): the pool's other threads may all be
+    /// helping until the last answer is there.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
@@ -112,17 +120,18 @@ impl Trained {
 
     /// As [`Self::logits`], block by block, without memory for all: calls `each` with the
     /// number of a block's first record and its logits, up to 128 records × classes, from
-    /// the first block to the last.
+    /// the first block to the last. With more than one thread, `each` must not wait for the
+    /// pool; see [`Self::threads`].
     ///
     /// # Panics
     /// As [`Self::logits`].
     pub fn each_logits(&self, examples: &Examples, mut each: impl FnMut(usize, ArrayView2<f32>)) {
-        let mut block = Array2::zeros((BATCH, self.network.classes));
+        let mut block = Array2::zeros((batch(&self.network), self.network.classes));
         self.each_batch(examples, false, |model, rows, start| {
-            let batch = model.logits(examples, rows);
+            let logits = model.logits(examples, rows);
             for i in 0..rows.len() {
-                for class in 0..batch.columns() {
-                    block[[i, class]] = batch.get(i, class);
+                for class in 0..logits.columns() {
+                    block[[i, class]] = logits.get(i, class);
                 }
             }
             each(start, block.slice(s![..rows.len(), ..]));
@@ -156,7 +165,7 @@ impl Trained {
         mut each: impl FnMut(usize, ArrayView2<f32>),
     ) {
         let widths = self.network.widths();
-        let mut block = Array2::zeros((BATCH, widths[widths.len() - 2]));
+        let mut block = Array2::zeros((batch(&self.network), widths[widths.len() - 2]));
         self.each_batch(examples, false, |model, rows, start| {
             model.penultimate(examples, rows, |row, column, x| {
                 block[[row, column]] = x;
@@ -169,7 +178,8 @@ impl Trained {
     /// it were trained alone: its cross-entropy, without label smoothing, dropout or l2.
     ///
     /// Dense layers' gradients are not formed for it: the norm is known from their inputs
-    /// and the gradient at their outputs. Convolutions' are, one record at a time.
+    /// and the gradient at their outputs. Convolutions' are, one record at a time on each
+    /// thread.
     ///
     /// # Panics
     /// As [`Self::logits`].
@@ -203,7 +213,8 @@ impl Trained {
     /// The outputs of a convolution (counted from 1), after activation and pooling, and the
     /// gradient of a quantity with respect to them, as explanations by class activation need
     /// (Grad-CAM, Selvaraju and others 2017). Calls `each` with the number of every record,
-    /// its outputs and their gradient, both height × width × channels.
+    /// its outputs and their gradient, both height × width × channels; with more than one
+    /// thread, `each` must not wait for the pool; see [`Self::threads`].
     ///
     /// # Panics
     /// As [`Self::input_gradients`], or if there is no such convolution.
@@ -272,12 +283,13 @@ impl Trained {
         wanted: bool,
         mut each: impl FnMut(&mut Model, &[u32], usize),
     ) {
-        let mut model = Model::with_input_gradients(crew, &self.network, BATCH, None, wanted);
+        let batch = batch(&self.network);
+        let mut model = Model::with_input_gradients(crew, &self.network, batch, None, wanted);
         model.set_filters(&self.filters);
         model.set_layers(&self.layers);
-        let mut rows = Vec::with_capacity(BATCH);
-        for start in (0..examples.rows()).step_by(BATCH) {
-            let count = BATCH.min(examples.rows() - start);
+        let mut rows = Vec::with_capacity(batch);
+        for start in (0..examples.rows()).step_by(batch) {
+            let count = batch.min(examples.rows() - start);
             rows.clear();
             // Examples::new made sure that row numbers fit
             rows.extend((start..start + count).map(|row| row as u32));

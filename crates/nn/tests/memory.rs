@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use giveaway_nn::{
     Activation, Augmentation, Convolution, EarlyStopping, Examples, Image, Network, Optimiser,
-    Padding, Pool, Privacy, Quantity, Schedule, Skip, Trainer, Training,
+    Padding, Pool, Privacy, Quantity, Schedule, Skip, Trained, Trainer, Training,
 };
 use ndarray::Array2;
 
@@ -56,6 +56,7 @@ struct Case {
     network: Network,
     batch_size: usize,
     rows: usize,
+    epochs: usize,
     private: bool,
     early_stopping: bool,
     augmented: bool,
@@ -98,6 +99,7 @@ fn predictions_hold() {
         network,
         batch_size,
         rows: 700,
+        epochs: 2,
         private: false,
         early_stopping: false,
         augmented: false,
@@ -153,6 +155,22 @@ fn predictions_hold() {
             ..case("private images", largest.clone(), 150)
         },
         case("few images", largest.clone(), 3),
+        // where asking takes more than training: for logits, features and their gradients
+        case("many classes", dense(10, &[20], 3_000), 1),
+        case("many features", dense(20_000, &[], 2), 1),
+        case(
+            "features of images",
+            Network {
+                hidden: Vec::new(),
+                ..means.clone()
+            },
+            1,
+        ),
+        Case {
+            rows: 20,
+            epochs: 2_500,
+            ..case("long history", dense(4, &[], 2), 16)
+        },
         Case {
             augmented: true,
             ..case("residual and augmented", residual, 600)
@@ -191,7 +209,7 @@ fn check(case: &Case) {
     let rows: Vec<u32> = (0..case.rows as u32).collect();
     let (rows, validation) = rows.split_at(case.rows * 4 / 5);
     let training = Training {
-        epochs: 2,
+        epochs: case.epochs,
         batch_size: case.batch_size,
         learning_rate: 1e-3,
         optimiser: Optimiser::adam(),
@@ -218,21 +236,49 @@ fn check(case: &Case) {
     assert!(nothing < 4096, "{what}: predicting took {nothing} bytes");
     let (trained, training) = peak(|| trainer.train(&examples, rows, validation, 1).unwrap());
     // the trained network is counted in both, and the answers in neither
-    let held = trained
-        .layers()
-        .iter()
-        .map(|layer| layer.weight.len())
-        .sum::<usize>()
-        * 4;
-    let (answers, asking) = peak(|| trained.input_gradients(&examples, Quantity::Loss));
-    let asking = held + asking - answers.len() * size_of::<f32>();
-    let measured = training.max(asking);
+    let filters = trained.filters().iter().map(|part| part.weight.len());
+    let layers = trained.layers().iter().map(|part| part.weight.len());
+    let held = filters.chain(layers).sum::<usize>() * size_of::<f32>();
+    let mut measured = training;
+    for (question, asking) in questions(&trained, &examples) {
+        let taken = held + asking;
+        assert!(
+            predicted >= taken,
+            "{what}, {question}: {predicted} bytes predicted, {taken} taken"
+        );
+        measured = measured.max(taken);
+    }
     assert!(
-        predicted >= measured,
-        "{what}: {predicted} bytes predicted, {measured} taken"
+        predicted >= training,
+        "{what}: {predicted} bytes predicted, {training} taken"
     );
     assert!(
         predicted as f64 <= 1.15 * measured as f64 + 65_536.0,
         "{what}: {predicted} bytes predicted, only {measured} taken"
     );
+}
+
+/// What each question takes beside its answers.
+fn questions(trained: &Trained, examples: &Examples) -> Vec<(String, usize)> {
+    let bytes = |answers: usize| answers * size_of::<f32>();
+    let mut all = Vec::new();
+    let ((), taken) = peak(|| trained.each_logits(examples, |_, _| ()));
+    all.push(("logits".to_owned(), taken));
+    let ((), taken) = peak(|| trained.each_penultimate(examples, |_, _| ()));
+    all.push(("penultimate".to_owned(), taken));
+    let (norms, taken) = peak(|| trained.gradient_norms(examples));
+    all.push(("norms".to_owned(), taken - bytes(norms.len())));
+    for quantity in [Quantity::Loss, Quantity::Logit(1)] {
+        let (gradients, taken) = peak(|| trained.input_gradients(examples, quantity));
+        let taken = taken - bytes(gradients.len());
+        all.push((format!("input gradients, {quantity:?}"), taken));
+        for convolution in 1..=trained.filters().len() {
+            let ((), taken) = peak(|| {
+                trained.convolution_gradients(examples, convolution, quantity, |_, _, _| ());
+            });
+            let question = format!("gradients of convolution {convolution}, {quantity:?}");
+            all.push((question, taken));
+        }
+    }
+    all
 }

@@ -46,13 +46,14 @@ const QUANTITIES: [(&str, Quantity); 2] =
     [("logit-3", Quantity::Logit(3)), ("loss", Quantity::Loss)];
 
 /// Gradients with respect to the input and to the outputs of convolutions, where a case has
-/// them.
+/// them; how many arrays were compared.
 fn check_gradients(
     arrays: &[(&str, Vec<usize>, Vec<f64>)],
     before: &Trained,
     examples: &Examples,
     what: &str,
-) {
+) -> usize {
+    let mut compared = 0;
     for (quantity_name, quantity) in QUANTITIES {
         let find = |name: &str| {
             let name = format!("{name}-{quantity_name}");
@@ -61,6 +62,7 @@ fn check_gradients(
         if let Some((_, _, want)) = find("input-gradients") {
             let have = before.input_gradients(examples, quantity);
             assert_close(have.as_slice().unwrap(), want, what);
+            compared += 1;
         }
         for convolution in 1..=before.filters().len() {
             let name = format!("convolution-{convolution}");
@@ -77,7 +79,21 @@ fn check_gradients(
             let name = format!("{name}-outputs");
             let (_, _, want) = arrays.iter().find(|array| array.0 == name).unwrap();
             assert_close(&outputs, want, &what);
+            compared += 2;
         }
+    }
+    compared
+}
+
+/// How many arrays [`check_gradients`] must find in a case.
+fn gradients_of(name: &str) -> usize {
+    match name {
+        // of a logit with respect to the input
+        "residual" | "residual-tanh" => 1,
+        // of a logit and the loss, with respect to the input and the outputs of four
+        // convolutions, and these outputs
+        "residual-image-max" | "residual-image-mean" => 2 * (1 + 4 * 2),
+        _ => 0,
     }
 }
 
@@ -195,7 +211,8 @@ fn check(
         let untrained = Trainer::new(&network, &none).unwrap().kernel(kernel);
         let untrained = untrained.initial(&before).unwrap();
         let untrained = untrained.train(&examples, &rows, &[], 3).unwrap();
-        check_gradients(&arrays, &untrained, &examples, &what);
+        let compared = check_gradients(&arrays, &untrained, &examples, &what);
+        assert_eq!(compared, gradients_of(name), "{what}");
         assert_eq!(trained.layers().len(), after.len());
         for (have, want) in trained.layers().iter().zip(&after) {
             let as_f64 = |x: &f32| f64::from(*x);
@@ -402,7 +419,8 @@ fn check_image(
         let untrained = untrained.initial(&layers_before).unwrap();
         let untrained = untrained.initial_filters(&filters_before).unwrap();
         let untrained = untrained.train(&examples, &rows, &[], 3).unwrap();
-        check_gradients(&arrays, &untrained, &examples, &what);
+        let compared = check_gradients(&arrays, &untrained, &examples, &what);
+        assert_eq!(compared, gradients_of(name), "{what}");
         let as_f64 = |x: &f32| f64::from(*x);
         for (have, want) in trained.filters().iter().zip(filters(&arrays, "after")) {
             let want_weight: Vec<f64> = want.weight.iter().map(as_f64).collect();

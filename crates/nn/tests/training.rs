@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Dense, EarlyStopping, Error, Examples, Kernel, Network, Optimiser, Schedule, Skip,
-    Trainer, Training, kernel, train,
+    Activation, Convolution, Dense, EarlyStopping, Error, Examples, Image, Kernel, Network,
+    Optimiser, Padding, Pool, Schedule, Skip, Trainer, Training, kernel, train,
 };
 use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array2};
@@ -528,6 +528,57 @@ fn divergence_is_an_error_that_names_the_epoch() {
     );
 }
 
+/// Networks that no number of bytes could hold, each in another way.
+fn absurd_shapes() -> Vec<Network> {
+    const MAX: usize = usize::MAX;
+    let mut shapes = vec![
+        network(MAX, &[3], 2),
+        network(MAX - 1, &[], MAX),
+        network(4, &[3], MAX),
+        network(4, &[MAX, MAX], 2),
+        network(4, &[MAX / 32, 2], 2),
+        network(1 << 33, &[1 << 33], 2),
+        network(4, &[1 << 31; 9], 2),
+    ];
+    let image = |height: usize, width: usize, convolutions, skips| Network {
+        image: Some(Image {
+            height,
+            width,
+            channels: 1,
+            convolutions,
+            skips,
+        }),
+        ..network(height * width, &[], 2)
+    };
+    for size in [1, 3, MAX / 2, MAX - 2, MAX - 1, MAX] {
+        for channels in [1, MAX / 16, MAX - 1, MAX] {
+            for padding in [Padding::Same, Padding::Valid] {
+                for pool in [None, Some(Pool::Max), Some(Pool::Average)] {
+                    let last = Convolution {
+                        channels,
+                        size,
+                        padding,
+                        pool,
+                    };
+                    for skips in [vec![], vec![Skip { from: 0, to: 1 }]] {
+                        let all = vec![last; 2];
+                        shapes.push(image(3, 3, all.clone(), skips.clone()));
+                        shapes.push(image(1 << 32, 1 << 31, all, skips));
+                    }
+                }
+            }
+        }
+    }
+    // small filters on a small image make sense
+    shapes.retain(|network| {
+        let image = network.image.as_ref();
+        let convolution =
+            image.and_then(|image| Some((image.height, *image.convolutions.first()?)));
+        !convolution.is_some_and(|(height, c)| height == 3 && c.size <= 3 && c.channels == 1)
+    });
+    shapes
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn bad_input_is_an_error_and_never_a_panic() {
@@ -655,6 +706,10 @@ fn bad_input_is_an_error_and_never_a_panic() {
     for (message, part) in messages {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
+    for shape in absurd_shapes() {
+        let error = Trainer::new(&shape, &good).unwrap_err();
+        assert!(matches!(error, Error::Network(_)), "{shape:?}: {error}");
+    }
     let features = Array2::from_shape_vec((2, 2), vec![0.0, 1.0, f32::NAN, 2.0]).unwrap();
     let finite = Array2::from_elem((2, 2), 1.0f32);
     let examples = [
@@ -680,6 +735,25 @@ fn bad_input_is_an_error_and_never_a_panic() {
         let message = result.unwrap_err().to_string();
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
+}
+
+#[test]
+fn what_nobody_can_wait_for_or_have_is_no_panic() {
+    // epochs that would not fit into memory, were all of their losses kept room for
+    let examples = clouds(40, 4, 1.0, 0.0);
+    let network = network(4, &[3], 2);
+    let endless = Training {
+        early_stopping: Some(EarlyStopping { patience: 1 }),
+        learning_rate: 0.5,
+        ..training(usize::MAX, usize::MAX)
+    };
+    let trainer = Trainer::new(&network, &endless).unwrap();
+    let trained = trainer.train(&examples, &rows(0, 20), &rows(20, 40), 1);
+    assert!(trained.unwrap().epochs_run() > 0);
+    // and they are not counted as if somebody had
+    assert!(trainer.memory(20, 20) < 64 << 20);
+    assert_eq!(trainer.memory(usize::MAX, usize::MAX), usize::MAX);
+    assert_eq!(trainer.threads(usize::MAX).memory(20, 20), usize::MAX);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Images {
         channels: usize,
         border: usize,
     ) -> Self {
-        let stride = channels.next_multiple_of(LINE);
+        let stride = padded_channels(channels);
         Self::new(count, (height, width), channels, border, stride)
     }
 
@@ -56,25 +56,26 @@ impl Images {
         Self::new(count, (height, width), channels, border, channels)
     }
 
-    /// The memory that [`Self::padded`] takes.
+    /// The memory that [`Self::padded`] takes; `usize::MAX`, which cannot be had, if it is
+    /// more.
     pub(crate) fn padded_bytes(
         count: usize,
         size: (usize, usize),
         channels: usize,
         border: usize,
     ) -> usize {
-        let stride = channels.next_multiple_of(LINE);
-        count * lines_of_image(size, border, stride) * size_of::<Line>()
+        let stride = padded_channels(channels);
+        bytes_of_images(count, lines_of_image(size, border, stride))
     }
 
-    /// The memory that [`Self::packed`] takes.
+    /// As [`Self::padded_bytes`], of [`Self::packed`].
     pub(crate) fn packed_bytes(
         count: usize,
         size: (usize, usize),
         channels: usize,
         border: usize,
     ) -> usize {
-        count * lines_of_image(size, border, channels) * size_of::<Line>()
+        bytes_of_images(count, lines_of_image(size, border, channels))
     }
 
     fn new(
@@ -93,7 +94,7 @@ impl Images {
             border,
             stride,
             size,
-            lines: vec![Line::ZERO; count * size],
+            lines: vec![Line::ZERO; bytes_of_images(count, size) / size_of::<Line>()],
         }
     }
 
@@ -312,9 +313,24 @@ impl Images {
     }
 }
 
-/// Lines that an image with its border takes, at so many floats a pixel.
+/// The floats of a padded pixel of so many channels.
+pub(crate) fn padded_channels(channels: usize) -> usize {
+    channels.div_ceil(LINE).saturating_mul(LINE)
+}
+
+/// Lines that an image with its border takes, at so many floats a pixel; `usize::MAX`
+/// divided by those of a line if there are more.
 fn lines_of_image((height, width): (usize, usize), border: usize, stride: usize) -> usize {
-    let floats = (height + 2 * border) * (width + 2 * border) * stride;
+    let bordered = |length: usize| length.saturating_add(border.saturating_mul(2));
+    let pixels = bordered(height).saturating_mul(bordered(width));
     let slack = if stride.is_multiple_of(LINE) { 0 } else { LINE };
-    (floats + slack).div_ceil(LINE)
+    let floats = pixels.saturating_mul(stride).saturating_add(slack);
+    floats.div_ceil(LINE)
+}
+
+/// The memory of so many images of so many lines; `usize::MAX` if it is more.
+fn bytes_of_images(count: usize, lines: usize) -> usize {
+    count
+        .saturating_mul(lines)
+        .saturating_mul(size_of::<Line>())
 }

@@ -56,17 +56,18 @@ pub(crate) struct Matrix {
 
 impl Matrix {
     pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
-        let lines = vec![Line::ZERO; columns.div_ceil(PANEL) * rows * (PANEL / LINE)];
+        let lines = Self::bytes(rows, columns) / size_of::<Line>();
         Self {
             rows,
             columns,
-            lines,
+            lines: vec![Line::ZERO; lines],
         }
     }
 
-    /// The memory that a matrix takes.
+    /// The memory that a matrix takes; `usize::MAX`, which cannot be had, if it is more.
     pub(crate) fn bytes(rows: usize, columns: usize) -> usize {
-        columns.div_ceil(PANEL) * PANEL * rows * size_of::<f32>()
+        let lines = columns.div_ceil(PANEL).saturating_mul(PANEL / LINE);
+        lines.saturating_mul(rows).saturating_mul(size_of::<Line>())
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -1,8 +1,9 @@
 //! The inner loops of training, in several instruction sets behind one safe interface.
 //!
-//! This is the only module with `unsafe` code. It is needed twice over: to use
-//! instructions that not every CPU has, and to walk matrices without bounds checks in
-//! the innermost loops. Each operation is a method of [`Kernel`] that is safe to call:
+//! This is the only module with `unsafe` code. It is needed for three things: to use
+//! instructions that not every CPU has, to walk matrices without bounds checks in the
+//! innermost loops, and to let threads write parts of one matrix. Each operation is a
+//! method of [`Kernel`], or of [`Crew`] where threads may share it, that is safe to call:
 //! it checks every shape first, and a [`Kernel`] exists only for an instruction set that
 //! this CPU was found to have. Everything computed stands in the operation's generic
 //! body, written once over the trait `Simd` and compiled for each instruction set.
@@ -46,7 +47,7 @@ use std::str::FromStr;
 pub(crate) use convolution::After;
 pub(crate) use environment::DefaultEnvironment;
 pub(crate) use generator::Generator;
-pub(crate) use images::{Images, Move};
+pub(crate) use images::{Images, Move, padded_channels};
 pub(crate) use matrix::{LINE, Line, Matrix, Rows, squares};
 pub(crate) use product::Finish;
 pub(crate) use softmax::{Loss, Targets};

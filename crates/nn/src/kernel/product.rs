@@ -157,7 +157,7 @@ impl Task for Multiply<'_> {
                 // SAFETY: the tile's rows are rows of `left`, read along all its columns,
                 // panel after panel; its columns are columns of `right` or of the padding
                 // of its last panel, read along all its rows, as many as `left` has
-                // columns. `Kernel::multiply` checked these shapes.
+                // columns. `Crew::multiply` checked these shapes.
                 unsafe {
                     tile.sum::<S, PANEL, 1, PANEL>(height, columns.vectors, &mut scratch);
                 }

@@ -7,7 +7,9 @@
 //! so the number of threads cannot change a bit of the result.
 //!
 //! Nobody waits for a helper to come: the leader takes what is left, all of it if need be.
-//! So helpers may run late, or not at all where the pool has other work.
+//! So helpers may run late, or not at all where the pool has other work. A leader that is
+//! none of a pool's threads starts helpers of its own: it could not do a pool's work itself
+//! while it waits, and a pool whose threads are all taken would hold it up.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -276,29 +278,47 @@ impl Kernel {
         }
     }
 
-    /// Calls `work` with this kernel and so many threads of the current rayon pool, of which
-    /// the calling one counts as the first; no more than the pool has.
+    /// Calls `work` with this kernel and so many threads, of which the calling one counts as
+    /// the first; no more than the current rayon pool has. The others are the pool's if the
+    /// calling one is, and else started for this.
+    ///
+    /// In a pool, `work` must not wait for what the pool is to do: its threads may all be
+    /// helping.
     pub(crate) fn with_threads<T>(self, threads: usize, work: impl FnOnce(Crew) -> T) -> T {
         let mut helpers = threads.saturating_sub(1);
         if helpers > 0 {
-            // this thread is one of the pool's, or beside them
-            let own = usize::from(rayon::current_thread_index().is_some());
-            helpers = helpers.min(rayon::current_num_threads() - own);
+            helpers = helpers.min(rayon::current_num_threads() - 1);
         }
         if helpers == 0 {
             return work(self.alone());
         }
         let team = Team::new(helpers + 1);
-        rayon::in_place_scope(|scope| {
-            for _ in 0..helpers {
-                scope.spawn(|_| team.help());
-            }
+        let lead = || {
             let _closing = Closing(&team);
             work(Crew {
                 kernel: self,
                 team: Some(&team),
             })
-        })
+        };
+        if rayon::current_thread_index().is_some() {
+            rayon::in_place_scope(|scope| {
+                for _ in 0..helpers {
+                    scope.spawn(|_| team.help());
+                }
+                lead()
+            })
+        } else {
+            thread::scope(|scope| {
+                for _ in 0..helpers {
+                    let started = thread::Builder::new().spawn_scoped(scope, || team.help());
+                    if started.is_err() {
+                        // the system has no more threads; the leader does without
+                        break;
+                    }
+                }
+                lead()
+            })
+        }
     }
 }
 
@@ -409,6 +429,66 @@ mod tests {
                         });
                     });
                 }
+            });
+        });
+    }
+
+    /// Fails if `work`, on a thread of its own, takes longer than a minute.
+    fn within_a_minute(work: impl FnOnce() + Send + 'static) {
+        let (send, done) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            work();
+            // nobody listens any more only if it took too long
+            let _ = send.send(());
+        });
+        match done.recv_timeout(std::time::Duration::from_mins(1)) {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("still at it"),
+            _ => thread.join().unwrap(),
+        }
+    }
+
+    /// Four parts that wait for one another: they end only if four threads have one each.
+    fn meet(crew: Crew) {
+        let team = crew.team.unwrap();
+        while team.present.load(Ordering::Relaxed) < 3 {
+            thread::yield_now();
+        }
+        for _ in 0..100 {
+            let barrier = std::sync::Barrier::new(4);
+            let mut threads = [None; 4];
+            crew.each(&mut threads, |_, id| {
+                barrier.wait();
+                *id = Some(thread::current().id());
+            });
+            let threads: std::collections::HashSet<_> = threads.into_iter().collect();
+            assert!(threads.len() == 4 && !threads.contains(&None));
+        }
+    }
+
+    #[test]
+    fn parts_are_done_at_the_same_time_by_a_pool() {
+        within_a_minute(|| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+            let pool = pool.unwrap();
+            pool.install(|| super::super::kernel().with_threads(4, meet));
+        });
+    }
+
+    #[test]
+    fn parts_are_shared_only_if_they_are_worth_it() {
+        within_a_minute(|| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+            let pool = pool.unwrap();
+            pool.install(|| {
+                super::super::kernel().with_threads(4, |crew| {
+                    let parts = |multiplications| {
+                        let of = Mutex::new(Vec::new());
+                        crew.share(multiplications, |part| lock(&of).push(part.of));
+                        of.into_inner().unwrap()
+                    };
+                    assert_eq!(parts(WORTH_SHARING), [4; 4]);
+                    assert_eq!(parts(WORTH_SHARING - 1), [1]);
+                });
             });
         });
     }

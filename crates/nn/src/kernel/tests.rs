@@ -434,7 +434,7 @@ fn moments_without_gradient_fade_and_never_become_subnormal() {
     let none = Matrix::zeros(1, 20);
     for kernel in Kernel::available() {
         for step in [adam, sgd] {
-            let mut weights = Parameters::zeros(20, 20);
+            let mut weights = Parameters::zeros(20, 20, true);
             kernel
                 .alone()
                 .step_weights(1, &x, &deltas, &mut weights, &step);

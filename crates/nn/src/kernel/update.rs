@@ -15,7 +15,7 @@ use super::{Kernel, Task};
 /// no more than rounding.
 const GRAIN: f32 = 1.0 / (1u128 << 100) as f32;
 
-/// Parameters with the optimiser's memory of them.
+/// Parameters with the optimiser's memory of them, if they are to be learnt.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameters {
     pub(crate) value: Matrix,
@@ -26,12 +26,20 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
-        let zeros = Matrix::zeros(rows, columns);
+    /// Parameters that are still 0. Without memory for an optimiser, unless they are to be
+    /// `learnt`, no step can be taken on them.
+    pub(crate) fn zeros(rows: usize, columns: usize, learnt: bool) -> Self {
+        let memory = || {
+            if learnt {
+                Matrix::zeros(rows, columns)
+            } else {
+                Matrix::zeros(0, 0)
+            }
+        };
         Self {
-            value: zeros.clone(),
-            first: zeros.clone(),
-            second: zeros,
+            value: Matrix::zeros(rows, columns),
+            first: memory(),
+            second: memory(),
         }
     }
 
@@ -561,7 +569,7 @@ impl Task for AddWeightGradient<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `Kernel::add_weight_gradient` checked what `tiles` asks for, and the
+        // SAFETY: `Crew::add_weight_gradient` checked what `tiles` asks for, and the
         // caller vouches for the instruction set.
         unsafe {
             tiles::<S, _>(
