@@ -8,8 +8,8 @@ use crate::examples::Examples;
 use crate::kernel::{Crew, DefaultEnvironment, Images, Kernel};
 use crate::model::{Model, Weights};
 
-/// Records that a network is asked about at a time. What convolutions keep of each makes
-/// most of the memory, and more of them are hardly faster.
+/// Records that a network is asked about at a time. With an image they are fewer: what
+/// convolutions keep of each makes most of the memory.
 pub(crate) fn batch(network: &Network) -> usize {
     if network.image.is_some() { 32 } else { 128 }
 }

@@ -155,7 +155,7 @@ fn predictions_hold() {
             ..case("private images", largest.clone(), 150)
         },
         case("few images", largest.clone(), 3),
-        // where asking takes more than training: for logits, features and their gradients
+        // where asking takes more than training: for logits, features and gradients
         case("many classes", dense(10, &[20], 3_000), 1),
         case("many features", dense(20_000, &[], 2), 1),
         case(
