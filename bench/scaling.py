@@ -60,6 +60,8 @@ def write_data(folder: Path, records: int) -> None:
             part[:] = rng.standard_normal(part.shape, dtype=np.float32)
             part += 0.3 * labels[start : start + 10_000, None]
         np.save(folder / f"y{suffix}.npy", labels)
+    halves = [rng.permutation(records)[: records // 2] for _ in range(16)]
+    np.save(folder / "halves.npy", np.stack(halves).astype(np.int32))
 
 
 def row(data: Path, records: int, models: int) -> str:
