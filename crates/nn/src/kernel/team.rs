@@ -28,8 +28,9 @@ use super::environment::DefaultEnvironment;
 const LOOKS: u32 = 2_000;
 const YIELDS: u32 = 50;
 
-/// Multiplications below which a task is not worth sharing: a few microseconds' work.
-const WORTH_SHARING: usize = 100_000;
+/// Multiplications below which a task is not worth sharing: some five microseconds' work. With
+/// tenths of that, two threads took a tenth longer for a network as small as 104-64-32-2.
+const WORTH_SHARING: usize = 1_000_000;
 
 /// Multiplications that take as long as copying a float from far away.
 pub(super) const COPY: usize = 16;
