@@ -84,12 +84,8 @@ fn what_is_written_is_read_back() {
     }
 }
 
-#[test]
-fn a_file_of_pytorch() {
-    let bytes = include_bytes!("../../../conformance/nn/pytorch.safetensors");
-    let trained = Trained::from_safetensors(bytes).unwrap();
-    let want = include_str!("../../../conformance/nn/pytorch_logits.txt");
-    let logits = trained.logits(&examples(want.lines().count(), 60, 3));
+fn assert_logits(trained: &Trained, classes: usize, want: &str) {
+    let logits = trained.logits(&examples(want.lines().count(), 60, classes));
     for (have, want) in logits.rows().into_iter().zip(want.lines()) {
         let want: Vec<f32> = want.split(' ').map(|x| x.parse().unwrap()).collect();
         assert_eq!(have.len(), want.len());
@@ -99,27 +95,23 @@ fn a_file_of_pytorch() {
     }
 }
 
-/// Writes what `safetensors_fixture.py FILE LOGITS` checks.
 #[test]
-#[ignore = "for PyTorch to read; GIVEAWAY_SAFETENSORS=FOLDER cargo test -p giveaway-nn \
-            --test safetensors -- --ignored, then conformance/nn/safetensors_fixture.py \
-            FOLDER/giveaway.safetensors FOLDER/giveaway_logits.txt"]
-fn a_file_for_pytorch() {
-    let folder = std::env::var("GIVEAWAY_SAFETENSORS").unwrap();
-    let trained = trained(&network(), giveaway_nn::kernel());
-    let folder = std::path::Path::new(&folder);
-    std::fs::write(
-        folder.join("giveaway.safetensors"),
-        trained.to_safetensors().unwrap(),
-    )
-    .unwrap();
-    let logits = trained.logits(&examples(6, 60, 4));
-    let lines: Vec<_> = logits
-        .rows()
-        .into_iter()
-        .map(|row| row.iter().map(f32::to_string).collect::<Vec<_>>().join(" "))
-        .collect();
-    std::fs::write(folder.join("giveaway_logits.txt"), lines.join("\n")).unwrap();
+fn a_file_of_pytorch() {
+    let bytes = include_bytes!("../../../conformance/nn/pytorch.safetensors");
+    let want = include_str!("../../../conformance/nn/pytorch_logits.txt");
+    assert_logits(&Trained::from_safetensors(bytes).unwrap(), 3, want);
+}
+
+/// `giveaway.safetensors` is `trained(&network(), plain).to_safetensors()`; its logits are
+/// those that PyTorch found when it loaded the file. What we write today is what it loaded.
+#[test]
+fn a_file_that_pytorch_loaded() {
+    let bytes = include_bytes!("../../../conformance/nn/giveaway.safetensors");
+    let ours = Trained::from_safetensors(bytes).unwrap();
+    assert_eq!(ours.network(), &network());
+    assert!(ours.to_safetensors().unwrap() == bytes);
+    let want = include_str!("../../../conformance/nn/giveaway_logits.txt");
+    assert_logits(&ours, 4, want);
 }
 
 /// A file with this header, and as many zeros as it says.
