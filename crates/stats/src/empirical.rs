@@ -46,6 +46,13 @@ pub fn ecdf_p_value_sorted_without(
     )
 }
 
+/// The p-value where `count` of `k` null values are as far left as the one observed:
+/// `(1 + count) / (k + 1)`.
+#[must_use]
+pub fn ecdf_p_value_of_count(count: usize, k: usize) -> f64 {
+    p_from_count(count, k)
+}
+
 /// `(1 + count) / (k + 1)`.
 pub(crate) fn p_from_count(count: usize, k: usize) -> f64 {
     (1 + count) as f64 / (k + 1) as f64

@@ -13,6 +13,8 @@
 //!   other tested units' (Smyth 2004).
 //! - `pchip`: the paper's smoothed distribution function. No guarantee in finite samples.
 
+pub mod arrays;
+
 use std::ops::Range;
 
 use giveaway_stats::distribution::student_t_sf;
@@ -236,22 +238,9 @@ impl<'a> DirectInference<'a> {
 
     /// The t null of one unit; `None` where its OUT models do not differ.
     fn t_p_value(&self, unit: &Tested<'_>, prior: Option<Prior>, logit: f64) -> Option<f64> {
-        let models = unit.models as f64;
         let (mean, deviations) = self.logit_moments(unit.sample, unit.unit, unit.removed);
-        let (mut variance, mut freedom) = (deviations / (models - 1.0), models - 1.0);
-        if let Some(Prior {
-            prior,
-            freedom: most,
-        }) = prior
-            && unit.has_few_models()
-        {
-            let shrunk = moderated(variance, freedom, prior);
-            variance = shrunk.variance;
-            // All tested units together do not know more than the sum of what each knows.
-            freedom = shrunk.degrees_of_freedom.min(most);
-        }
-        let scale = (variance * (1.0 + 1.0 / models)).sqrt();
-        (scale > 0.0).then(|| student_t_sf((logit - mean) / scale, freedom))
+        let prior = prior.filter(|_| unit.has_few_models());
+        t_p_value(logit, mean, deviations, unit.models as f64, prior)
     }
 
     /// The position, among the sorted losses, of the OUT model that leaves.
@@ -333,15 +322,45 @@ impl<'a> DirectInference<'a> {
                 (deviations / freedom, freedom)
             })
             .unzip();
-        if freedoms.len() < FEW_UNITS {
-            return None;
-        }
-        let prior = fit_variance_prior(&variances, &freedoms).ok()?;
-        Some(Prior {
-            prior,
-            freedom: freedoms.iter().sum(),
-        })
+        fitted_prior(&variances, &freedoms)
     }
+}
+
+/// The right tail of Student's t with the prediction variance of `models` OUT models, whose
+/// scaled logits have this mean and sum of squared deviations; with a prior the variance is
+/// moderated. `None` where they do not differ.
+fn t_p_value(
+    logit: f64,
+    mean: f64,
+    deviations: f64,
+    models: f64,
+    prior: Option<Prior>,
+) -> Option<f64> {
+    let (mut variance, mut freedom) = (deviations / (models - 1.0), models - 1.0);
+    if let Some(Prior {
+        prior,
+        freedom: most,
+    }) = prior
+    {
+        let shrunk = moderated(variance, freedom, prior);
+        variance = shrunk.variance;
+        // All tested units together do not know more than the sum of what each knows.
+        freedom = shrunk.degrees_of_freedom.min(most);
+    }
+    let scale = (variance * (1.0 + 1.0 / models)).sqrt();
+    (scale > 0.0).then(|| student_t_sf((logit - mean) / scale, freedom))
+}
+
+/// How variances with these degrees of freedom are distributed; `None` from too few of them.
+fn fitted_prior(variances: &[f64], freedoms: &[f64]) -> Option<Prior> {
+    if freedoms.len() < FEW_UNITS {
+        return None;
+    }
+    let prior = fit_variance_prior(variances, freedoms).ok()?;
+    Some(Prior {
+        prior,
+        freedom: freedoms.iter().sum(),
+    })
 }
 
 /// The distribution of variances over the tested units.
