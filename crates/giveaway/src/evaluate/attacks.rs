@@ -19,7 +19,6 @@ use super::{AtPrior, AtRate, CONFIDENCE, Estimate, LOW_RATES, PRIORS, Ranking};
 use crate::attack::Scores;
 use crate::attack::evidence::{Evidence, Real};
 use crate::attack::method::{Attacker, Method, Parameters};
-use crate::error::Result;
 
 /// Bootstrap replicates.
 const REPLICATES: u64 = 200;
@@ -109,11 +108,9 @@ impl<T: Real> Protocol<'_, '_, T> {
         targets
     }
 
-    /// Plays. `step` is called once for each target.
-    ///
-    /// # Errors
-    /// If an attack cannot be made; the message names it.
-    pub fn run(&self, step: impl Fn() + Sync) -> Result<Vec<Played>> {
+    /// Plays. `step` is called once for each target. An attack that cannot be made on a target
+    /// (for want of models) scores nobody there.
+    pub fn run(&self, step: impl Fn() + Sync) -> Vec<Played> {
         let targets = self.targets();
         let by_target: Vec<Vec<Vec<Entry>>> = targets
             .par_iter()
@@ -127,15 +124,15 @@ impl<T: Real> Protocol<'_, '_, T> {
                 let entries = self
                     .methods
                     .iter()
-                    .map(|&method| {
-                        let scores = attacker.score(method)?.scores;
-                        Ok(entries(&scores, inside, self.families[model]))
+                    .map(|&method| match attacker.score(method) {
+                        Ok(scores) => entries(&scores.scores, inside, self.families[model]),
+                        Err(_) => Vec::new(),
                     })
-                    .collect::<Result<_>>()?;
+                    .collect();
                 step();
-                Ok(entries)
+                entries
             })
-            .collect::<Result<_>>()?;
+            .collect();
         let mut by_method: Vec<Vec<Vec<Entry>>> = vec![Vec::new(); self.methods.len()];
         for target in by_target {
             for (method, entries) in by_method.iter_mut().zip(target) {
@@ -144,8 +141,7 @@ impl<T: Real> Protocol<'_, '_, T> {
         }
         let records = self.evidence.records();
         let weights = Weights::draw(self.seed, records, &self.families_of(&targets));
-        Ok(self
-            .methods
+        self.methods
             .iter()
             .zip(by_method)
             .map(|(&method, entries)| {
@@ -157,7 +153,7 @@ impl<T: Real> Protocol<'_, '_, T> {
                     recurrence,
                 }
             })
-            .collect())
+            .collect()
     }
 
     fn families_of(&self, targets: &[usize]) -> Vec<usize> {

@@ -38,7 +38,6 @@ fn play(signals: &[Vec<f32>], inside: &[Vec<bool>], methods: &[Method]) -> Vec<P
         seed: 3,
     }
     .run(|| ())
-    .unwrap()
 }
 
 const METHODS: [Method; 4] = [
