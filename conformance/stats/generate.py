@@ -333,6 +333,97 @@ def summaries():
                      scipy.stats.spearmanr(x, y).statistic])
     write("summary.csv", ["x", "y", "mean", "variance", "median", "q", "quantiles", "ranks", "spearman"], rows)
 
+# ------------------------------------------------------------------ densities, binomial, combination
+
+
+def densities():
+    rows = []
+    for mean, sd in [(0, 1), (3.5, 0.01), (-1e3, 250.0), (1e-9, 1e-6), (0, 1e12)]:
+        for z in [-1e8, -200, -38, -3, -0.5, 0, 1e-7, 0.1, 1, 2.7, 9, 60, 1e5]:
+            x = mean + z * sd
+            exact = (mpf(x) - mpf(mean)) / mpf(sd)
+            rows.append([x, mean, sd, -exact**2 / 2 - mp.log(mpf(sd)) - mp.log(2 * mp.pi) / 2])
+    write("normal_density.csv", ["x", "mean", "sd", "log_density"], rows)
+
+    rows = []
+    for df in [0.3, 1, 1.7, 3, 8.25, 30, 64, 255.5, 1e4, 1e7]:
+        for location, scale in [(0, 1), (2.5, 0.02), (-40.0, 1e3)]:
+            for z in [-1e160, -1e9, -40, -2, 0, 1e-8, 0.3, 1, 3, 12, 100, 1e5, 1e80]:
+                x = location + z * scale
+                with mp.workdps(80):
+                    d, exact = mpf(df), (mpf(x) - mpf(location)) / mpf(scale)
+                    value = (mp.loggamma((d + 1) / 2) - mp.loggamma(d / 2) - mp.log(mp.pi * d) / 2
+                             - mp.log(mpf(scale)) - (d + 1) / 2 * mp.log1p(exact**2 / d))
+                    rows.append([x, df, location, scale, value])
+    write("student_t_density.csv", ["x", "df", "location", "scale", "log_density"], rows)
+
+
+def binomial_tail(k, n, p):
+    """(ln P[X = k], P[X <= k], P[X > k]): the smaller tail is summed term by term, the other
+    is its complement; the caller sets the digits."""
+    p, q = mpf(p), 1 - mpf(p)
+    ln_pmf = (mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
+              + k * mp.log(p) + (n - k) * mp.log(q))
+    term, total = mp.exp(ln_pmf), mpf(0)
+    if k >= n * p:
+        for j in range(k + 1, n + 1):
+            term *= mpf(n - j + 1) / j * p / q
+            total += term
+            if term < total * mp.eps:
+                break
+        return ln_pmf, 1 - total, total
+    for j in range(k, -1, -1):
+        total += term
+        if term < total * mp.eps:
+            break
+        term *= mpf(j) / (n - j + 1) * q / p
+    return ln_pmf, total, 1 - total
+
+
+def binomial():
+    rows = []
+    for n in [1, 2, 7, 40, 1000, 50_000, 1_000_000]:
+        for p in [1e-9, 1e-4, 0.03, 0.5, 0.7310585786300049, 0.999, 1 - 1e-9]:
+            sd = (n * p * (1 - p)) ** 0.5
+            ks = {0, 1, n // 2, n - 1, n}
+            ks |= {round(n * p + z * sd) for z in [-35, -12, -5, -1, 0, 0.5, 2, 8, 20, 35]}
+            for k in sorted(k for k in ks if 0 <= k <= n):
+                with mp.workdps(60):
+                    ln_pmf, cdf, sf = binomial_tail(k, n, p)
+                    rows.append([k, n, p, ln_pmf, cdf, sf])
+                    known = scipy.stats.binom.sf(k, n, p)
+                    if 1e-250 < sf and abs(known / float(sf) - 1) > 1e-6:
+                        print("scipy differs:", k, n, p, known, float(sf))
+    write("binomial.csv", ["k", "n", "p", "log_pmf", "cdf", "sf"], rows)
+
+
+def combination():
+    rng = numpy.random.default_rng(20261129)
+    rows = []
+    for m, strength, floor in [(1, 0, 1e-300), (2, 0.5, 1e-300), (3, 0, 1e-300), (5, 0.9, 1e-4), (8, -0.3, 1e-12),
+                               (20, 0.4, 1e-300), (20, 0, 1e-300), (60, 0.7, 1e-6)]:
+        for power in [1, 4, 15]:
+            noise = rng.normal(size=(m, 4 * m + 4)) + strength * rng.normal(size=4 * m + 4)
+            if strength < 0 and m > 1:
+                noise[::2] -= noise[1::2]
+            rho = numpy.identity(m) if strength == 0 else numpy.atleast_2d(numpy.corrcoef(noise))
+            rho = (rho + rho.T) / 2
+            numpy.fill_diagonal(rho, 1)
+            p = rng.uniform(size=m) ** power
+            floored = [max(mpf(float(v)), mpf(floor)) for v in p]
+            statistic = -2 * mp.fsum(mp.log(v) for v in floored)
+            c = mp.fsum(mpf("3.263") * mpf(float(r)) + mpf("0.710") * mpf(float(r)) ** 2 + mpf("0.027") * mpf(float(r)) ** 3
+                        for r in rho[numpy.tril_indices(m, -1)])
+            variance = 4 * m + 2 * c
+            scale, df = variance / (4 * m), 8 * m * m / variance
+            if df > 2 * m:
+                scale, df = mpf(1), mpf(2 * m)
+            value = mp.gammainc(df / 2, statistic / scale / 2, mp.inf, regularized=True)
+            fisher = scipy.stats.combine_pvalues(numpy.array(floored, dtype=float), method="fisher").pvalue
+            rows.append([numbers(p), numbers(rho.ravel()), floor, statistic, scale, df, value,
+                         fisher if strength == 0 else math.nan])
+    write("combination.csv", ["p", "correlations", "floor", "statistic", "scale", "df", "p_value", "fisher"], rows)
+
 
 if __name__ == "__main__":
     normal()
@@ -348,6 +439,9 @@ if __name__ == "__main__":
     kolmogorov()
     variances()
     summaries()
+    densities()
+    binomial()
+    combination()
     (HERE / "versions.txt").write_text(
         f"scipy {scipy.__version__}\nmpmath {mpmath.__version__}\n"
         f"numpy {numpy.__version__}\nscikit-learn {sklearn.__version__}\n"

@@ -1,6 +1,9 @@
 //! The ground floor of `giveaway`: numbers in, numbers out. Nothing here knows of audits.
 #![forbid(unsafe_code)]
 
+pub mod binomial;
+pub mod combination;
+pub mod density;
 pub mod distribution;
 pub mod empirical;
 pub mod error;

@@ -1,9 +1,12 @@
 //! Every statistic against values from scipy, mpmath, numpy and scikit-learn. The script
 //! that made them, and the versions, are in `conformance/stats`.
 
+use giveaway_stats::binomial::{binomial_cdf, binomial_log_pmf, binomial_pmf, binomial_sf};
+use giveaway_stats::combination::combine;
+use giveaway_stats::density::{normal_log_density, student_t_log_density};
 use giveaway_stats::distribution::{
-    beta_cdf, beta_quantile, beta_sf, chi_square_sf, digamma, normal_isf, normal_log_sf, normal_sf,
-    student_t_log_sf, student_t_sf, trigamma, trigamma_inverse,
+    beta_cdf, beta_quantile, beta_sf, chi_square_sf, digamma, normal_isf, normal_log_cdf,
+    normal_log_sf, normal_sf, student_t_log_sf, student_t_sf, trigamma, trigamma_inverse,
 };
 use giveaway_stats::interval::{clopper_pearson, clopper_pearson_upper};
 use giveaway_stats::multiplicity::{benjamini_hochberg, benjamini_yekutieli};
@@ -105,6 +108,7 @@ fn normal_tails() {
             tail.compare(normal_sf(z), sf, &[z]);
         }
         log.compare(normal_log_sf(z), log_sf, &[z]);
+        log.compare(normal_log_cdf(-z), log_sf, &[z]);
     }
     tail.at_most(1e-12);
     log.at_most(1e-12);
@@ -304,4 +308,63 @@ fn summaries() {
         assert_eq!(ranks(&x), list(&row[7]));
         close(spearman(&x, &y).unwrap().unwrap(), number(&row[8]), 1e-14);
     }
+}
+
+#[test]
+fn log_densities() {
+    // the argument itself is rounded: a relative error in x - mean of this size is no
+    // error of the density
+    let mut normal = Worst::new("normal_log_density");
+    for [x, mean, sd, log] in numbers("normal_density.csv") {
+        normal.compare(normal_log_density(x, mean, sd), log, &[x, mean, sd]);
+    }
+    normal.at_most(1e-12);
+    let mut student = Worst::new("student_t_log_density");
+    for [x, df, location, scale, log] in numbers("student_t_density.csv") {
+        let ours = student_t_log_density(x, df, location, scale);
+        student.compare(ours, log, &[x, df, location, scale]);
+    }
+    student.at_most(1e-12);
+}
+
+#[test]
+fn binomial_probabilities() {
+    let mut log = Worst::new("binomial_log_pmf");
+    let (mut lower, mut upper) = (Worst::new("binomial_cdf"), Worst::new("binomial_sf"));
+    for [k, n, p, log_pmf, cdf, sf] in numbers("binomial.csv") {
+        let at = [k, n, p];
+        let (k, n) = (k as u64, n as u64);
+        log.compare(binomial_log_pmf(k, n, p), log_pmf, &at);
+        if cdf > 1e-300 {
+            lower.compare(binomial_cdf(k, n, p), cdf, &at);
+        }
+        if sf > 1e-300 {
+            upper.compare(binomial_sf(k, n, p), sf, &at);
+        }
+        close(binomial_pmf(k, n, p), log_pmf.exp(), 1e-9);
+    }
+    log.at_most(1e-10);
+    lower.at_most(1e-10);
+    upper.at_most(1e-10);
+}
+
+#[test]
+fn combined_p_values() {
+    let (mut worst, mut fishers) = (Worst::new("combine"), 0);
+    for row in rows("combination.csv") {
+        let (p, correlations) = (list(&row[0]), list(&row[1]));
+        let combined = combine(&p, &correlations, number(&row[2])).unwrap();
+        let at = [p.len() as f64];
+        worst.compare(combined.statistic, number(&row[3]), &at);
+        worst.compare(combined.scale, number(&row[4]), &at);
+        worst.compare(combined.degrees_of_freedom, number(&row[5]), &at);
+        worst.compare(combined.p_value, number(&row[6]), &at);
+        let fisher = number(&row[7]);
+        if !fisher.is_nan() {
+            fishers += 1;
+            worst.compare(combined.p_value, fisher, &at);
+        }
+    }
+    worst.at_most(1e-10);
+    assert!(fishers >= 6);
 }
