@@ -23,6 +23,14 @@ impl Chance {
             failure: 1.0 - success,
         })
     }
+
+    /// `e^ε/(1+e^ε)`: how often a guess at a fair coin is right at most, under ε.
+    pub(crate) fn of_log_odds(log_odds: f64) -> Self {
+        Self {
+            success: 1.0 / (1.0 + (-log_odds).exp()),
+            failure: 1.0 / (1.0 + log_odds.exp()),
+        }
+    }
 }
 
 /// `P[X = k]` for X successes among `n` trials of probability `p`; 0 for k > n, NaN for p
@@ -91,6 +99,11 @@ pub fn binomial_sf(k: u64, n: u64, p: f64) -> f64 {
         k.checked_add(1)
             .map_or(0.0, |next| tails_at(next, n, chance).1)
     })
+}
+
+/// `P[X ≥ k]`.
+pub(crate) fn at_least(k: u64, n: u64, chance: Chance) -> f64 {
+    tails_at(k, n, chance).1
 }
 
 /// `(P[X < k], P[X ≥ k])`: the tails of Beta(k, n-k+1) at the success probability.

@@ -46,8 +46,8 @@ pub fn student_t_log_density(x: f64, df: f64, location: f64, scale: f64) -> f64 
 mod tests {
     use super::*;
 
-    /// The building block of LiRA in TensorFlow Privacy's `advanced_mia_test.py`: minus
-    /// the log density of a target under the mean and population variance of samples.
+    /// The building block of the likelihood-ratio attack in TensorFlow Privacy's
+    /// `advanced_mia_test.py`: minus the log density of a target under the mean and population variance of samples.
     #[test]
     fn densities_of_tensorflow_privacy() {
         for (target, samples, expected) in [
