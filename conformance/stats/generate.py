@@ -1,6 +1,6 @@
 """Reference values for crates/stats, written as CSV files beside this script.
 
-    python3 generate.py
+    python3 generate.py         (some four minutes, most of them for privacy.csv)
 
 Values marked mpmath are computed with 50 digits or more, from the definition and not by the
 method of the crate. The versions used are in versions.txt, written by this script.
@@ -14,6 +14,7 @@ import pathlib
 import mpmath
 import numpy
 import scipy
+import scipy.integrate
 import scipy.interpolate
 import scipy.optimize
 import scipy.special
@@ -424,6 +425,101 @@ def combination():
                          fisher if strength == 0 else math.nan])
     write("combination.csv", ["p", "correlations", "floor", "statistic", "scale", "df", "p_value", "fisher"], rows)
 
+# ------------------------------------------------------------------ privacy
+
+
+def joint_probability(tp, fn, fp, tn, epsilon, delta):
+    """Posterior probability of the region of (epsilon, delta)-differential privacy in the plane
+    of (FNR, FPR), for independent Beta(1/2 + count, 1/2 + count): scipy's quad over the
+    quantiles of FNR, cut at the corners of the region and where it meets the other rate's
+    quantiles."""
+    fnr, fpr = scipy.stats.beta(0.5 + fn, 0.5 + tp), scipy.stats.beta(0.5 + fp, 0.5 + tn)
+    factor = math.exp(epsilon)
+
+    def inner(x):
+        low = max(0.0, 1 - delta - factor * x, (1 - delta - x) / factor)
+        high = min(1.0, 1 - (x - delta) / factor, delta + factor * (1 - x))
+        if low >= high:
+            return 0.0
+        return fpr.cdf(high) - fpr.cdf(low) if low < fpr.median() else fpr.sf(low) - fpr.sf(high)
+
+    corner = (1 - delta) / (1 + factor)
+    places = [0, delta, corner, 1 - corner, 1 - delta, 1]
+    for level in [1e-12, 1e-4, 0.1, 0.5, 0.9, 1 - 1e-4, 1 - 1e-12]:
+        q = fpr.ppf(level)
+        places += [(1 - delta - q) / factor, 1 - delta - factor * q, delta + factor * (1 - q), 1 - (q - delta) / factor]
+    cuts = sorted({float(fnr.cdf(min(max(x, 0), 1))) for x in places} | {1e-9, 0.01, 0.5, 0.99})
+    total = 0
+    for low, high in zip(cuts, cuts[1:]):
+        total += scipy.integrate.quad(lambda u: inner(fnr.ppf(u)), low, high, epsabs=1e-11, epsrel=1e-10, limit=400)[0]
+    return total
+
+
+def region_epsilon(fnr, fpr, delta):
+    """The smallest epsilon that allows these rates."""
+    pairs = [(1 - fpr - delta, fnr), (1 - fnr - delta, fpr), (fpr - delta, 1 - fnr), (fnr - delta, 1 - fpr)]
+    return max([0.0] + [math.log(a / b) if b > 0 else math.inf for a, b in pairs if a > 0])
+
+
+def privacy():
+    rows = []
+    for tp, fn, fp, tn in [(487, 0, 512, 1), (50, 50, 5, 95), (900, 100, 20, 980), (3, 0, 0, 4), (100, 900, 1, 999),
+                           (0, 10, 10, 0), (30, 70, 60, 40), (9990, 10, 3, 9997), (40_000, 60_000, 200, 99_800),
+                           (5, 5, 1, 9999)]:
+        for delta, alpha in [(0.0, 0.05), (1e-5, 0.1), (0.01, 0.001)]:
+            for method, prior in [("clopper-pearson", 0), ("jeffreys", 0.5)]:
+                def bounds(k, n, side):
+                    a, b = (k, n - k + 1) if prior == 0 else (k + 0.5, n - k + 0.5)
+                    low = 0.0 if k == 0 else scipy.stats.beta.ppf(side, a, b)
+                    a, b = (k + 1, n - k) if prior == 0 else (k + 0.5, n - k + 0.5)
+                    high = 1.0 if k == n else scipy.stats.beta.isf(side, a, b)
+                    return low, high
+
+                (fnr_lo, fnr_hi), (fpr_lo, fpr_hi) = bounds(fn, tp + fn, alpha / 4), bounds(fp, fp + tn, alpha / 4)
+                ends = region_epsilon(fnr_lo, fpr_lo, delta), region_epsilon(fnr_hi, fpr_hi, delta)
+                straddles = fnr_lo + fpr_lo <= 1 <= fnr_hi + fpr_hi
+                fnr_one, fpr_one = bounds(fn, tp + fn, alpha / 2)[1], bounds(fp, fp + tn, alpha / 2)[1]
+                one = max(0.0, math.log((1 - fnr_one - delta) / fpr_one)) if 1 - fnr_one > delta else 0.0
+                two = max(one, math.log((1 - fpr_one - delta) / fnr_one)) if 1 - fpr_one > delta else one
+                rows.append([method, tp, fn, fp, tn, delta, alpha, 0.0 if straddles else min(ends), max(ends), one, two])
+
+            def solve(share):
+                f = lambda e: joint_probability(tp, fn, fp, tn, e, delta) - share
+                if f(0) >= 0:
+                    return 0.0
+                high = 1.0
+                while f(high) < 0:
+                    high *= 2
+                    if high > 100:
+                        return math.inf
+                return scipy.optimize.brentq(f, 0, high, xtol=1e-11, rtol=1e-13)
+
+            rows.append(["joint-beta", tp, fn, fp, tn, delta, alpha, solve(alpha / 2), solve(1 - alpha / 2),
+                         math.nan, solve(alpha)])
+    write("privacy.csv", ["method", "tp", "fn", "fp", "tn", "delta", "alpha", "lower", "upper", "one_sided", "both_sides"],
+          rows)
+
+
+def one_run():
+    """Steinke, Nasr and Jagielski (2023), with every sum written out."""
+    rows = []
+    for m, r, v in [(10, 10, 10), (100, 40, 31), (1000, 100, 97), (1000, 1000, 600), (1000, 1000, 1000),
+                    (20_000, 2000, 1500), (20_000, 2000, 1999), (5000, 1500, 700), (50, 20, 0)]:
+        for delta in [0.0, 1e-6, 1e-3]:
+            def p_value(epsilon):
+                q = 1 / (1 + math.exp(-epsilon))
+                pmf = scipy.stats.binom.pmf(numpy.arange(r + 1), r, q)
+                beta = math.fsum(pmf[v:])
+                means = numpy.cumsum(pmf[:v][::-1]) / numpy.arange(1, v + 1)
+                return min(1.0, beta + 2 * m * delta * (means.max() if v else 0.0))
+
+            for significance in [0.05, 1e-3]:
+                bound = 0.0
+                if p_value(0.0) < significance:
+                    bound = scipy.optimize.brentq(lambda e: p_value(e) - significance, 0, 30, xtol=1e-13, rtol=1e-14)
+                rows.append([m, r, v, delta, significance, bound, p_value(0.1), p_value(1.0), p_value(3.0)])
+    write("one_run.csv", ["canaries", "guesses", "correct", "delta", "significance", "bound", "p_0.1", "p_1", "p_3"], rows)
+
 
 if __name__ == "__main__":
     normal()
@@ -442,6 +538,8 @@ if __name__ == "__main__":
     densities()
     binomial()
     combination()
+    privacy()
+    one_run()
     (HERE / "versions.txt").write_text(
         f"scipy {scipy.__version__}\nmpmath {mpmath.__version__}\n"
         f"numpy {numpy.__version__}\nscikit-learn {sklearn.__version__}\n"

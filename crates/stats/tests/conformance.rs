@@ -10,7 +10,9 @@ use giveaway_stats::distribution::{
 };
 use giveaway_stats::interval::{clopper_pearson, clopper_pearson_upper};
 use giveaway_stats::multiplicity::{benjamini_hochberg, benjamini_yekutieli};
+use giveaway_stats::one_run;
 use giveaway_stats::pchip::{Pchip, pchip_p_value_sorted};
+use giveaway_stats::privacy::{Counts, EpsilonLowerBound, Method, Sides, epsilon_interval};
 use giveaway_stats::roc::Roc;
 use giveaway_stats::summary::{mean, median, quantile, ranks, sample_variance, spearman};
 use giveaway_stats::uniformity::{ks_distance, ks_super_uniform};
@@ -367,4 +369,60 @@ fn combined_p_values() {
     }
     worst.at_most(1e-10);
     assert!(fishers >= 6);
+}
+
+#[test]
+fn epsilon_bounds_and_intervals() {
+    for row in rows("privacy.csv") {
+        let (method, tolerance) = match row[0].as_str() {
+            "clopper-pearson" => (Method::ClopperPearson, 1e-8),
+            "jeffreys" => (Method::Jeffreys, 1e-8),
+            "joint-beta" => (Method::JointBeta, 1e-6),
+            other => panic!("{other}"),
+        };
+        let values: Vec<f64> = row[1..].iter().map(|field| number(field)).collect();
+        let counts = Counts {
+            true_positives: values[0] as u64,
+            false_negatives: values[1] as u64,
+            false_positives: values[2] as u64,
+            true_negatives: values[3] as u64,
+        };
+        let (delta, alpha) = (values[4], values[5]);
+        let compare = |ours: f64, theirs: f64, what: &str| {
+            assert!(
+                ours.total_cmp(&theirs).is_eq() || (ours - theirs).abs() <= tolerance,
+                "{what} of {row:?}: {ours}"
+            );
+        };
+        let interval = epsilon_interval(counts, method, delta, alpha).unwrap();
+        compare(interval.lower, values[6], "lower end");
+        compare(interval.upper, values[7], "upper end");
+        for (sides, theirs) in [(Sides::One, values[8]), (Sides::Both, values[9])] {
+            let bound = EpsilonLowerBound {
+                method,
+                delta,
+                alpha,
+                sides,
+            };
+            if !theirs.is_nan() {
+                compare(bound.of_counts(counts).unwrap(), theirs, "bound");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_run_audits() {
+    let mut positive = 0;
+    for [m, r, v, delta, significance, bound, p_low, p_middle, p_high] in numbers("one_run.csv") {
+        let (m, r, v) = (m as u64, r as u64, v as u64);
+        let ours = one_run::epsilon_lower_bound(m, r, v, significance, delta).unwrap();
+        close(ours, bound, 1e-8);
+        positive += usize::from(bound > 0.0);
+        for (epsilon, theirs) in [(0.1, p_low), (1.0, p_middle), (3.0, p_high)] {
+            let ours = one_run::p_value(m, r, v, epsilon, delta).unwrap();
+            close(ours, theirs, 1e-9 * theirs + 1e-300);
+        }
+    }
+    assert!(positive > 20);
 }
