@@ -306,3 +306,203 @@ pub fn compare(claimed_epsilon: f64, lower_bound: f64) -> Result<Claim, InputErr
         Claim::NotContradicted
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+    use proptest::prelude::*;
+
+    fn counts(tp: u64, missed: u64, fp: u64, tn: u64) -> Counts {
+        Counts {
+            true_positives: tp,
+            false_negatives: missed,
+            false_positives: fp,
+            true_negatives: tn,
+        }
+    }
+
+    const METHODS: [Method; 3] = [Method::ClopperPearson, Method::Jeffreys, Method::JointBeta];
+
+    fn bound(method: Method, delta: f64, alpha: f64, sides: Sides) -> EpsilonLowerBound {
+        EpsilonLowerBound {
+            method,
+            delta,
+            alpha,
+            sides,
+        }
+    }
+
+    #[test]
+    fn point_estimates() {
+        let estimate = |counts, delta, sides| epsilon_point_estimate(counts, delta, sides).unwrap();
+        let skewed = counts(50, 50, 10, 90);
+        assert!((estimate(skewed, 0.0, Sides::One) - 5.0_f64.ln()).abs() < 1e-15);
+        assert!((estimate(skewed, 0.1, Sides::One) - 4.0_f64.ln()).abs() < 1e-15);
+        // (0.9 - 0.1) / 0.5 is less
+        assert!((estimate(skewed, 0.1, Sides::Both) - 4.0_f64.ln()).abs() < 1e-15);
+        // TNR/FNR = 9 is more than TPR/FPR = 1.8
+        let other = counts(90, 10, 50, 50);
+        assert!((estimate(other, 0.0, Sides::One) - 1.8_f64.ln()).abs() < 1e-15);
+        assert!((estimate(other, 0.0, Sides::Both) - 5.0_f64.ln()).abs() < 1e-15);
+        assert!(estimate(counts(5, 5, 0, 10), 0.1, Sides::One).is_infinite());
+        assert!(estimate(counts(0, 10, 0, 10), 0.0, Sides::One) == 0.0);
+        assert!(estimate(counts(10, 90, 50, 50), 0.0, Sides::Both) == 0.0);
+    }
+
+    #[test]
+    fn the_bound_is_its_formula() {
+        let data = counts(90, 10, 5, 195);
+        let fnr = crate::interval::clopper_pearson_upper(10, 100, 0.95);
+        let fpr = crate::interval::clopper_pearson_upper(5, 200, 0.95);
+        let one = ((1.0 - fnr - 0.01) / fpr).ln();
+        let other = ((1.0 - fpr - 0.01) / fnr).ln();
+        let of = |sides| {
+            bound(Method::ClopperPearson, 0.01, 0.1, sides)
+                .of_counts(data)
+                .unwrap()
+        };
+        assert!((of(Sides::One) - one).abs() < 1e-9);
+        assert!((of(Sides::Both) - one.max(other)).abs() < 1e-9);
+        let mirrored = counts(195, 5, 10, 90);
+        let of = |sides| {
+            bound(Method::ClopperPearson, 0.01, 0.1, sides)
+                .of_counts(mirrored)
+                .unwrap()
+        };
+        assert!((of(Sides::One) - other).abs() < 1e-9);
+        assert!((of(Sides::Both) - one.max(other)).abs() < 1e-9);
+    }
+
+    /// The lower end of an interval is the one-sided bound at half of α.
+    #[test]
+    fn intervals_end_at_the_one_sided_bounds() {
+        let data = counts(900, 100, 20, 980);
+        for method in METHODS {
+            let interval = epsilon_interval(data, method, 1e-5, 0.1).unwrap();
+            let one_sided = bound(method, 1e-5, 0.05, Sides::Both)
+                .of_counts(data)
+                .unwrap();
+            assert!((interval.lower - one_sided).abs() < 1e-9, "{method:?}");
+            let estimate = epsilon_point_estimate(data, 1e-5, Sides::Both).unwrap();
+            assert!(interval.lower < estimate && estimate < interval.upper);
+        }
+        // the reversed attack is as good, and the interval sees it
+        let reversed = counts(100, 900, 980, 20);
+        for method in METHODS {
+            let straight = epsilon_interval(data, method, 1e-5, 0.1).unwrap();
+            let interval = epsilon_interval(reversed, method, 1e-5, 0.1).unwrap();
+            assert!((interval.lower - straight.lower).abs() < 1e-8, "{method:?}");
+            assert!((interval.upper - straight.upper).abs() < 1e-8, "{method:?}");
+        }
+    }
+
+    /// A fair coin reported truthfully with probability e^ε/(1+e^ε) is ε-differentially
+    /// private, and no better: the bound may exceed ε in at most a share α of audits
+    /// (four standard errors of 2000 audits).
+    #[test]
+    fn bounds_hold_for_randomised_response() {
+        let (epsilon, trials, audits, alpha) = (1.0_f64, 60, 2000, 0.1);
+        let truthful = epsilon.exp() / (1.0 + epsilon.exp());
+        let kinds = [
+            bound(Method::ClopperPearson, 0.0, alpha, Sides::One),
+            bound(Method::ClopperPearson, 0.0, alpha, Sides::Both),
+        ];
+        let (mut too_large, mut positive) = ([0u32; 2], [0u32; 2]);
+        for audit in 0..audits {
+            let mut stream = Stream::new(5, "randomised response", audit);
+            let mut right = || (0..trials).filter(|_| stream.uniform() < truthful).count() as u64;
+            let (tp, tn) = (right(), right());
+            let data = counts(tp, trials - tp, trials - tn, tn);
+            for (kind, bound) in kinds.iter().enumerate() {
+                let found = bound.of_counts(data).unwrap();
+                too_large[kind] += u32::from(found > epsilon);
+                positive[kind] += u32::from(found > 0.0);
+            }
+        }
+        let audits = audits as f64;
+        let limit = audits * alpha + 4.0 * (audits * alpha * (1.0 - alpha)).sqrt();
+        for (too_large, positive) in too_large.into_iter().zip(positive) {
+            assert!(f64::from(too_large) <= limit, "{too_large} of {audits}");
+            assert!(f64::from(positive) > 0.9 * audits, "{positive} of {audits}");
+        }
+    }
+
+    #[test]
+    fn claims() {
+        assert_eq!(compare(1.0, 1.5), Ok(Claim::Contradicted));
+        assert_eq!(compare(1.5, 1.5), Ok(Claim::NotContradicted));
+        assert_eq!(compare(f64::INFINITY, 3.0), Ok(Claim::NotContradicted));
+        for bad in [-0.1, f64::NAN] {
+            assert!(compare(bad, 1.0).is_err() && compare(1.0, bad).is_err());
+        }
+        assert_eq!(Claim::NotContradicted.to_string(), "not contradicted");
+    }
+
+    #[test]
+    fn bad_input_is_an_error() {
+        let good = counts(5, 5, 5, 5);
+        for method in METHODS {
+            for (delta, alpha) in [
+                (1.0, 0.1),
+                (-0.1, 0.1),
+                (f64::NAN, 0.1),
+                (0.0, 0.0),
+                (0.0, 1.0),
+                (0.0, f64::NAN),
+            ] {
+                assert!(
+                    bound(method, delta, alpha, Sides::One)
+                        .of_counts(good)
+                        .is_err()
+                );
+                assert!(epsilon_interval(good, method, delta, alpha).is_err());
+            }
+            for empty in [counts(0, 0, 1, 1), counts(1, 1, 0, 0)] {
+                assert!(
+                    bound(method, 0.0, 0.1, Sides::One)
+                        .of_counts(empty)
+                        .is_err()
+                );
+                assert!(epsilon_interval(empty, method, 0.0, 0.1).is_err());
+                assert!(epsilon_point_estimate(empty, 0.0, Sides::One).is_err());
+            }
+        }
+        assert!(epsilon_point_estimate(good, 1.0, Sides::One).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(25))]
+
+        /// One more right decision instead of a wrong one never lowers the bound of an
+        /// attack that is better than a coin; less confidence or a second side neither.
+        #[test]
+        fn bounds_rise_with_what_is_right(
+            members in 20u64..400, others in 20u64..400, hits in 0.6..1.0, alarms in 0.0..0.4,
+            delta in 0.0..0.05, alpha in 0.01..0.3,
+        ) {
+            let tp = (hits * members as f64) as u64;
+            let fp = 1 + (alarms * (others - 2) as f64) as u64;
+            let data = counts(tp, members - tp, fp, others - fp);
+            let better = [counts(tp + 1, members - tp - 1, fp, others - fp), counts(tp, members - tp, fp - 1, others - fp + 1)];
+            for method in METHODS {
+                for sides in [Sides::One, Sides::Both] {
+                    let base = bound(method, delta, alpha, sides);
+                    let found = base.of_counts(data).unwrap();
+                    for data in better {
+                        prop_assert!(base.of_counts(data).unwrap() >= found - 1e-9);
+                    }
+                    let surer = bound(method, delta, alpha / 2.0, sides).of_counts(data).unwrap();
+                    prop_assert!(surer <= found + 1e-9);
+                    let looser = bound(method, delta + 0.01, alpha, sides).of_counts(data).unwrap();
+                    prop_assert!(looser <= found + 1e-9);
+                    let estimate = epsilon_point_estimate(data, delta, sides).unwrap();
+                    prop_assert!(alpha > 0.2 || found <= estimate + 1e-9, "{:?} {} {}", method, found, estimate);
+                }
+                let one = bound(method, delta, alpha, Sides::One).of_counts(data).unwrap();
+                let both = bound(method, delta, alpha, Sides::Both).of_counts(data).unwrap();
+                prop_assert!(both >= one - 1e-9);
+            }
+        }
+    }
+}

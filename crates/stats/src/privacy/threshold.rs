@@ -282,3 +282,219 @@ impl SortedScores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privacy::Sides;
+    use proptest::prelude::*;
+
+    fn bound(method: Method, alpha: f64) -> EpsilonLowerBound {
+        EpsilonLowerBound {
+            method,
+            delta: 0.0,
+            alpha,
+            sides: Sides::One,
+        }
+    }
+
+    fn as_scores(values: &[i32]) -> Vec<f64> {
+        values.iter().map(|&v| f64::from(v)).collect()
+    }
+
+    /// Scores of independent trials of an ε-differentially private mechanism: 0 or 1 with
+    /// Laplace noise of scale 1/ε. Above 1, TPR/FPR is e^ε at every threshold, so each is
+    /// a chance to be too large.
+    fn laplace_trials(stream: &mut Stream, epsilon: f64, centre: f64, trials: usize) -> Vec<f64> {
+        (0..trials)
+            .map(|_| {
+                let sign = if stream.uniform() < 0.5 { -1.0 } else { 1.0 };
+                centre - sign * (1.0 - stream.uniform()).ln() / epsilon
+            })
+            .collect()
+    }
+
+    /// The corrected bounds exceed ε no more often than α allows (four standard errors of
+    /// 800 audits). The largest of the same bounds without correction does exceed it.
+    #[test]
+    fn strategies_hold_for_the_laplace_mechanism_and_the_bare_maximum_does_not() {
+        let (epsilon, audits, alpha) = (1.0, 800, 0.2);
+        let grid: Vec<f64> = (0..12).map(|i| 1.0 + 0.25 * f64::from(i)).collect();
+        let strategies = [
+            ThresholdStrategy::Explicit(1.0),
+            ThresholdStrategy::Bonferroni(grid.clone()),
+            ThresholdStrategy::Split {
+                seed: 9,
+                share: 0.4,
+            },
+        ];
+        let test = bound(Method::ClopperPearson, alpha);
+        let (mut too_large, mut positive, mut bare) = ([0u32; 3], [0u32; 3], 0u32);
+        for audit in 0..audits {
+            let mut stream = Stream::new(21, "laplace trials", audit);
+            let members = laplace_trials(&mut stream, epsilon, 1.0, 1000);
+            let others = laplace_trials(&mut stream, epsilon, 0.0, 1000);
+            for (kind, strategy) in strategies.iter().enumerate() {
+                let found = test.of_scores(&members, &others, strategy).unwrap();
+                too_large[kind] += u32::from(found.epsilon > epsilon);
+                positive[kind] += u32::from(found.epsilon > 0.0);
+            }
+            let scores = SortedScores::new(&members, &others).unwrap();
+            bare += u32::from(test.best_of(&scores, &scores.frontier(), 1).epsilon > epsilon);
+        }
+        let audits = audits as f64;
+        let limit = audits * alpha + 4.0 * (audits * alpha * (1.0 - alpha)).sqrt();
+        for (too_large, positive) in too_large.into_iter().zip(positive) {
+            assert!(f64::from(too_large) <= limit, "{too_large} of {audits}");
+            assert!(f64::from(positive) > 0.9 * audits, "{positive} of {audits}");
+        }
+        assert!(f64::from(bare) > limit, "{bare} of {audits}");
+    }
+
+    #[test]
+    fn a_score_at_the_threshold_is_called_a_member() {
+        let found = bound(Method::ClopperPearson, 0.1)
+            .of_scores(
+                &[1.0, 2.0, 3.0, -0.0],
+                &[0.0, 2.0, 1.5, -1.0],
+                &ThresholdStrategy::Explicit(2.0),
+            )
+            .unwrap();
+        assert_eq!(
+            (found.counts.true_positives, found.counts.false_positives),
+            (2, 1)
+        );
+        assert_eq!(
+            (found.counts.false_negatives, found.counts.true_negatives),
+            (2, 3)
+        );
+        assert_eq!(found.thresholds, 1);
+        let scores = SortedScores::new(&[-0.0], &[0.0]).unwrap();
+        assert_eq!(scores.at_least(0.0), (1, 1));
+    }
+
+    #[test]
+    fn the_parts_of_a_split_make_the_whole_and_repeat() {
+        let members: Vec<f64> = (0..1000).map(|i| f64::from(i * 7919 % 1000)).collect();
+        let others: Vec<f64> = members.iter().map(|s| s - 300.0).collect();
+        let scores = SortedScores::new(&members, &others).unwrap();
+        let (first, second) = scores.split(4, 0.3);
+        for (whole, one, other) in [
+            (&scores.members, &first.members, &second.members),
+            (&scores.non_members, &first.non_members, &second.non_members),
+        ] {
+            let mut together = [one.as_slice(), other.as_slice()].concat();
+            together.sort_by(f64::total_cmp);
+            assert_eq!(whole, &together);
+            assert!((250..350).contains(&one.len()), "{}", one.len());
+            assert!(one.is_sorted() && other.is_sorted());
+        }
+        assert_eq!(scores.split(4, 0.3).0.members, first.members);
+        assert_ne!(scores.split(5, 0.3).0.members, first.members);
+        // members and non-members have coins of their own
+        let shifted: Vec<f64> = first.members.iter().map(|s| s - 300.0).collect();
+        assert_ne!(shifted, first.non_members);
+        // the bound comes from the second part alone
+        let strategy = ThresholdStrategy::Split {
+            seed: 4,
+            share: 0.3,
+        };
+        let found = bound(Method::Jeffreys, 0.1)
+            .of_scores(&members, &others, &strategy)
+            .unwrap();
+        assert_eq!(found.counts.members(), second.members.len() as u64);
+        assert_eq!(found.counts, second.counts(found.threshold));
+        let again = bound(Method::Jeffreys, 0.1)
+            .of_counts(found.counts)
+            .unwrap();
+        assert!((again - found.epsilon).abs() < 1e-12 && again > 0.5);
+    }
+
+    #[test]
+    fn bad_input_is_an_error() {
+        let test = bound(Method::ClopperPearson, 0.1);
+        let explicit = ThresholdStrategy::Explicit(0.0);
+        assert!(test.of_scores(&[], &[1.0], &explicit).is_err());
+        assert!(test.of_scores(&[1.0], &[], &explicit).is_err());
+        assert!(test.of_scores(&[f64::NAN], &[1.0], &explicit).is_err());
+        assert!(
+            bound(Method::Jeffreys, 0.0)
+                .of_scores(&[1.0], &[1.0], &explicit)
+                .is_err()
+        );
+        for strategy in [
+            ThresholdStrategy::Explicit(f64::NAN),
+            ThresholdStrategy::Bonferroni(vec![]),
+            ThresholdStrategy::Bonferroni(vec![f64::NAN]),
+            ThresholdStrategy::Split {
+                seed: 1,
+                share: 0.0,
+            },
+            ThresholdStrategy::Split {
+                seed: 1,
+                share: f64::NAN,
+            },
+            // one record cannot be in both parts
+            ThresholdStrategy::Split {
+                seed: 1,
+                share: 0.5,
+            },
+        ] {
+            assert!(
+                test.of_scores(&[1.0], &[0.0], &strategy).is_err(),
+                "{strategy:?}"
+            );
+        }
+    }
+
+    proptest! {
+        /// Vertices are strictly convex, and no threshold lies above their hull.
+        #[test]
+        fn the_frontier_is_the_concave_hull(
+            members in prop::collection::vec(-6i32..9, 0..40),
+            others in prop::collection::vec(-9i32..6, 1..40),
+        ) {
+            let scores = SortedScores::new(&as_scores(&members), &as_scores(&others)).unwrap();
+            let point = |threshold: f64| {
+                let counts = scores.counts(threshold);
+                (i128::from(counts.false_negatives), i128::from(counts.true_negatives))
+            };
+            let vertices: Vec<_> = scores.frontier().into_iter().map(point).collect();
+            prop_assert_eq!(vertices[0], (0, 0));
+            prop_assert_eq!(vertices[vertices.len() - 1], (members.len() as i128, others.len() as i128));
+            let cross = |a: (i128, i128), b: (i128, i128), c: (i128, i128)| {
+                (b.0 - a.0) * (c.1 - a.1) - (b.1 - a.1) * (c.0 - a.0)
+            };
+            for three in vertices.windows(3) {
+                prop_assert!(cross(three[0], three[1], three[2]) < 0);
+            }
+            for threshold in -10..11 {
+                let at = point(f64::from(threshold));
+                for edge in vertices.windows(2) {
+                    prop_assert!(cross(edge[0], edge[1], at) <= 0);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(30))]
+
+        /// The best of the grid, each threshold at its share of α.
+        #[test]
+        fn bonferroni_is_the_best_corrected_bound(
+            members in prop::collection::vec(-3i32..9, 5..60),
+            others in prop::collection::vec(-6i32..6, 5..60),
+            method in prop_oneof![Just(Method::ClopperPearson), Just(Method::Jeffreys), Just(Method::JointBeta)],
+        ) {
+            let grid = as_scores(&[-4, -1, 0, 2, 5, 8]);
+            let (m, n) = (as_scores(&members), as_scores(&others));
+            let found = bound(method, 0.3).of_scores(&m, &n, &ThresholdStrategy::Bonferroni(grid.clone())).unwrap();
+            prop_assert_eq!(found.thresholds, 6);
+            let each = grid.iter().map(|&t| {
+                bound(method, 0.05).of_scores(&m, &n, &ThresholdStrategy::Explicit(t)).unwrap().epsilon
+            }).fold(0.0, f64::max);
+            prop_assert!((found.epsilon - each).abs() < 1e-8, "{} {}", found.epsilon, each);
+        }
+    }
+}
