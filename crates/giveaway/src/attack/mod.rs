@@ -4,3 +4,6 @@
 //! member-like, always.
 
 pub mod direct;
+pub mod loss_trace;
+pub mod quantile_regression;
+pub mod tail;
