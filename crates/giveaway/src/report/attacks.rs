@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attack::method::{Method, Parameters};
+use crate::evaluate::Estimate;
 use crate::evaluate::agreement::{Agreement, Stability};
 use crate::evaluate::attacks::{Carried, Quality};
 
@@ -17,6 +18,21 @@ pub struct AttackSection {
     pub attacks: Vec<AttackSummary>,
     /// Every pair of them on the target.
     pub agreement: Vec<Agreement>,
+    /// How much the target as a whole gives away by its losses alone ("The Tail Tells All"),
+    /// where its members are known.
+    #[serde(default)]
+    pub tail: Vec<TailFigure>,
+}
+
+/// The share of non-members whose losses are above all but a share of the members'.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TailFigure {
+    /// That share of the members, ε.
+    pub epsilon: f64,
+    /// The quantile `1 - ε` of the members' losses.
+    pub threshold: f64,
+    /// Share of the non-members above it; about ε where nothing is given away.
+    pub share: Estimate,
 }
 
 /// One attack.

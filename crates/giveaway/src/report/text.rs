@@ -595,6 +595,16 @@ fn attacks(out: &mut String, audit: &Audit) {
     ) {
         let _ = writeln!(out, "  {line}");
     }
+    if let Some(tail) = section.tail.get(1) {
+        let text = format!(
+            "tail: {} of the non-members have a loss that only {} of the members exceed (a model that gives nothing away has as many).",
+            percent_interval(tail.share),
+            percent(tail.epsilon),
+        );
+        for line in wrap(&text, 94) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
 }
 
 fn checks(out: &mut String, audit: &Audit) {

@@ -1,23 +1,27 @@
 //! The attacks of `--attacks` on the signals of a run.
 
 use giveaway_stats::random::derive_seed;
+use ndarray::{Array2, ArrayView2};
 
 use super::array_file::read_outputs;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
+use super::training;
 use crate::attack::Scores;
-use crate::attack::evidence::{Evidence, Outputs, Scalar};
+use crate::attack::evidence::{Evidence, Features, Outputs, Scalar};
 use crate::attack::method::{Attacker, Method};
 use crate::attack::outputs::RowReader;
+use crate::attack::tail::tail_shares;
 use crate::channel::{Channel, OutputKind};
 use crate::error::Result;
-use crate::evaluate::LOW_RATES;
 use crate::evaluate::agreement::{self, Stability};
 use crate::evaluate::attacks::{Played, Protocol, carry, on_target};
 use crate::evaluate::leave_one_out::Recurrence;
-use crate::report::attacks::{AttackSection, AttackSummary};
+use crate::evaluate::{Estimate, LOW_RATES};
+use crate::report::attacks::{AttackSection, AttackSummary, TailFigure};
 use crate::signals::{ModelSignals, Signals};
+use crate::trainer::Trainer;
 
 /// What the attacks found.
 pub(super) struct Attacked {
@@ -41,6 +45,10 @@ struct Collected {
     labels: Vec<u32>,
     target: Vec<f64>,
     target_outputs: Option<Outputs>,
+    features: Option<Array2<f32>>,
+    known_non_members: Vec<bool>,
+    traces: Option<Array2<f32>>,
+    seed: u64,
 }
 
 impl Collected {
@@ -54,6 +62,12 @@ impl Collected {
         evidence.reference_outputs = self.outputs.iter().collect();
         evidence.target_outputs = self.target_outputs.as_ref();
         evidence.labels = Some(&self.labels);
+        evidence.features = self.features.as_ref().map(|values| Features {
+            values: values.view(),
+            known_non_members: &self.known_non_members,
+            seed: self.seed,
+        });
+        evidence.traces = self.traces.as_ref().map(|traces| traces.view());
         evidence
     }
 }
@@ -77,7 +91,7 @@ pub(super) fn attack(
     let families: Vec<usize> = (0..pool.membership.models())
         .map(|model| pool.membership.family(model))
         .collect();
-    let audited = collect(
+    let mut audited = collect(
         run,
         pool,
         signals,
@@ -86,6 +100,12 @@ pub(super) fn attack(
         channel,
         whole,
     )?;
+    if methods.contains(&Method::QuantileRegression) && has_both(pool) {
+        audited.features = Some(unit_means(&pool.dataset.features.view(), pool));
+    }
+    if methods.contains(&Method::LtIqr) && pool.target_outputs.is_none() {
+        audited.traces = Some(traces(pool)?);
+    }
     let evidence = audited.evidence();
     let attacker = Attacker::new(&evidence, parameters);
     let mut notes = Vec::new();
@@ -134,12 +154,40 @@ pub(super) fn attack(
             played_targets: targets,
             attacks,
             agreement: agreement::pairs(&scores),
+            tail: tail(pool, target)?,
         },
         scores,
         named,
         recurrence: played.into_iter().map(|played| played.recurrence).collect(),
         notes,
     }))
+}
+
+/// The tail of the target's losses, where its members are known.
+fn tail(pool: &Pool, target: &ModelSignals) -> Result<Vec<TailFigure>> {
+    if !has_both(pool) {
+        return Ok(Vec::new());
+    }
+    let losses = |member: bool| -> Vec<f64> {
+        pool.audited
+            .iter()
+            .filter(|&&unit| pool.is_member[unit as usize] == Some(member))
+            .map(|&unit| f64::from(target.loss[unit as usize]))
+            .collect()
+    };
+    let shares = tail_shares(&losses(true), &losses(false), &LOW_RATES[..3])?;
+    Ok(shares
+        .into_iter()
+        .map(|share| TailFigure {
+            epsilon: share.epsilon,
+            threshold: share.threshold,
+            share: Estimate {
+                value: Some(share.share),
+                lower: Some(share.interval.lower),
+                upper: Some(share.interval.upper),
+            },
+        })
+        .collect())
 }
 
 /// What the report says of each attack.
@@ -249,7 +297,59 @@ fn collect(
             .map(|&unit| target.map_or(0.0, |t| f64::from(t.scaled_logit[unit as usize])))
             .collect(),
         target_outputs,
+        features: None,
+        known_non_members: units
+            .iter()
+            .map(|&unit| pool.is_member[unit as usize] == Some(false))
+            .collect(),
+        traces: None,
+        seed: derive_seed(pool.config.seed, "quantile regression", 0),
     })
+}
+
+/// Whether members and non-members of the target are known.
+fn has_both(pool: &Pool) -> bool {
+    let known = |member| {
+        pool.audited
+            .iter()
+            .any(|&unit| pool.is_member[unit as usize] == Some(member))
+    };
+    known(true) && known(false)
+}
+
+/// For every audited unit the mean over its records of each column.
+fn unit_means(of_records: &ArrayView2<f32>, pool: &Pool) -> Array2<f32> {
+    let mut means = Array2::zeros((pool.audited.len(), of_records.ncols()));
+    for (mut row, &unit) in means.rows_mut().into_iter().zip(&pool.audited) {
+        let records = pool.units.records(unit as usize);
+        for &record in records {
+            row += &of_records.row(record as usize);
+        }
+        row /= records.len() as f32;
+    }
+    means
+}
+
+/// Losses of the audited units after every epoch of the target's training, which is done once
+/// more for them and comes out the same.
+fn traces(pool: &Pool) -> Result<Array2<f32>> {
+    let (rows, seed) = training::of_target(pool);
+    let validation = pool.units.expand(&pool.validation_units);
+    let audited = pool.units.expand(&pool.audited);
+    let (_, by_record) =
+        training::trainer(pool)?.train_traced(&rows, &validation, &audited, seed)?;
+    // The traced records lie unit after unit.
+    let mut first = 0;
+    let mut traces = Array2::zeros((by_record.nrows(), pool.audited.len()));
+    for (mut column, &unit) in traces.columns_mut().into_iter().zip(&pool.audited) {
+        let count = pool.units.records(unit as usize).len();
+        for record in first..first + count {
+            column += &by_record.column(record);
+        }
+        column /= count as f32;
+        first += count;
+    }
+    Ok(traces)
 }
 
 fn target_outputs(
