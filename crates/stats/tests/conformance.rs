@@ -378,7 +378,7 @@ fn epsilon_bounds_and_intervals() {
         let (method, tolerance) = match row[0].as_str() {
             "clopper-pearson" => (Method::ClopperPearson, 1e-8),
             "jeffreys" => (Method::Jeffreys, 1e-8),
-            "joint-beta" => (Method::JointBeta, 1e-6),
+            "joint-beta" => (Method::JointBeta, 1e-8),
             other => panic!("{other}"),
         };
         let values: Vec<f64> = row[1..].iter().map(|field| number(field)).collect();
