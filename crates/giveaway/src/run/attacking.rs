@@ -1,7 +1,7 @@
 //! The attacks of `--attacks` on the signals of a run.
 
 use giveaway_stats::random::derive_seed;
-use ndarray::{Array2, s};
+use ndarray::Array2;
 
 use super::array_file::read_outputs;
 use super::directory::RunDirectory;
@@ -328,8 +328,9 @@ fn features_and_class(pool: &Pool) -> Array2<f32> {
         let records = pool.units.records(unit as usize);
         for &record in records {
             let record = record as usize;
-            let mut own = row.slice_mut(s![..features]);
-            own += &of_records.row(record);
+            for (sum, &value) in row.iter_mut().zip(of_records.row(record)) {
+                *sum += value;
+            }
             row[features + pool.dataset.labels[record] as usize] += 1.0;
         }
         row /= records.len() as f32;
