@@ -85,8 +85,14 @@ fn relative_difference(ours: f64, theirs: f64) -> f64 {
         };
     }
     let difference = (ours - theirs).abs();
+    if ours.total_cmp(&theirs).is_eq() || difference <= 0.0 {
+        return 0.0;
+    }
+    if difference.is_infinite() {
+        return f64::INFINITY;
+    }
     let relative = difference / theirs.abs();
-    if ours.total_cmp(&theirs).is_eq() || (relative > TOLERANCE && difference <= ROUNDING) {
+    if relative > TOLERANCE && difference <= ROUNDING {
         return 0.0;
     }
     relative
