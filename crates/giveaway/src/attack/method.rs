@@ -415,7 +415,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                     }
                 };
                 return Ok(Scores {
-                    scores: p.iter().map(|p| -p.max(f64::MIN_POSITIVE).ln()).collect(),
+                    scores: p.iter().map(|&p| evidence_of(p)).collect(),
                     p_values: Some(p),
                 });
             }
@@ -523,6 +523,15 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
         self.confidences
             .get_or_init(|| rmia::confidences(self.evidence))
     }
+}
+
+/// `-ln p`, finite for a p-value that has underflowed. `NaN` stays: `max` would make it 0, and
+/// a record without a p-value the most member-like of all.
+fn evidence_of(p: f64) -> f64 {
+    if p.is_nan() {
+        return f64::NAN;
+    }
+    -p.max(f64::MIN_POSITIVE).ln()
 }
 
 /// The models whose membership is the first one's turned round: its complements.
