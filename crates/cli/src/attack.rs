@@ -1,0 +1,39 @@
+//! `giveaway attack`.
+
+use std::process::ExitCode;
+
+use giveaway::arrays;
+use giveaway::error::Result;
+
+use crate::attack_arguments::AttackOptions;
+use crate::audit::with_threads;
+use crate::exit_code;
+use crate::terminal::{print_data, print_line};
+
+/// Attacks signals that were made elsewhere, and prints and writes what comes of it.
+pub(crate) fn attack(options: &AttackOptions) -> Result<ExitCode> {
+    let request = options.request()?;
+    let outcome = with_threads(options.result.threads, || arrays::attack(&request))?;
+    for note in &outcome.notes {
+        print_line(&format!("note: {note}"));
+    }
+    let mut written = String::new();
+    if let Some(directory) = &options.result.out {
+        if let Some(stale) = outcome.stale_metrics(directory) {
+            print_line(&format!(
+                "note: {} is of an earlier call: without --target-membership it is left as it is",
+                stale.display()
+            ));
+        }
+        written = "\nWRITTEN (readable by you only)\n".to_owned();
+        for path in outcome.write(directory)? {
+            written += &format!("  {}\n", path.display());
+        }
+    }
+    if options.result.json {
+        print_data(&outcome.json()?)?;
+    } else {
+        print_data(&(outcome.summary() + &written))?;
+    }
+    Ok(ExitCode::from(exit_code::DONE))
+}
