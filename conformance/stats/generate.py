@@ -1,6 +1,6 @@
 """Reference values for crates/stats, written as CSV files beside this script.
 
-    python3 generate.py
+    python3 generate.py         (some four minutes, most of them for privacy.csv)
 
 Values marked mpmath are computed with 50 digits or more, from the definition and not by the
 method of the crate. The versions used are in versions.txt, written by this script.
@@ -14,6 +14,7 @@ import pathlib
 import mpmath
 import numpy
 import scipy
+import scipy.integrate
 import scipy.interpolate
 import scipy.optimize
 import scipy.special
@@ -333,6 +334,192 @@ def summaries():
                      scipy.stats.spearmanr(x, y).statistic])
     write("summary.csv", ["x", "y", "mean", "variance", "median", "q", "quantiles", "ranks", "spearman"], rows)
 
+# ------------------------------------------------------------------ densities, binomial, combination
+
+
+def densities():
+    rows = []
+    for mean, sd in [(0, 1), (3.5, 0.01), (-1e3, 250.0), (1e-9, 1e-6), (0, 1e12)]:
+        for z in [-1e8, -200, -38, -3, -0.5, 0, 1e-7, 0.1, 1, 2.7, 9, 60, 1e5]:
+            x = mean + z * sd
+            exact = (mpf(x) - mpf(mean)) / mpf(sd)
+            rows.append([x, mean, sd, -exact**2 / 2 - mp.log(mpf(sd)) - mp.log(2 * mp.pi) / 2])
+    write("normal_density.csv", ["x", "mean", "sd", "log_density"], rows)
+
+    rows = []
+    for df in [0.3, 1, 1.7, 3, 8.25, 30, 64, 255.5, 1e4, 1e7]:
+        for location, scale in [(0, 1), (2.5, 0.02), (-40.0, 1e3)]:
+            for z in [-1e160, -1e9, -40, -2, 0, 1e-8, 0.3, 1, 3, 12, 100, 1e5, 1e80]:
+                x = location + z * scale
+                with mp.workdps(80):
+                    d, exact = mpf(df), (mpf(x) - mpf(location)) / mpf(scale)
+                    value = (mp.loggamma((d + 1) / 2) - mp.loggamma(d / 2) - mp.log(mp.pi * d) / 2
+                             - mp.log(mpf(scale)) - (d + 1) / 2 * mp.log1p(exact**2 / d))
+                    rows.append([x, df, location, scale, value])
+    write("student_t_density.csv", ["x", "df", "location", "scale", "log_density"], rows)
+
+
+def binomial_tail(k, n, p):
+    """(ln P[X = k], P[X <= k], P[X > k]): the smaller tail is summed term by term, the other
+    is its complement; the caller sets the digits."""
+    p, q = mpf(p), 1 - mpf(p)
+    ln_pmf = (mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
+              + k * mp.log(p) + (n - k) * mp.log(q))
+    term, total = mp.exp(ln_pmf), mpf(0)
+    if k >= n * p:
+        for j in range(k + 1, n + 1):
+            term *= mpf(n - j + 1) / j * p / q
+            total += term
+            if term < total * mp.eps:
+                break
+        return ln_pmf, 1 - total, total
+    for j in range(k, -1, -1):
+        total += term
+        if term < total * mp.eps:
+            break
+        term *= mpf(j) / (n - j + 1) * q / p
+    return ln_pmf, total, 1 - total
+
+
+def binomial():
+    rows = []
+    for n in [1, 2, 7, 40, 1000, 50_000, 1_000_000]:
+        for p in [1e-9, 1e-4, 0.03, 0.5, 0.7310585786300049, 0.999, 1 - 1e-9]:
+            sd = (n * p * (1 - p)) ** 0.5
+            ks = {0, 1, n // 2, n - 1, n}
+            ks |= {round(n * p + z * sd) for z in [-35, -12, -5, -1, 0, 0.5, 2, 8, 20, 35]}
+            for k in sorted(k for k in ks if 0 <= k <= n):
+                with mp.workdps(60):
+                    ln_pmf, cdf, sf = binomial_tail(k, n, p)
+                    rows.append([k, n, p, ln_pmf, cdf, sf])
+                    known = scipy.stats.binom.sf(k, n, p)
+                    if 1e-250 < sf and abs(known / float(sf) - 1) > 1e-6:
+                        print("scipy differs:", k, n, p, known, float(sf))
+    write("binomial.csv", ["k", "n", "p", "log_pmf", "cdf", "sf"], rows)
+
+
+def combination():
+    rng = numpy.random.default_rng(20261129)
+    rows = []
+    for m, strength, floor in [(1, 0, 1e-300), (2, 0.5, 1e-300), (3, 0, 1e-300), (5, 0.9, 1e-4), (8, -0.3, 1e-12),
+                               (20, 0.4, 1e-300), (20, 0, 1e-300), (60, 0.7, 1e-6)]:
+        for power in [1, 4, 15]:
+            noise = rng.normal(size=(m, 4 * m + 4)) + strength * rng.normal(size=4 * m + 4)
+            if strength < 0 and m > 1:
+                noise[::2] -= noise[1::2]
+            rho = numpy.identity(m) if strength == 0 else numpy.atleast_2d(numpy.corrcoef(noise))
+            rho = (rho + rho.T) / 2
+            numpy.fill_diagonal(rho, 1)
+            p = rng.uniform(size=m) ** power
+            floored = [max(mpf(float(v)), mpf(floor)) for v in p]
+            statistic = -2 * mp.fsum(mp.log(v) for v in floored)
+            c = mp.fsum(mpf("3.263") * mpf(float(r)) + mpf("0.710") * mpf(float(r)) ** 2 + mpf("0.027") * mpf(float(r)) ** 3
+                        for r in rho[numpy.tril_indices(m, -1)])
+            variance = 4 * m + 2 * c
+            scale, df = variance / (4 * m), 8 * m * m / variance
+            if df > 2 * m:
+                scale, df = mpf(1), mpf(2 * m)
+            value = mp.gammainc(df / 2, statistic / scale / 2, mp.inf, regularized=True)
+            fisher = scipy.stats.combine_pvalues(numpy.array(floored, dtype=float), method="fisher").pvalue
+            rows.append([numbers(p), numbers(rho.ravel()), floor, statistic, scale, df, value,
+                         fisher if strength == 0 else math.nan])
+    write("combination.csv", ["p", "correlations", "floor", "statistic", "scale", "df", "p_value", "fisher"], rows)
+
+# ------------------------------------------------------------------ privacy
+
+
+def joint_probability(tp, fn, fp, tn, epsilon, delta):
+    """Posterior probability of the region of (epsilon, delta)-differential privacy in the plane
+    of (FNR, FPR), for independent Beta(1/2 + count, 1/2 + count): scipy's quad over the
+    quantiles of FNR, cut at the corners of the region and where it meets the other rate's
+    quantiles."""
+    fnr, fpr = scipy.stats.beta(0.5 + fn, 0.5 + tp), scipy.stats.beta(0.5 + fp, 0.5 + tn)
+    factor = math.exp(epsilon)
+
+    def inner(x):
+        low = max(0.0, 1 - delta - factor * x, (1 - delta - x) / factor)
+        high = min(1.0, 1 - (x - delta) / factor, delta + factor * (1 - x))
+        if low >= high:
+            return 0.0
+        return fpr.cdf(high) - fpr.cdf(low) if low < fpr.median() else fpr.sf(low) - fpr.sf(high)
+
+    corner = (1 - delta) / (1 + factor)
+    places = [0, delta, corner, 1 - corner, 1 - delta, 1]
+    for level in [1e-12, 1e-4, 0.1, 0.5, 0.9, 1 - 1e-4, 1 - 1e-12]:
+        q = fpr.ppf(level)
+        places += [(1 - delta - q) / factor, 1 - delta - factor * q, delta + factor * (1 - q), 1 - (q - delta) / factor]
+    cuts = sorted({float(fnr.cdf(min(max(x, 0), 1))) for x in places} | {1e-9, 0.01, 0.5, 0.99})
+    total = 0
+    for low, high in zip(cuts, cuts[1:]):
+        total += scipy.integrate.quad(lambda u: inner(fnr.ppf(u)), low, high, epsabs=1e-11, epsrel=1e-10, limit=400)[0]
+    return total
+
+
+def region_epsilon(fnr, fpr, delta):
+    """The smallest epsilon that allows these rates."""
+    pairs = [(1 - fpr - delta, fnr), (1 - fnr - delta, fpr), (fpr - delta, 1 - fnr), (fnr - delta, 1 - fpr)]
+    return max([0.0] + [math.log(a / b) if b > 0 else math.inf for a, b in pairs if a > 0])
+
+
+def privacy():
+    rows = []
+    for tp, fn, fp, tn in [(487, 0, 512, 1), (50, 50, 5, 95), (900, 100, 20, 980), (3, 0, 0, 4), (100, 900, 1, 999),
+                           (0, 10, 10, 0), (30, 70, 60, 40), (9990, 10, 3, 9997), (40_000, 60_000, 200, 99_800),
+                           (5, 5, 1, 9999)]:
+        for delta, alpha in [(0.0, 0.05), (1e-5, 0.1), (0.01, 0.001)]:
+            for method, prior in [("clopper-pearson", 0), ("jeffreys", 0.5)]:
+                def bounds(k, n, side):
+                    a, b = (k, n - k + 1) if prior == 0 else (k + 0.5, n - k + 0.5)
+                    low = 0.0 if k == 0 else scipy.stats.beta.ppf(side, a, b)
+                    a, b = (k + 1, n - k) if prior == 0 else (k + 0.5, n - k + 0.5)
+                    high = 1.0 if k == n else scipy.stats.beta.isf(side, a, b)
+                    return low, high
+
+                (fnr_lo, fnr_hi), (fpr_lo, fpr_hi) = bounds(fn, tp + fn, alpha / 4), bounds(fp, fp + tn, alpha / 4)
+                ends = region_epsilon(fnr_lo, fpr_lo, delta), region_epsilon(fnr_hi, fpr_hi, delta)
+                straddles = fnr_lo + fpr_lo <= 1 <= fnr_hi + fpr_hi
+                fnr_one, fpr_one = bounds(fn, tp + fn, alpha / 2)[1], bounds(fp, fp + tn, alpha / 2)[1]
+                one = max(0.0, math.log((1 - fnr_one - delta) / fpr_one)) if 1 - fnr_one > delta else 0.0
+                two = max(one, math.log((1 - fpr_one - delta) / fnr_one)) if 1 - fpr_one > delta else one
+                rows.append([method, tp, fn, fp, tn, delta, alpha, 0.0 if straddles else min(ends), max(ends), one, two])
+
+            def solve(share):
+                f = lambda e: joint_probability(tp, fn, fp, tn, e, delta) - share
+                if f(0) >= 0:
+                    return 0.0
+                high = 1.0
+                while f(high) < 0:
+                    high *= 2
+                    if high > 100:
+                        return math.inf
+                return scipy.optimize.brentq(f, 0, high, xtol=1e-11, rtol=1e-13)
+
+            rows.append(["joint-beta", tp, fn, fp, tn, delta, alpha, solve(alpha / 2), solve(1 - alpha / 2),
+                         math.nan, solve(alpha)])
+    write("privacy.csv", ["method", "tp", "fn", "fp", "tn", "delta", "alpha", "lower", "upper", "one_sided", "both_sides"],
+          rows)
+
+
+def one_run():
+    """Steinke, Nasr and Jagielski (2023), with every sum written out."""
+    rows = []
+    for m, r, v in [(10, 10, 10), (100, 40, 31), (1000, 100, 97), (1000, 1000, 600), (1000, 1000, 1000),
+                    (20_000, 2000, 1500), (20_000, 2000, 1999), (5000, 1500, 700), (50, 20, 0)]:
+        for delta in [0.0, 1e-6, 1e-3]:
+            def p_value(epsilon):
+                q = 1 / (1 + math.exp(-epsilon))
+                pmf = scipy.stats.binom.pmf(numpy.arange(r + 1), r, q)
+                beta = math.fsum(pmf[v:])
+                means = numpy.cumsum(pmf[:v][::-1]) / numpy.arange(1, v + 1)
+                return min(1.0, beta + 2 * m * delta * (means.max() if v else 0.0))
+
+            for significance in [0.05, 1e-3]:
+                bound = 0.0
+                if p_value(0.0) < significance:
+                    bound = scipy.optimize.brentq(lambda e: p_value(e) - significance, 0, 30, xtol=1e-13, rtol=1e-14)
+                rows.append([m, r, v, delta, significance, bound, p_value(0.1), p_value(1.0), p_value(3.0)])
+    write("one_run.csv", ["canaries", "guesses", "correct", "delta", "significance", "bound", "p_0.1", "p_1", "p_3"], rows)
+
 
 if __name__ == "__main__":
     normal()
@@ -348,6 +535,11 @@ if __name__ == "__main__":
     kolmogorov()
     variances()
     summaries()
+    densities()
+    binomial()
+    combination()
+    privacy()
+    one_run()
     (HERE / "versions.txt").write_text(
         f"scipy {scipy.__version__}\nmpmath {mpmath.__version__}\n"
         f"numpy {numpy.__version__}\nscikit-learn {sklearn.__version__}\n"

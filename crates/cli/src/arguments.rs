@@ -8,6 +8,7 @@ use crate::attack_arguments::AttackOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
 use giveaway::attack::direct::Null;
+use giveaway::attack::method::Method;
 use giveaway::channel::OutputKind;
 use giveaway::dataset::{Scaling, UnknownCategories, shipped};
 use giveaway::error::Error;
@@ -253,6 +254,21 @@ pub(crate) struct TestOptions {
     /// False discovery rate
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     fdr: Option<f64>,
+    /// Attacks to compare: names such as loss,lira-online,rmia-online, or all, or none; a few
+    /// by default
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    attacks: Option<Vec<String>>,
+    /// RMIA: how many times larger a record's ratio must be than that of another
+    #[arg(long, value_name = "GAMMA", allow_negative_numbers = true)]
+    gamma: Option<f64>,
+    /// RMIA offline: its a; found on a reference model by default
+    #[arg(
+        long,
+        visible_alias = "a",
+        value_name = "A",
+        allow_negative_numbers = true
+    )]
+    offline_a: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -734,6 +750,11 @@ impl TestOptions {
         }
         set(&mut test.null, self.null);
         set(&mut test.fdr, self.fdr);
+        if let Some(names) = &self.attacks {
+            test.attacks = Some(attacks(names, config.data.reference.is_some())?);
+        }
+        set(&mut test.gamma, self.gamma);
+        set_some(&mut test.offline_a, self.offline_a);
         let amount = match (self.top, self.count) {
             (Some(_), _) => Some("--top"),
             (_, Some(_)) => Some("--count"),
@@ -747,6 +768,23 @@ impl TestOptions {
                 .hint("leave it out, or select by something else than all with --select"));
         }
         Ok(())
+    }
+}
+
+/// The attacks of these names; `all` are those that can be made where reference models are
+/// trained on other records than the audited ones (`apart`), or on the same.
+fn attacks(names: &[String], apart: bool) -> Result<Vec<Method>> {
+    match names {
+        [one] if one == "none" => Ok(Vec::new()),
+        [one] if one == "all" => Ok(Method::EVERY
+            .iter()
+            .copied()
+            .filter(|method| !(apart && method.needs_inside()))
+            .collect()),
+        _ => names
+            .iter()
+            .map(|name| Method::parse(name).map_err(|error| error.at("--attacks")))
+            .collect(),
     }
 }
 

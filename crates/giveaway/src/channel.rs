@@ -91,19 +91,24 @@ impl Channel {
         label: usize,
         scratch: &mut Vec<f32>,
     ) -> RecordSignal {
-        scratch.clear();
+        self.pass(logits, scratch);
+        self.signal(scratch, label)
+    }
+
+    /// What the channel makes of a reference model's logits, into `output`.
+    pub fn pass(self, logits: &[f32], output: &mut Vec<f32>) {
+        output.clear();
         match self.kind {
-            OutputKind::Logits => scratch.extend(logits.iter().map(|&z| self.round(z))),
+            OutputKind::Logits => output.extend(logits.iter().map(|&z| self.round(z))),
             OutputKind::Probabilities => {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                scratch.extend(logits.iter().map(|&z| (z - largest).exp()));
-                let sum: f32 = scratch.iter().sum();
-                for p in scratch.iter_mut() {
+                output.extend(logits.iter().map(|&z| (z - largest).exp()));
+                let sum: f32 = output.iter().sum();
+                for p in output.iter_mut() {
                     *p = self.round(*p / sum);
                 }
             }
         }
-        self.signal(scratch, label)
     }
 
     /// The signal of a row that has passed the channel already: the target's own output.
@@ -154,7 +159,7 @@ impl Channel {
     /// softmax at 1e-38, eight decimals at 5e-9). Were the reference outputs to show more
     /// than the target's, its zeros would look like evidence. So both are cut where the
     /// coarsest of the usual ways ends.
-    fn resolution(self) -> f64 {
+    pub(crate) fn resolution(self) -> f64 {
         self.decimals.map_or(PROBABILITY_RESOLUTION, |decimals| {
             (0.5 * 10f64.powi(-i32::from(decimals))).max(PROBABILITY_RESOLUTION)
         })

@@ -63,6 +63,16 @@ pub(crate) fn peak(
     ])
 }
 
+/// The losses of so many rows after every epoch.
+pub(crate) fn traces(training: &Training, rows: usize) -> usize {
+    if rows == 0 {
+        return 0;
+    }
+    let epochs = training.epochs.min(EPOCHS);
+    let losses = product([epochs, bytes_of::<f32>(rows)]);
+    losses.saturating_add(growing::<Vec<f32>>(epochs))
+}
+
 /// What a trained network takes beside its weights while it answers, whatever it is asked.
 pub(crate) fn asking(network: &Network, threads: usize) -> usize {
     let batch = batch(network);

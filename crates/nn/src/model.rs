@@ -407,6 +407,32 @@ impl<'t> Model<'t> {
         self.loss(examples, rows, 0.0, 1.0)
     }
 
+    /// Appends the loss of each row of a batch: −ln of the probability of its label, without
+    /// label smoothing or dropout, and without its weight. It may be not finite.
+    ///
+    /// # Panics
+    /// As [`Self::learn`].
+    pub(crate) fn losses(&mut self, examples: &Examples, rows: &[u32], to: &mut Vec<f32>) {
+        let labels = examples.labels();
+        let logits = self.logits(examples, rows);
+        for (row, &example) in rows.iter().enumerate() {
+            let logit = |class: usize| f64::from(logits.get(row, class));
+            let label = labels[example as usize] as usize;
+            // ln Σ eˣ by its largest term, so that losses near 0 keep their digits
+            let mut largest = 0;
+            for class in 1..logits.columns() {
+                if logit(class) > logit(largest) {
+                    largest = class;
+                }
+            }
+            let others: f64 = (0..logits.columns())
+                .filter(|&class| class != largest)
+                .map(|class| (logit(class) - logit(largest)).exp())
+                .sum();
+            to.push((logit(largest) - logit(label) + others.ln_1p()) as f32);
+        }
+    }
+
     /// Calls `each` with row, column and value of what the last layer sees of a batch.
     ///
     /// # Panics

@@ -48,6 +48,7 @@ pub struct Trainer<'a> {
     privacy: Option<Privacy>,
     initial: Option<&'a [Dense]>,
     initial_filters: Option<&'a [Filters]>,
+    traced: &'a [u32],
 }
 
 impl<'a> Trainer<'a> {
@@ -69,6 +70,7 @@ impl<'a> Trainer<'a> {
             privacy: None,
             initial: None,
             initial_filters: None,
+            traced: &[],
         })
     }
 
@@ -191,10 +193,21 @@ impl<'a> Trainer<'a> {
         Ok(self)
     }
 
+    /// Notes the loss of each of these rows after every epoch, for [`Trained::traces`]: −ln of
+    /// the probability of the row's label, without dropout, augmentation, label smoothing and
+    /// l2, and whatever soft labels and weights there are. Rows may be any of the examples and
+    /// may occur more than once. What is learnt, the history and early stopping stay the same,
+    /// bit for bit; a loss that is not finite counts as divergence.
+    #[must_use]
+    pub fn trace(mut self, rows: &'a [u32]) -> Self {
+        self.traced = rows;
+        self
+    }
+
     /// The bytes that one network takes at most, beside the examples: while it is trained on
     /// so many rows with so many validation rows, or afterwards, when it is asked for outputs
     /// (the outputs themselves not counted). Known from the shapes; no buffer is allocated.
-    /// Of the losses in the history, those of a million epochs count at most. `usize::MAX` if
+    /// Of the losses in the history and in traces, those of a million epochs count at most. `usize::MAX` if
     /// it is more than a number can hold.
     ///
     /// Training takes nearly all of it when it starts; lists of a number for each epoch or
@@ -204,7 +217,15 @@ impl<'a> Trainer<'a> {
     pub fn memory(&self, rows: usize, validation: usize) -> usize {
         let training = self.training;
         let rows = (rows, validation);
-        memory::peak(self.network, training, self.privacy, rows, self.threads)
+        let beside_traces = memory::peak(self.network, training, self.privacy, rows, self.threads);
+        beside_traces.saturating_add(self.memory_of_traces(self.traced.len()))
+    }
+
+    /// The bytes of [`Trained::traces`] of so many rows; [`Self::memory`] counts those of the
+    /// rows given to [`Self::trace`].
+    #[must_use]
+    pub fn memory_of_traces(&self, rows: usize) -> usize {
+        memory::traces(self.training, rows)
     }
 
     /// Trains one network; see [`train`].
@@ -250,6 +271,7 @@ impl<'a> Trainer<'a> {
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
         let mut history = Vec::new();
+        let mut traces = Vec::new();
         let mut steps = 0;
         for epoch in 0..training.epochs {
             order.copy_from_slice(rows);
@@ -296,16 +318,18 @@ impl<'a> Trainer<'a> {
                 validation: None,
             };
             if !validation.is_empty() {
-                let sum: f64 = validation
-                    .chunks(batch)
-                    .map(|rows| model.validate(examples, rows).sum)
-                    .sum();
+                let batches = validation.chunks(batch);
+                let sum: f64 = batches.map(|rows| model.validate(examples, rows).sum).sum();
                 if !sum.is_finite() {
                     return Err(diverged("the validation loss"));
                 }
                 loss.validation = Some(sum / validation.len() as f64);
             }
             history.push(loss);
+            if !self.traced.is_empty() {
+                let losses = losses(&mut model, examples, self.traced, batch);
+                traces.push(losses.ok_or_else(|| diverged("the loss of a traced row"))?);
+            }
             if let (Some(stopping), Some(validation)) = (training.early_stopping, loss.validation) {
                 best.consider(epoch + 1, validation, &model);
                 if epoch + 1 - best.epoch >= stopping.patience {
@@ -321,6 +345,7 @@ impl<'a> Trainer<'a> {
             history,
             best_epoch,
         )
+        .with_traces(traces)
         .threads(self.threads))
     }
 
@@ -343,7 +368,11 @@ impl<'a> Trainer<'a> {
         if rows.is_empty() {
             return Err(Error::Rows("there are no rows to train on".into()));
         }
-        for (name, rows) in [("training", rows), ("validation", validation)] {
+        for (name, rows) in [
+            ("training", rows),
+            ("validation", validation),
+            ("traced", self.traced),
+        ] {
             if let Some(row) = rows.iter().find(|&&row| row as usize >= examples.rows()) {
                 return Err(Error::Rows(format!(
                     "{name} row {row} is beyond the {} examples (counted from 0)",
@@ -358,6 +387,15 @@ impl<'a> Trainer<'a> {
         }
         Ok(())
     }
+}
+
+/// The loss of each of these rows, if all are finite.
+fn losses(model: &mut Model, examples: &Examples, rows: &[u32], batch: usize) -> Option<Vec<f32>> {
+    let mut losses = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(batch) {
+        model.losses(examples, rows, &mut losses);
+    }
+    losses.iter().all(|loss| loss.is_finite()).then_some(losses)
 }
 
 /// The optimiser's step number `number` (from 1) at this learning rate.

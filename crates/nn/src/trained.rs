@@ -65,6 +65,7 @@ pub struct Trained {
     filters: Vec<Filters>,
     layers: Vec<Dense>,
     history: Vec<EpochLoss>,
+    traces: Vec<Vec<f32>>,
     best_epoch: usize,
     threads: usize,
 }
@@ -84,9 +85,15 @@ impl Trained {
             filters,
             layers,
             history,
+            traces: Vec::new(),
             best_epoch,
             threads: 1,
         }
+    }
+
+    pub(crate) fn with_traces(mut self, traces: Vec<Vec<f32>>) -> Self {
+        self.traces = traces;
+        self
     }
 
     /// Answers with so many threads, as [`Trainer::threads`](crate::Trainer::threads) says; as
@@ -301,6 +308,19 @@ impl Trained {
     #[must_use]
     pub fn history(&self) -> &[EpochLoss] {
         &self.history
+    }
+
+    /// For every epoch that was run, the loss after it of each row given to
+    /// [`Trainer::trace`](crate::Trainer::trace), in that order; empty if none was given.
+    #[must_use]
+    pub fn traces(&self) -> &[Vec<f32>] {
+        &self.traces
+    }
+
+    /// Takes the [traces](Self::traces) out, so that they are not kept with the network.
+    #[must_use]
+    pub fn take_traces(&mut self) -> Vec<Vec<f32>> {
+        std::mem::take(&mut self.traces)
     }
 
     /// How many epochs were run: fewer than asked for if training stopped early.

@@ -60,6 +60,7 @@ struct Case {
     private: bool,
     early_stopping: bool,
     augmented: bool,
+    traced: usize,
     threads: usize,
 }
 
@@ -91,10 +92,9 @@ fn images(convolutions: &[(usize, usize, Padding, Option<Pool>)]) -> Network {
     }
 }
 
-// One test, as all threads share the count.
-#[test]
-fn predictions_hold() {
-    let case = |what, network, batch_size| Case {
+/// Dense or not, with nothing special.
+fn case(what: &'static str, network: Network, batch_size: usize) -> Case {
+    Case {
         what,
         network,
         batch_size,
@@ -103,8 +103,14 @@ fn predictions_hold() {
         private: false,
         early_stopping: false,
         augmented: false,
+        traced: 0,
         threads: 1,
-    };
+    }
+}
+
+// One test, as all threads share the count.
+#[test]
+fn predictions_hold() {
     let wide = dense(600, &[256, 128], 100);
     let largest = images(&[
         (16, 5, Padding::Valid, Some(Pool::Max)),
@@ -172,6 +178,17 @@ fn predictions_hold() {
             ..case("long history", dense(4, &[], 2), 16)
         },
         Case {
+            epochs: 300,
+            traced: 650,
+            ..case("traces", dense(10, &[8], 2), 100)
+        },
+        Case {
+            epochs: 3,
+            traced: 700,
+            early_stopping: true,
+            ..case("traces of images", largest.clone(), 30)
+        },
+        Case {
             augmented: true,
             ..case("residual and augmented", residual, 600)
         },
@@ -207,6 +224,7 @@ fn check(case: &Case) {
         peak(|| Examples::new(features.view(), &labels, network.classes).unwrap());
     assert_eq!(examples.memory(), taken, "{what}: examples");
     let rows: Vec<u32> = (0..case.rows as u32).collect();
+    let traced = rows[..case.traced].to_vec();
     let (rows, validation) = rows.split_at(case.rows * 4 / 5);
     let training = Training {
         epochs: case.epochs,
@@ -224,7 +242,8 @@ fn check(case: &Case) {
     };
     let mut trainer = Trainer::new(network, &training)
         .unwrap()
-        .threads(case.threads);
+        .threads(case.threads)
+        .trace(&traced);
     if case.private {
         let privacy = Privacy {
             clip: 1.0,
@@ -238,7 +257,8 @@ fn check(case: &Case) {
     // the trained network is counted in both, and the answers in neither
     let filters = trained.filters().iter().map(|part| part.weight.len());
     let layers = trained.layers().iter().map(|part| part.weight.len());
-    let held = filters.chain(layers).sum::<usize>() * size_of::<f32>();
+    let traces = trained.traces().iter().map(Vec::len);
+    let held = filters.chain(layers).chain(traces).sum::<usize>() * size_of::<f32>();
     let mut measured = training;
     for (question, asking) in questions(&trained, &examples) {
         let taken = held + asking;

@@ -36,6 +36,12 @@ pub fn normal_log_sf(z: f64) -> f64 {
     -0.5 * z * z - HALF_LN_TAU - fraction.ln()
 }
 
+/// `ln P[Z ≤ z]`, finite as long as z² is.
+#[must_use]
+pub fn normal_log_cdf(z: f64) -> f64 {
+    normal_log_sf(-z)
+}
+
 /// The z with `P[Z > z] = p`; infinite at p = 0 and p = 1, NaN outside [0, 1].
 #[must_use]
 pub fn normal_isf(p: f64) -> f64 {

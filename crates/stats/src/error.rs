@@ -40,6 +40,26 @@ pub enum InputError {
         /// The first position that is not above the one before it.
         index: usize,
     },
+    /// A single number is NaN or outside its range.
+    Parameter {
+        /// The argument's name.
+        argument: &'static str,
+        /// The value found.
+        value: f64,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// A matrix, given row by row, has the wrong number of entries.
+    Matrix {
+        /// The argument's name.
+        argument: &'static str,
+        /// How many entries there are.
+        found: usize,
+        /// How many rows are needed.
+        rows: usize,
+        /// How many columns are needed.
+        columns: usize,
+    },
     /// A comparison of two groups in which one group is empty.
     OneGroup {
         /// The name of the empty group.
@@ -73,6 +93,20 @@ impl fmt::Display for InputError {
                 f,
                 "{argument}[{index}] is not above the value before it; sort the values and merge equal ones"
             ),
+            Self::Parameter {
+                argument,
+                value,
+                allowed,
+            } => write!(f, "{argument} is {value}; it must be {allowed}"),
+            Self::Matrix {
+                argument,
+                found,
+                rows,
+                columns,
+            } => write!(
+                f,
+                "{argument} has {found} entries; a {rows} × {columns} matrix is needed, row by row"
+            ),
             Self::OneGroup { missing } => write!(
                 f,
                 "there are no {missing}; both groups are needed to compare them"
@@ -98,6 +132,24 @@ pub(crate) fn check(
             value: values[index],
             allowed,
         }),
+    }
+}
+
+/// Refuses a single number for which `accepted` is false.
+pub(crate) fn check_parameter(
+    argument: &'static str,
+    value: f64,
+    allowed: &'static str,
+    accepted: bool,
+) -> Result<(), InputError> {
+    if accepted {
+        Ok(())
+    } else {
+        Err(InputError::Parameter {
+            argument,
+            value,
+            allowed,
+        })
     }
 }
 

@@ -57,7 +57,7 @@ pub fn clopper_pearson_lower(successes: u64, trials: u64, level: f64) -> f64 {
 }
 
 /// The rate at which `successes` or more have probability `alpha`.
-fn lower_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
+pub(crate) fn lower_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
     if successes == 0 {
         return 0.0;
     }
@@ -66,7 +66,7 @@ fn lower_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
 }
 
 /// The rate at which `successes` or fewer have probability `alpha`.
-fn upper_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
+pub(crate) fn upper_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
     if successes == trials {
         return 1.0;
     }

@@ -122,6 +122,35 @@ impl Roc {
         Some(self.points[within - 1].tpr)
     }
 
+    /// The smallest threshold whose false-positive rate is at most `f`, which is the one
+    /// that [`tpr_at_fpr`](Self::tpr_at_fpr) stands for; infinite when nobody may be
+    /// accused. `None` as there, and when non-members with an infinite score make even
+    /// an infinite threshold accuse too many.
+    #[must_use]
+    pub fn threshold_at_fpr(&self, f: f64) -> Option<f64> {
+        self.tpr_at_fpr(f)?;
+        let allowed = f * self.non_members as f64 * (1.0 + 1e-12);
+        let within = self
+            .points
+            .partition_point(|point| point.false_positives as f64 <= allowed);
+        let threshold = self.points[within - 1].threshold;
+        (self.at_threshold(threshold).false_positives as f64 <= allowed).then_some(threshold)
+    }
+
+    /// What follows from calling *member* every record with a score of at least
+    /// `threshold`, which need not be a score of the data: a threshold may come from
+    /// elsewhere. A NaN accuses nobody.
+    #[must_use]
+    pub fn at_threshold(&self, threshold: f64) -> RocPoint {
+        let reached = self
+            .points
+            .partition_point(|point| point.threshold >= threshold);
+        RocPoint {
+            threshold,
+            ..self.points[reached.saturating_sub(1)]
+        }
+    }
+
     /// Membership advantage: the largest TPR - FPR.
     #[must_use]
     pub fn advantage(&self) -> f64 {
@@ -240,6 +269,31 @@ mod tests {
         assert_eq!(roc.tpr_at_fpr(0.29), Some(point.tpr));
     }
 
+    /// Losses of members and non-members, from the membership test of TensorFlow
+    /// Privacy: the score is minus the loss, and ties count one half.
+    #[test]
+    fn auc_of_the_membership_test() {
+        let losses = [0.1, 0.2, 1.3, 0.4, 0.5, 0.6, 1.1, 1.2, 1.3, 0.4, 1.5, 1.6];
+        let scores: Vec<f64> = losses.iter().map(|loss: &f64| -loss).collect();
+        let is_member: Vec<bool> = (0..12).map(|i| i < 6).collect();
+        let roc = Roc::new(&scores, &is_member).unwrap();
+        assert!((roc.auc() - 30.0 / 36.0).abs() < 1e-15);
+        assert!((roc.auc() - 0.83).abs() < 0.005);
+    }
+
+    #[test]
+    fn infinite_scores_leave_no_threshold() {
+        let scores = [f64::INFINITY, f64::INFINITY, 1.0, 0.0];
+        let roc = Roc::new(&scores, &[true, false, true, false]).unwrap();
+        assert_eq!(roc.threshold_at_fpr(0.5), Some(1.0));
+        let scores = [f64::INFINITY, f64::INFINITY, f64::INFINITY, 0.0];
+        let roc = Roc::new(&scores, &[true, false, false, true]).unwrap();
+        assert_eq!(roc.threshold_at_fpr(0.5), None);
+        assert_eq!(roc.tpr_at_fpr(0.5), Some(0.0));
+        assert_eq!(roc.at_threshold(f64::INFINITY).false_positives, 2);
+        assert_eq!(roc.at_threshold(f64::NAN).true_positives, 0);
+    }
+
     #[test]
     fn ppv_at_priors() {
         assert!((ppv(0.9, 0.01, 0.01).unwrap() - 0.476).abs() < 5e-4);
@@ -276,6 +330,30 @@ mod tests {
             prop_assert_eq!(roc.tpr_at_fpr(f), expected);
             let advantage = thresholds().map(|t| count(true, t) - count(false, t)).fold(0.0, f64::max);
             prop_assert!((roc.advantage() - advantage).abs() < 1e-12);
+        }
+
+        #[test]
+        fn thresholds_say_what_they_do((scores, is_member) in scored(), f in 0.0..1.0, t in -7.5_f64..7.5) {
+            let roc = Roc::new(&scores, &is_member).unwrap();
+            let accused = |member: bool, threshold: f64| scores.iter().zip(&is_member)
+                .filter(|(s, m)| **m == member && **s >= threshold).count();
+            for threshold in [t, f64::round(t)] {
+                let point = roc.at_threshold(threshold);
+                prop_assert_eq!(point.true_positives, accused(true, threshold));
+                prop_assert_eq!(point.false_positives, accused(false, threshold));
+            }
+            if let Some(threshold) = roc.threshold_at_fpr(f) {
+                let allowed = f * roc.non_members() as f64;
+                prop_assert!(accused(false, threshold) as f64 <= allowed);
+                // the next smaller score would accuse too many, unless there is none
+                let next = scores.iter().copied().filter(|s| *s < threshold)
+                    .fold(f64::NEG_INFINITY, f64::max);
+                prop_assert!(next.is_infinite() || accused(false, next) as f64 > allowed);
+                let tpr = accused(true, threshold) as f64 / roc.members() as f64;
+                prop_assert_eq!(roc.tpr_at_fpr(f), Some(tpr));
+            } else {
+                prop_assert_eq!(roc.tpr_at_fpr(f), None);
+            }
         }
 
         #[test]

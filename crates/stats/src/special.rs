@@ -97,16 +97,23 @@ impl Tails {
     }
 }
 
-/// Both tails of Beta(a, b) at x, where y = 1 - x is given too because it may be known
-/// more precisely than the subtraction. Needs a, b > 0 and 0 < x, y < 1.
-pub(crate) fn beta_tails(a: f64, b: f64, x: f64, y: f64) -> Tails {
+/// `ln(x^a y^b / B(a, b))`: the logarithm of the density of Beta(a, b) in the logit of x,
+/// with y = 1 - x. Needs a, b > 0 and 0 < x, y < 1.
+pub(crate) fn beta_ln_density(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let total = a + b;
-    let ln_density = stirling_remainder(total)
+    stirling_remainder(total)
         - stirling_remainder(a)
         - stirling_remainder(b)
         - deviance(a, total * x)
         - deviance(b, total * y)
-        + 0.5 * (a / total * b / (2.0 * PI)).ln();
+        + 0.5 * (a / total * b / (2.0 * PI)).ln()
+}
+
+/// Both tails of Beta(a, b) at x, where y = 1 - x is given too because it may be known
+/// more precisely than the subtraction. Needs a, b > 0 and 0 < x, y < 1.
+pub(crate) fn beta_tails(a: f64, b: f64, x: f64, y: f64) -> Tails {
+    let total = a + b;
+    let ln_density = beta_ln_density(a, b, x, y);
     // the fraction converges fast on its own side of the mode
     if x <= (a + 1.0) / (total + 2.0) {
         Tails::from_lower(ln_density - beta_fraction(a, b, x, y).ln(), ln_density)

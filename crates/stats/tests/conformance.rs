@@ -1,13 +1,18 @@
 //! Every statistic against values from scipy, mpmath, numpy and scikit-learn. The script
 //! that made them, and the versions, are in `conformance/stats`.
 
+use giveaway_stats::binomial::{binomial_cdf, binomial_log_pmf, binomial_pmf, binomial_sf};
+use giveaway_stats::combination::combine;
+use giveaway_stats::density::{normal_log_density, student_t_log_density};
 use giveaway_stats::distribution::{
-    beta_cdf, beta_quantile, beta_sf, chi_square_sf, digamma, normal_isf, normal_log_sf, normal_sf,
-    student_t_log_sf, student_t_sf, trigamma, trigamma_inverse,
+    beta_cdf, beta_quantile, beta_sf, chi_square_sf, digamma, normal_isf, normal_log_cdf,
+    normal_log_sf, normal_sf, student_t_log_sf, student_t_sf, trigamma, trigamma_inverse,
 };
 use giveaway_stats::interval::{clopper_pearson, clopper_pearson_upper};
 use giveaway_stats::multiplicity::{benjamini_hochberg, benjamini_yekutieli};
+use giveaway_stats::one_run;
 use giveaway_stats::pchip::{Pchip, pchip_p_value_sorted};
+use giveaway_stats::privacy::{Counts, EpsilonLowerBound, Method, Sides, epsilon_interval};
 use giveaway_stats::roc::Roc;
 use giveaway_stats::summary::{mean, median, quantile, ranks, sample_variance, spearman};
 use giveaway_stats::uniformity::{ks_distance, ks_super_uniform};
@@ -105,6 +110,7 @@ fn normal_tails() {
             tail.compare(normal_sf(z), sf, &[z]);
         }
         log.compare(normal_log_sf(z), log_sf, &[z]);
+        log.compare(normal_log_cdf(-z), log_sf, &[z]);
     }
     tail.at_most(1e-12);
     log.at_most(1e-12);
@@ -304,4 +310,119 @@ fn summaries() {
         assert_eq!(ranks(&x), list(&row[7]));
         close(spearman(&x, &y).unwrap().unwrap(), number(&row[8]), 1e-14);
     }
+}
+
+#[test]
+fn log_densities() {
+    // the argument itself is rounded: a relative error in x - mean of this size is no
+    // error of the density
+    let mut normal = Worst::new("normal_log_density");
+    for [x, mean, sd, log] in numbers("normal_density.csv") {
+        normal.compare(normal_log_density(x, mean, sd), log, &[x, mean, sd]);
+    }
+    normal.at_most(1e-12);
+    let mut student = Worst::new("student_t_log_density");
+    for [x, df, location, scale, log] in numbers("student_t_density.csv") {
+        let ours = student_t_log_density(x, df, location, scale);
+        student.compare(ours, log, &[x, df, location, scale]);
+    }
+    student.at_most(1e-12);
+}
+
+#[test]
+fn binomial_probabilities() {
+    let mut log = Worst::new("binomial_log_pmf");
+    let (mut lower, mut upper) = (Worst::new("binomial_cdf"), Worst::new("binomial_sf"));
+    for [k, n, p, log_pmf, cdf, sf] in numbers("binomial.csv") {
+        let at = [k, n, p];
+        let (k, n) = (k as u64, n as u64);
+        log.compare(binomial_log_pmf(k, n, p), log_pmf, &at);
+        if cdf > 1e-300 {
+            lower.compare(binomial_cdf(k, n, p), cdf, &at);
+        }
+        if sf > 1e-300 {
+            upper.compare(binomial_sf(k, n, p), sf, &at);
+        }
+        close(binomial_pmf(k, n, p), log_pmf.exp(), 1e-9);
+    }
+    log.at_most(1e-10);
+    lower.at_most(1e-10);
+    upper.at_most(1e-10);
+}
+
+#[test]
+fn combined_p_values() {
+    let (mut worst, mut fishers) = (Worst::new("combine"), 0);
+    for row in rows("combination.csv") {
+        let (p, correlations) = (list(&row[0]), list(&row[1]));
+        let combined = combine(&p, &correlations, number(&row[2])).unwrap();
+        let at = [p.len() as f64];
+        worst.compare(combined.statistic, number(&row[3]), &at);
+        worst.compare(combined.scale, number(&row[4]), &at);
+        worst.compare(combined.degrees_of_freedom, number(&row[5]), &at);
+        worst.compare(combined.p_value, number(&row[6]), &at);
+        let fisher = number(&row[7]);
+        if !fisher.is_nan() {
+            fishers += 1;
+            worst.compare(combined.p_value, fisher, &at);
+        }
+    }
+    worst.at_most(1e-10);
+    assert!(fishers >= 6);
+}
+
+#[test]
+fn epsilon_bounds_and_intervals() {
+    for row in rows("privacy.csv") {
+        let (method, tolerance) = match row[0].as_str() {
+            "clopper-pearson" => (Method::ClopperPearson, 1e-8),
+            "jeffreys" => (Method::Jeffreys, 1e-8),
+            "joint-beta" => (Method::JointBeta, 1e-6),
+            other => panic!("{other}"),
+        };
+        let values: Vec<f64> = row[1..].iter().map(|field| number(field)).collect();
+        let counts = Counts {
+            true_positives: values[0] as u64,
+            false_negatives: values[1] as u64,
+            false_positives: values[2] as u64,
+            true_negatives: values[3] as u64,
+        };
+        let (delta, alpha) = (values[4], values[5]);
+        let compare = |ours: f64, theirs: f64, what: &str| {
+            assert!(
+                ours.total_cmp(&theirs).is_eq() || (ours - theirs).abs() <= tolerance,
+                "{what} of {row:?}: {ours}"
+            );
+        };
+        let interval = epsilon_interval(counts, method, delta, alpha).unwrap();
+        compare(interval.lower, values[6], "lower end");
+        compare(interval.upper, values[7], "upper end");
+        for (sides, theirs) in [(Sides::One, values[8]), (Sides::Both, values[9])] {
+            let bound = EpsilonLowerBound {
+                method,
+                delta,
+                alpha,
+                sides,
+            };
+            if !theirs.is_nan() {
+                compare(bound.of_counts(counts).unwrap(), theirs, "bound");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_run_audits() {
+    let mut positive = 0;
+    for [m, r, v, delta, significance, bound, p_low, p_middle, p_high] in numbers("one_run.csv") {
+        let (m, r, v) = (m as u64, r as u64, v as u64);
+        let ours = one_run::epsilon_lower_bound(m, r, v, significance, delta).unwrap();
+        close(ours, bound, 1e-8);
+        positive += usize::from(bound > 0.0);
+        for (epsilon, theirs) in [(0.1, p_low), (1.0, p_middle), (3.0, p_high)] {
+            let ours = one_run::p_value(m, r, v, epsilon, delta).unwrap();
+            close(ours, theirs, 1e-9 * theirs + 1e-300);
+        }
+    }
+    assert!(positive > 20);
 }

@@ -4,6 +4,8 @@
 //! A record is whatever is judged: in an audit it is a unit, whose signal is the mean over
 //! its records.
 
+use ndarray::ArrayView2;
+
 use crate::error::{Error, Result};
 
 /// A number as signals are stored.
@@ -115,6 +117,21 @@ pub struct Evidence<'a, T> {
     pub labels: Option<&'a [u32]>,
     /// Records known to be OUT; without it the audited records stand in.
     pub population: Option<Population<'a, T>>,
+    /// The records themselves, and which of them are known to be OUT of the target.
+    pub features: Option<Features<'a>>,
+    /// The loss of each record after every epoch of the target's training, epochs × records.
+    pub traces: Option<ArrayView2<'a, f32>>,
+}
+
+/// What attacks learn from that look at the records.
+#[derive(Clone, Copy, Debug)]
+pub struct Features<'a> {
+    /// Records × features.
+    pub values: ArrayView2<'a, f32>,
+    /// Which records the attacker knows to be OUT of the target.
+    pub known_non_members: &'a [bool],
+    /// Seed of random choices.
+    pub seed: u64,
 }
 
 impl<'a, T: Real> Evidence<'a, T> {
@@ -135,6 +152,8 @@ impl<'a, T: Real> Evidence<'a, T> {
             reference_outputs: Vec::new(),
             labels: None,
             population: None,
+            features: None,
+            traces: None,
         }
     }
 
@@ -174,7 +193,8 @@ impl<'a, T: Real> Evidence<'a, T> {
     }
 
     /// The evidence in which reference model `model` plays the target, and neither it nor
-    /// the models of `leave` are references.
+    /// the models of `leave` are references. Features and traces belong to the real target and
+    /// stay behind.
     ///
     /// # Panics
     /// If there is no such model.
@@ -194,6 +214,8 @@ impl<'a, T: Real> Evidence<'a, T> {
             target_outputs: self.reference_outputs.get(model).copied(),
             reference_outputs: self::kept(&self.reference_outputs, &stays),
             labels: self.labels,
+            features: None,
+            traces: None,
             population: self.population.as_ref().map(|population| Population {
                 signal: query(&population.signal),
                 tempered: population.tempered.as_ref().map(query),
@@ -224,6 +246,8 @@ impl<'a, T: Real> Evidence<'a, T> {
             target_outputs: self.target_outputs,
             reference_outputs: kept(&self.reference_outputs, &stays),
             labels: self.labels,
+            features: self.features,
+            traces: self.traces,
             population: self.population.as_ref().map(|population| Population {
                 signal: query(&population.signal),
                 tempered: population.tempered.as_ref().map(query),
@@ -273,6 +297,17 @@ impl<'a, T: Real> Evidence<'a, T> {
         }
         if let Some(labels) = self.labels {
             length(labels.len(), records, "the labels")?;
+        }
+        if let Some(features) = &self.features {
+            length(features.values.nrows(), records, "the features")?;
+            length(
+                features.known_non_members.len(),
+                records,
+                "known non-members",
+            )?;
+        }
+        if let Some(traces) = &self.traces {
+            length(traces.ncols(), records, "the losses by epoch")?;
         }
         if let Some(population) = &self.population {
             let size = population.signal.target.len();

@@ -10,8 +10,8 @@ use super::lira::Variance;
 use super::moments::{Moments, moments};
 use super::rmia::Line;
 use super::{
-    Scores, base, bavaria, confidence, difficulty, entropy, gap, lira, loss, modified_entropy,
-    population, reference, rmia, sablayrolles,
+    Scores, base, bavaria, confidence, difficulty, entropy, gap, lira, loss, loss_trace,
+    modified_entropy, population, quantile_regression, reference, rmia, sablayrolles,
 };
 use crate::error::{Error, Result};
 
@@ -92,6 +92,10 @@ methods! {
     BavariaTOnline = "bavaria-t-online", "Brännvall 2026";
     /// BaVarIA, Student's t, offline.
     BavariaTOffline = "bavaria-t-offline", "Brännvall 2026";
+    /// φ against its quantiles given the record's features.
+    QuantileRegression = "quantile-regression", "Bertran et al. 2023";
+    /// Spread of the record's loss over the target's training.
+    LtIqr = "lt-iqr", "Pollock et al. 2025";
     /// Direct inference; the score is `-ln p`.
     GmiaDirect = "gmia-direct", "after Long et al. 2018";
 }
@@ -159,10 +163,17 @@ impl Method {
     /// Whether it looks at the target only.
     #[must_use]
     pub fn is_without_references(self) -> bool {
-        use Method::{Confidence, Entropy, Gap, Loss, ModifiedEntropy, Population};
+        use Method as M;
         matches!(
             self,
-            Loss | Confidence | Entropy | ModifiedEntropy | Gap | Population
+            M::Loss
+                | M::Confidence
+                | M::Entropy
+                | M::ModifiedEntropy
+                | M::Gap
+                | M::Population
+                | M::QuantileRegression
+                | M::LtIqr
         )
     }
 
@@ -195,6 +206,13 @@ impl Method {
             self,
             M::Entropy | M::ModifiedEntropy | M::ModifiedEntropyClassWise | M::Gap
         )
+    }
+
+    /// Whether it looks at more of the target than its outputs: the records' features, or its
+    /// training. Reference models in the target's place are not attacked so.
+    #[must_use]
+    pub fn is_of_the_target_alone(self) -> bool {
+        matches!(self, Self::QuantileRegression | Self::LtIqr)
     }
 
     /// Whether more than one query for each record is used.
@@ -269,6 +287,18 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
             return refuse(
                 "the labels, and the outputs of reference models for every class",
                 "give logits or probabilities as the signal, with the labels",
+            );
+        }
+        if method == Method::QuantileRegression && evidence.features.is_none() {
+            return refuse(
+                "the records' features and known non-members",
+                "run it on an audit whose target's members are known: giveaway audit --attacks",
+            );
+        }
+        if method == Method::LtIqr && evidence.traces.is_none() {
+            return refuse(
+                "the losses of the target's training, epoch by epoch",
+                "run it on an audit that trains its target: giveaway audit --attacks",
             );
         }
         if !method.is_without_references() && evidence.models() == 0 {
@@ -369,6 +399,13 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
             Method::BavariaTOffline => {
                 bavaria::offline(&logits(), self.logits(0), bavaria::Predictive::StudentT)
             }
+            Method::QuantileRegression => return self.quantile_regression(),
+            Method::LtIqr => {
+                let traces = evidence
+                    .traces
+                    .ok_or_else(|| Error::unexpected("no losses by epoch"))?;
+                loss_trace::interquartile_ranges(traces)?
+            }
             Method::GmiaDirect => {
                 let null = self.parameters.null;
                 let p = match null {
@@ -383,6 +420,24 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                 });
             }
         }))
+    }
+
+    fn quantile_regression(&self) -> Result<Scores> {
+        let features = self
+            .evidence
+            .features
+            .ok_or_else(|| Error::unexpected("no features"))?;
+        let found = quantile_regression::score(
+            features.values,
+            &self.evidence.target_scaled_logits(),
+            features.known_non_members,
+            &quantile_regression::Boosting::default(),
+            features.seed,
+        )?;
+        Ok(Scores {
+            scores: found.scores,
+            p_values: Some(found.p_values),
+        })
     }
 
     fn population(&self) -> Scores {

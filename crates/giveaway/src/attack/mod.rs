@@ -13,15 +13,18 @@ pub mod evidence;
 pub mod gap;
 pub mod lira;
 pub mod loss;
+pub mod loss_trace;
 pub mod method;
 pub mod modified_entropy;
 pub mod moments;
 pub mod outputs;
 pub mod population;
+pub mod quantile_regression;
 pub mod ranks;
 pub mod reference;
 pub mod rmia;
 pub mod sablayrolles;
+pub mod tail;
 
 /// What an attack says of each record.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,10 +2,14 @@
 //!
 //! [`target`] judges the verdicts on the target itself; [`leave_one_out`] lets every
 //! reference model play the target in turn, which needs no more training and shows how
-//! the test behaves on models of this recipe.
+//! the test behaves on models of this recipe. [`attacks`] does both for the attacks that
+//! select nobody, and [`agreement`] compares whom they name.
 
+pub mod agreement;
+pub mod attacks;
 pub mod leave_one_out;
 pub mod target;
+mod weighted;
 
 use giveaway_stats::interval::percentile_interval;
 use giveaway_stats::multiplicity::benjamini_hochberg;
@@ -147,7 +151,7 @@ pub struct AtRate {
 }
 
 /// How well the score ranks members before non-members.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ranking {
     /// Area under the ROC curve.
     pub auc: Estimate,

@@ -1,5 +1,6 @@
 //! The result of an audit: one value that everything printed or written comes from.
 
+pub mod attacks;
 pub mod fail_on;
 pub mod printable;
 pub mod records;
@@ -45,6 +46,9 @@ pub struct Audit {
     pub on_target: Vec<Evaluation>,
     /// Evaluation with every reference model in turn as the target, by selection and null.
     pub leave_one_out: Vec<Evaluation>,
+    /// Other attacks on the same signals, for comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attacks: Option<attacks::AttackSection>,
     /// Checks of the set-up.
     pub checks: Vec<Check>,
     /// What else the user should know.

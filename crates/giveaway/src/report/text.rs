@@ -145,6 +145,7 @@ pub fn summary(audit: &Audit) -> String {
     verdict_details(&mut out, audit);
     exposed_table(&mut out, audit);
     evaluation_tables(&mut out, audit);
+    attacks(&mut out, audit);
     checks(&mut out, audit);
     if !audit.notes.is_empty() {
         let _ = writeln!(out, "\nNOTES");
@@ -543,6 +544,67 @@ fn ranking_table(out: &mut String, evaluations: &[Evaluation], null: Null) {
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let _ = writeln!(out);
     table(out, &header, &rows, 1);
+}
+
+/// Every attack's ranking, on this model where its members are known, else over reference
+/// models.
+fn attacks(out: &mut String, audit: &Audit) {
+    let Some(section) = &audit.attacks else {
+        return;
+    };
+    let _ = writeln!(
+        out,
+        "\nATTACKS COMPARED, on all {} (intervals over targets and {})",
+        audit.data.unit_name, audit.data.unit_name
+    );
+    let rows: Vec<Vec<String>> = section
+        .attacks
+        .iter()
+        .map(|attack| {
+            let recipe = &attack.leave_one_out.ranking;
+            let model = attack.on_target.as_ref().map(|q| &q.ranking);
+            let carried = attack.carried.get(1);
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), digits);
+            vec![
+                attack.method.name().to_owned(),
+                number(model.and_then(|r| r.auc.value)),
+                number(model.and_then(|r| r.at_rates[1].true_positive_rate.value)),
+                number(carried.and_then(|c| c.true_positive_rate.value)),
+                rate(recipe.auc),
+                rate(recipe.at_rates[1].true_positive_rate),
+                number(attack.stability.and_then(|s| s.jaccard)),
+            ]
+        })
+        .collect();
+    let header = [
+        "attack",
+        "AUC here",
+        "TPR@1% here",
+        "carried",
+        "AUC of the recipe",
+        "TPR@1% of the recipe",
+        "stability",
+    ];
+    table(out, &header, &rows, 1);
+    for line in wrap(
+        &format!(
+            "here: this model; recipe: {} reference models in its place. carried: TPR here with the threshold that has FPR 1 % there. stability: how far disjoint sets of reference models put the same 1 % first (Jaccard).",
+            section.played_targets
+        ),
+        94,
+    ) {
+        let _ = writeln!(out, "  {line}");
+    }
+    if let Some(tail) = section.tail.get(1) {
+        let text = format!(
+            "tail: {} of the non-members have a loss that only {} of the members exceed (a model that gives nothing away has as many).",
+            percent_interval(tail.share),
+            percent(tail.epsilon),
+        );
+        for line in wrap(&text, 94) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
 }
 
 fn checks(out: &mut String, audit: &Audit) {

@@ -9,6 +9,7 @@ use giveaway_nn::{
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
+use crate::attack::method::{Method, Parameters};
 use crate::channel::OutputKind;
 use crate::dataset::image::{arranged, joined};
 use crate::dataset::{Scaling, Schema, TableOptions, UnknownCategories};
@@ -191,7 +192,18 @@ pub struct TestConfig {
     pub null: Null,
     /// False discovery rate.
     pub fdr: f64,
+    /// Attacks to compare; a few, chosen by the circumstances, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attacks: Option<Vec<Method>>,
+    /// RMIA: how many times larger a record's ratio must be than that of another record.
+    pub gamma: f64,
+    /// RMIA offline: its a; found on a reference model if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline_a: Option<f64>,
 }
+
+/// From so many reference models on LiRA estimates each record's own variance by default.
+const OWN_VARIANCE_MODELS: usize = 64;
 
 impl Default for DataConfig {
     fn default() -> Self {
@@ -252,6 +264,9 @@ impl Default for TestConfig {
             amount: Amount::Share(0.01),
             null: Null::T,
             fdr: 0.05,
+            attacks: None,
+            gamma: Parameters::default().gamma,
+            offline_a: None,
         }
     }
 }
@@ -292,6 +307,77 @@ impl Config {
             .map_err(|e| Error::unexpected(format!("cannot write the configuration: {e}")))
     }
 
+    /// The parameters of the attacks.
+    #[must_use]
+    pub fn attack_parameters(&self) -> Parameters {
+        Parameters {
+            gamma: self.test.gamma,
+            offline_a: self.test.offline_a,
+            null: self.test.null,
+        }
+    }
+
+    /// The attacks to compare: those named, each once, or else the sensible few.
+    #[must_use]
+    pub fn attacks(&self) -> Vec<Method> {
+        use Method as M;
+        if let Some(named) = &self.test.attacks {
+            let mut once: Vec<Method> = Vec::new();
+            for &method in named {
+                if !once.contains(&method) {
+                    once.push(method);
+                }
+            }
+            return once;
+        }
+        // Carlini et al. (2022) advise a record's own variance from 64 models on.
+        let many = self.reference.models >= OWN_VARIANCE_MODELS;
+        if self.data.reference.is_some() {
+            let lira = if many {
+                M::LiraOffline
+            } else {
+                M::LiraOfflineFixed
+            };
+            vec![
+                M::Loss,
+                M::Difficulty,
+                lira,
+                M::RmiaOffline,
+                M::Base1Offline,
+                M::GmiaDirect,
+            ]
+        } else {
+            let lira = if many {
+                M::LiraOnline
+            } else {
+                M::LiraOnlineFixed
+            };
+            vec![
+                M::Loss,
+                M::Difficulty,
+                lira,
+                M::RmiaOnline,
+                M::BavariaTOnline,
+                M::GmiaDirect,
+            ]
+        }
+    }
+
+    fn check_attacks(&self) -> Result<()> {
+        self.attack_parameters().check()?;
+        if self.data.reference.is_some()
+            && let Some(method) = self.attacks().into_iter().find(|m| m.needs_inside())
+        {
+            return Err(Error::usage(format!(
+                "{} needs reference models that were trained on the audited records, and here they are trained on others",
+                method.name()
+            ))
+            .at("--attacks")
+            .hint("leave it out, or leave --reference out"));
+        }
+        Ok(())
+    }
+
     /// Checks what can be checked without the data.
     ///
     /// # Errors
@@ -308,6 +394,7 @@ impl Config {
             );
         }
         self.check_amount()?;
+        self.check_attacks()?;
         if self.reference.models < MINIMUM_MODELS {
             return usage(
                 "--models",

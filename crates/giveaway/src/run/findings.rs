@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use giveaway_stats::multiplicity::{benjamini_yekutieli, minimum_rejections, models_out_needed};
 
 use super::array_file::read_outputs;
+use super::attacking::{self, Attacked};
 use super::config::MINIMUM_MODELS;
 use super::directory::RunDirectory;
 use super::pool::Pool;
@@ -44,6 +45,8 @@ pub(super) struct Findings {
     pub(super) out_loss: Vec<f64>,
     pub(super) in_loss: Vec<f64>,
     pub(super) neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+    /// The other attacks.
+    pub(super) attacked: Option<Attacked>,
 }
 
 /// Computes everything after training.
@@ -117,6 +120,8 @@ pub(super) fn find(
     let left_out = leave_one_out::run(&protocol, || progress.advance(1));
     progress.end();
 
+    let attacked = attacking::attack(run, pool, &signals, &target, channel, progress)?;
+
     progress.begin("checking the set-up", 0);
     let mut findings = Findings {
         audit: empty_audit(pool, kernel, &signals, &target, channel, headline.1),
@@ -129,18 +134,14 @@ pub(super) fn find(
         out_loss: Vec::new(),
         in_loss: Vec::new(),
         neighbours: chosen.neighbours,
+        attacked,
     };
-    findings.audit.notes.extend(chosen.notes);
-    if let Some(decimals) = channel.decimals {
-        findings.audit.notes.push(format!(
-            "the target's outputs are rounded to {decimals} decimals; those of the reference models are rounded alike{}",
-            if null == Null::T && decimals <= 2 {
-                "; with so few values the null t is a guess, and ecdf is the better choice (--null ecdf)"
-            } else {
-                ""
-            }
-        ));
+    if let Some(attacked) = &findings.attacked {
+        findings.audit.attacks = Some(attacked.section.clone());
+        findings.audit.notes.extend(attacked.notes.iter().cloned());
     }
+    findings.audit.notes.extend(chosen.notes);
+    findings.audit.notes.extend(rounding_note(channel, null));
     findings.mean_losses(pool, &signals);
     findings.judge(
         pool,
@@ -155,6 +156,19 @@ pub(super) fn find(
     findings.conclude(pool);
     progress.end();
     Ok(findings)
+}
+
+/// What rounded outputs of the target mean, where they are.
+fn rounding_note(channel: Channel, null: Null) -> Option<String> {
+    let decimals = channel.decimals?;
+    Some(format!(
+        "the target's outputs are rounded to {decimals} decimals; those of the reference models are rounded alike{}",
+        if null == Null::T && decimals <= 2 {
+            "; with so few values the null t is a guess, and ecdf is the better choice (--null ecdf)"
+        } else {
+            ""
+        }
+    ))
 }
 
 /// Known non-members among the audited units; all of them where none is known.
@@ -583,6 +597,7 @@ fn empty_audit(
         exposed: Vec::new(),
         on_target: Vec::new(),
         leave_one_out: Vec::new(),
+        attacks: None,
         checks: Vec::new(),
         notes: Vec::new(),
     }

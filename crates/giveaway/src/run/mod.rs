@@ -6,6 +6,7 @@ pub mod directory;
 pub mod pool;
 pub mod progress;
 
+mod attacking;
 mod findings;
 mod record_table;
 mod schedule;

@@ -90,6 +90,7 @@ pub(super) fn records_parquet(findings: &Findings, pool: &Pool) -> Result<Vec<u8
     losses(&mut columns, findings);
     selections(&mut columns, findings);
     recurrence(&mut columns, findings);
+    attacks(&mut columns, findings);
     to_parquet(
         &columns.done,
         &[("giveaway.format_version", FORMAT_VERSION.to_string())],
@@ -158,6 +159,50 @@ fn selections(columns: &mut Columns<'_>, findings: &Findings) {
         columns.number("expected_neighbours_upper", |position| {
             counts[position].expected_upper
         });
+    }
+}
+
+/// Per attack: the score, the p-value where there is one, in how many disjoint sets of
+/// reference models the record is named, and how often it is accused in played targets.
+fn attacks(columns: &mut Columns<'_>, findings: &Findings) {
+    let Some(attacked) = &findings.attacked else {
+        return;
+    };
+    let pool = columns.pool;
+    let mut eligible = vec![None; pool.units.len()];
+    for (position, &unit) in pool.eligible.iter().enumerate() {
+        eligible[unit as usize] = Some(position);
+    }
+    for (index, (method, scores)) in attacked.scores.iter().enumerate() {
+        let name = method.name().replace('-', "_");
+        columns.number(&format!("score_{name}"), |position| scores.scores[position]);
+        if let Some(p) = &scores.p_values {
+            columns.number(&format!("p_value_{name}"), |position| p[position]);
+        }
+        if let Some(times) = &attacked.named[index] {
+            columns.number(&format!("times_named_{name}"), |position| {
+                f64::from(times[position])
+            });
+        }
+        if pool.config.data.reference.is_none() {
+            let of = |unit: usize, count: fn(&Recurrence) -> u32| {
+                eligible[unit]
+                    .map(|position| i64::from(count(&attacked.recurrence[index][position])))
+            };
+            columns.whole(&format!("found_{name}"), |unit| of(unit, |r| r.found));
+            columns.whole(&format!("wrongly_accused_{name}"), |unit| {
+                of(unit, |r| r.wrongly_accused)
+            });
+        }
+    }
+    if pool.config.data.reference.is_none()
+        && let Some(first) = attacked.recurrence.first()
+    {
+        let of = |unit: usize, count: fn(&Recurrence) -> u32| {
+            eligible[unit].map(|position| i64::from(count(&first[position])))
+        };
+        columns.whole("played_in_targets", |unit| of(unit, |r| r.in_targets));
+        columns.whole("played_out_targets", |unit| of(unit, |r| r.out_targets));
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) fn trainer(pool: &Pool) -> Result<NetworkTrainer> {
     NetworkTrainer::new(network, training, dataset, kernel)
 }
 
+/// The records that the target is trained on, and the seed of its training.
+pub(super) fn of_target(pool: &Pool) -> (Vec<u32>, u64) {
+    let records = pool.units.expand(&pool.target_training_units);
+    (records, derive_seed(pool.config.seed, TARGET, 0))
+}
+
+/// The purpose of the target's seed.
+const TARGET: &str = "training the target";
+
 /// A share of the reference models: every `count`-th, beginning with number `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -143,7 +152,7 @@ pub(super) fn train_missing(
     let mut tasks = Vec::new();
     if shard == Shard::WHOLE && pool.target_outputs.is_none() {
         let units = &pool.target_training_units[..];
-        tasks.extend(task("target".to_owned(), units, "training the target", 0));
+        tasks.extend(task("target".to_owned(), units, TARGET, 0));
     }
     let own_target = tasks.len();
     let models: Vec<usize> = (0..pool.membership.models())

@@ -4,9 +4,9 @@ mod network;
 
 use std::io;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use network::NetworkTrainer;
 
@@ -23,9 +23,46 @@ pub trait Trainer: Sync {
     /// If training fails, for example because it diverges.
     fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>>;
 
+    /// As [`Self::train`], and the loss of each record of `traced` after every epoch: epochs
+    /// run × traced, −ln of the probability of the record's label, answered as the finished
+    /// model would, without dropout and augmentation. The model is the one that
+    /// [`Self::train`] gives, and the trace of a record does not depend on which others are
+    /// traced; any records may be, and in any order.
+    ///
+    /// Only the owner of a model has this: it looks into the training.
+    ///
+    /// # Errors
+    /// As [`Self::train`], or if the trainer cannot look into its training; unless a trainer
+    /// says otherwise, it cannot.
+    fn train_traced(
+        &self,
+        rows: &[u32],
+        validation: &[u32],
+        traced: &[u32],
+        seed: u64,
+    ) -> Result<(Box<dyn Model + '_>, Array2<f32>)> {
+        let _ = (rows, validation, traced, seed);
+        Err(
+            Error::usage("this trainer does not tell losses after every epoch")
+                .hint("leave out what needs traces (LT-IQR), or train with the built-in networks"),
+        )
+    }
+
     /// Bytes that training one model on so many records takes on so many threads, with so
     /// many to validate on, beside the data set and the lists of records.
     fn memory(&self, records: usize, validation: usize, threads: usize) -> usize;
+
+    /// As [`Self::memory`], for [`Self::train_traced`] with so many traced records.
+    fn memory_traced(
+        &self,
+        records: usize,
+        validation: usize,
+        traced: usize,
+        threads: usize,
+    ) -> usize {
+        let _ = traced;
+        self.memory(records, validation, threads)
+    }
 
     /// The name of the arithmetic in use: results of different kernels differ in rounding.
     fn kernel(&self) -> String;
@@ -64,3 +101,6 @@ pub trait Model {
     /// If the model has none.
     fn weights(&self) -> Result<Vec<u8>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::io;
 
 use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 use super::{Model, Sink, Trainer};
 use crate::dataset::Dataset;
@@ -43,26 +43,57 @@ impl NetworkTrainer {
             kernel,
         })
     }
-}
 
-impl Trainer for NetworkTrainer {
-    fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>> {
-        let trained = giveaway_nn::Trainer::new(&self.network, &self.training)
+    /// Trains one network and traces these records.
+    fn trained(
+        &self,
+        rows: &[u32],
+        validation: &[u32],
+        traced: &[u32],
+        seed: u64,
+    ) -> Result<Trained> {
+        giveaway_nn::Trainer::new(&self.network, &self.training)
             .and_then(|trainer| {
                 trainer
                     .kernel(self.kernel)
                     .threads(rayon::current_num_threads())
+                    .trace(traced)
                     .train(&self.examples, rows, validation, seed)
             })
-        .map_err(|e| {
-            Error::usage(format!("cannot train a model: {e}")).hint(
-                "see the options for the network and its training; a lower --learning-rate helps against divergence",
-            )
-        })?;
-        Ok(Box::new(NetworkModel {
+            .map_err(|e| {
+                Error::usage(format!("cannot train a model: {e}")).hint(
+                    "see the options for the network and its training; a lower --learning-rate helps against divergence",
+                )
+            })
+    }
+
+    fn model(&self, trained: Trained) -> Box<dyn Model + '_> {
+        Box::new(NetworkModel {
             trained,
             examples: &self.examples,
-        }))
+        })
+    }
+}
+
+impl Trainer for NetworkTrainer {
+    fn train(&self, rows: &[u32], validation: &[u32], seed: u64) -> Result<Box<dyn Model + '_>> {
+        let trained = self.trained(rows, validation, &[], seed)?;
+        Ok(self.model(trained))
+    }
+
+    fn train_traced(
+        &self,
+        rows: &[u32],
+        validation: &[u32],
+        traced: &[u32],
+        seed: u64,
+    ) -> Result<(Box<dyn Model + '_>, Array2<f32>)> {
+        let mut trained = self.trained(rows, validation, traced, seed)?;
+        let epochs = trained.epochs_run();
+        let losses = trained.take_traces().concat();
+        let traces = Array2::from_shape_vec((epochs, traced.len()), losses)
+            .map_err(|e| Error::unexpected(format!("cannot lay out the traces: {e}")))?;
+        Ok((self.model(trained), traces))
     }
 
     fn memory(&self, records: usize, validation: usize, threads: usize) -> usize {
@@ -70,6 +101,20 @@ impl Trainer for NetworkTrainer {
         giveaway_nn::Trainer::new(&self.network, &self.training).map_or(0, |trainer| {
             trainer.threads(threads).memory(records, validation)
         })
+    }
+
+    fn memory_traced(
+        &self,
+        records: usize,
+        validation: usize,
+        traced: usize,
+        threads: usize,
+    ) -> usize {
+        let traces = giveaway_nn::Trainer::new(&self.network, &self.training)
+            .map_or(0, |trainer| trainer.memory_of_traces(traced));
+        // twice: as the network hands them over, and as one array
+        self.memory(records, validation, threads)
+            .saturating_add(traces.saturating_mul(2))
     }
 
     fn kernel(&self) -> String {
