@@ -1,5 +1,6 @@
 //! `giveaway attack`.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use giveaway::arrays;
@@ -25,9 +26,10 @@ pub(crate) fn attack(options: &AttackOptions) -> Result<ExitCode> {
                 stale.display()
             ));
         }
-        written = "\nWRITTEN (readable by you only)\n".to_owned();
+        written.push_str("\nWRITTEN (readable by you only)\n");
         for path in outcome.write(directory)? {
-            written += &format!("  {}\n", path.display());
+            // Writing to a String cannot fail.
+            let _ = writeln!(written, "  {}", path.display());
         }
     }
     if options.result.json {

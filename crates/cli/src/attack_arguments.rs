@@ -62,17 +62,37 @@ struct ArrayOptions {
 struct PopulationOptions {
     /// Signals of the reference models on records that the target was not trained on,
     /// [models x population]
-    #[arg(long, value_name = "FILE", requires = "population_target")]
-    population_signals: Option<PathBuf>,
+    #[arg(
+        long = "population-signals",
+        id = "population_signals",
+        value_name = "FILE",
+        requires = "population_target"
+    )]
+    signals: Option<PathBuf>,
     /// The target's, [population]
-    #[arg(long, value_name = "FILE", requires = "population_signals")]
-    population_target: Option<PathBuf>,
+    #[arg(
+        long = "population-target",
+        id = "population_target",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    target: Option<PathBuf>,
     /// Which of them was in the training set of which model; none, if not given
-    #[arg(long, value_name = "FILE", requires = "population_signals")]
-    population_membership: Option<PathBuf>,
+    #[arg(
+        long = "population-membership",
+        id = "population_membership",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    membership: Option<PathBuf>,
     /// Their classes; needed for logits and probabilities
-    #[arg(long, value_name = "FILE", requires = "population_signals")]
-    population_labels: Option<PathBuf>,
+    #[arg(
+        long = "population-labels",
+        id = "population_labels",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    labels: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -89,7 +109,7 @@ struct MethodOptions {
         allow_negative_numbers = true
     )]
     gamma: f64,
-    /// RMIA offline: a of P(x) = ((1+a) P_out + (1-a))/2; found on a reference model if not given
+    /// RMIA offline: the mean of a record is ((1+a) × its OUT mean + (1-a))/2; a is found on a reference model if not given
     #[arg(
         long,
         alias = "a",
@@ -160,15 +180,12 @@ impl From<SignalName> for Signal {
 impl AttackOptions {
     /// What is asked for.
     pub(crate) fn request(&self) -> Result<Request> {
-        let population = match (
-            &self.population.population_signals,
-            &self.population.population_target,
-        ) {
+        let population = match (&self.population.signals, &self.population.target) {
             (Some(signals), Some(target)) => Some(PopulationFiles {
                 signals: signals.clone(),
                 target: target.clone(),
-                membership: self.population.population_membership.clone(),
-                labels: self.population.population_labels.clone(),
+                membership: self.population.membership.clone(),
+                labels: self.population.labels.clone(),
             }),
             // clap wants both or neither
             _ => None,

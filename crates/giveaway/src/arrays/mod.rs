@@ -482,6 +482,8 @@ fn on<T: Element + Real>(
         target_outputs: side.target.outputs.first(),
         reference_outputs: side.references.outputs.iter().collect(),
         labels: audited.labels.as_deref(),
+        features: None,
+        traces: None,
         population: others.as_ref().map(|others| Population {
             signal: others.queries().swap_remove(0),
             tempered: others.tempered(),

@@ -101,6 +101,14 @@ fn lacking(method: Method, request: &Request, layout: Layout, outputs_fit: bool)
                 .to_owned(),
         );
     }
+    if method == Method::QuantileRegression {
+        return Some("the records' features (giveaway audit --attacks)".to_owned());
+    }
+    if method == Method::LtIqr {
+        return Some(
+            "the losses of the target's training by epoch (giveaway audit --attacks)".to_owned(),
+        );
+    }
     let needs_references =
         !method.is_without_references() || method == Method::ModifiedEntropyClassWise;
     if needs_references && layout.models == 0 {

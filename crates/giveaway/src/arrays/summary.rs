@@ -55,8 +55,8 @@ fn with_metrics(text: &mut String, metrics: &Metrics) {
     );
     let _ = writeln!(
         text,
-        "  {:<28}{:<22}{:<22}{:<22}",
-        "method", "AUC", "TPR at FPR 1 %", "TPR at FPR 0.1 %"
+        "  {:<28}{:<22}{:<22}TPR at FPR 0.1 %",
+        "method", "AUC", "TPR at FPR 1 %"
     );
     for (name, method) in &metrics.methods.0 {
         let at = |rate: &str| method.tpr_at_fpr.get(rate).copied().unwrap_or_default();
