@@ -4,6 +4,7 @@ use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::attack_arguments::AttackOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
 use giveaway::attack::direct::Null;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Audit(Box<AuditOptions>),
     /// Train a share of the reference models of an audit, here or on other machines
     Reference(Box<ShareOptions>),
+    /// Attack signals that were made elsewhere: arrays in, table out
+    Attack(Box<AttackOptions>),
     /// List the data sets that come with the program
     Data(DataOptions),
 }
@@ -306,7 +309,7 @@ pub(crate) struct WorkOptions {
 macro_rules! names {
     ($name:ident for $meaning:ty { $($(#[$attribute:meta])* $variant:ident = $value:expr),+ $(,)? }) => {
         #[derive(Clone, Copy, Debug, ValueEnum)]
-        enum $name { $($(#[$attribute])* $variant),+ }
+        pub(crate) enum $name { $($(#[$attribute])* $variant),+ }
         impl From<$name> for $meaning {
             fn from(name: $name) -> Self {
                 match name { $($name::$variant => $value),+ }
@@ -413,7 +416,7 @@ fn convolutions(text: &str) -> std::result::Result<Convolutions, String> {
 }
 
 /// A number that counts something.
-fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> std::result::Result<T, String> {
+pub(crate) fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> std::result::Result<T, String> {
     text.trim().parse().map_err(|e: ParseIntError| {
         match e.kind() {
             IntErrorKind::PosOverflow => "the number is too large",

@@ -117,12 +117,21 @@ fn on_threads<T: Send>(
     options: &WorkOptions,
     work: impl FnOnce(&Bars) -> Result<T> + Send,
 ) -> Result<T> {
-    if options.threads == Some(0) {
+    let bars = Bars::new(options.quiet);
+    with_threads(options.threads, || work(&bars))
+}
+
+/// Works on as many threads as were asked for; on all cores where nothing was said.
+pub(crate) fn with_threads<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    if threads == Some(0) {
         return Err(Error::usage("cannot work with 0 threads")
             .at("--threads")
             .hint("leave it out to use all cores"));
     }
-    if let Some(threads) = options.threads.filter(|&threads| threads > MOST_THREADS) {
+    if let Some(threads) = threads.filter(|&threads| threads > MOST_THREADS) {
         return Err(
             Error::usage(format!("{threads} threads are more than can be of use"))
                 .at("--threads")
@@ -132,14 +141,13 @@ fn on_threads<T: Send>(
         );
     }
     let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.unwrap_or(0))
+        .num_threads(threads.unwrap_or(0))
         .build()
         .map_err(|e| {
             Error::unexpected(format!("cannot start threads: {e}"))
                 .hint("ask for fewer with --threads")
         })?;
-    let bars = Bars::new(options.quiet);
-    threads.install(|| work(&bars))
+    threads.install(work)
 }
 
 /// Lists the shipped data sets.

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod attack;
+mod attack_arguments;
 mod audit;
 mod exit_code;
 mod terminal;
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(|| match arguments.command {
         Command::Audit(options) => audit::audit(&options),
         Command::Reference(options) => audit::train_share(&options),
+        Command::Attack(options) => attack::attack(&options),
         Command::Data(options) => audit::list_shipped(options.json),
     });
     match outcome {

@@ -5,6 +5,7 @@
 //! [`attack`], [`evaluate`], [`validity`], [`report`]; [`run`] ties them together.
 #![forbid(unsafe_code)]
 
+pub mod arrays;
 pub mod attack;
 pub mod channel;
 pub mod dataset;

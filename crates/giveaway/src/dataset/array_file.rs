@@ -410,23 +410,23 @@ fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
     })
 }
 
-fn damaged(what: impl std::fmt::Display) -> Error {
+pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
     Error::input(format!("the NumPy array is damaged: {what}"))
         .hint("write it again with numpy.save or numpy.savez")
 }
 
 /// What the header of an NPY file says.
-struct Header {
+pub(crate) struct Header {
     /// Where the elements begin.
-    start: usize,
-    kind: Kind,
-    big_endian: bool,
-    fortran: bool,
-    shape: Vec<usize>,
+    pub(crate) start: usize,
+    pub(crate) kind: Kind,
+    pub(crate) big_endian: bool,
+    pub(crate) fortran: bool,
+    pub(crate) shape: Vec<usize>,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     Boolean,
     Signed(usize),
     Unsigned(usize),
@@ -438,7 +438,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::Boolean => 1,
             Self::Signed(size) | Self::Unsigned(size) | Self::Float(size) | Self::Bytes(size) => {
@@ -450,13 +450,14 @@ impl Kind {
 }
 
 impl Header {
-    fn count(&self) -> Option<usize> {
+    pub(crate) fn count(&self) -> Option<usize> {
         self.shape
             .iter()
             .try_fold(1_usize, |product, &size| product.checked_mul(size))
     }
 
-    fn length(&self) -> Option<usize> {
+    /// Length of the file in bytes, unless no memory could hold it.
+    pub(crate) fn length(&self) -> Option<usize> {
         self.count()?
             .checked_mul(self.kind.size())?
             .checked_add(self.start)
@@ -481,7 +482,8 @@ fn entry<'a>(dictionary: &'a str, key: &str) -> Result<&'a str> {
     Ok(rest.trim_start().trim_start_matches(':').trim_start())
 }
 
-fn parse_header(content: &[u8]) -> Result<Header> {
+/// Reads the header, of which `content` holds at least all bytes.
+pub(crate) fn parse_header(content: &[u8]) -> Result<Header> {
     let version = content.get(6).copied().unwrap_or_default();
     let (length, start) = match (version, content) {
         (1, [_, _, _, _, _, _, _, _, a, b, ..]) => (usize::from(u16::from_le_bytes([*a, *b])), 10),

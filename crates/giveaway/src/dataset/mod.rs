@@ -17,7 +17,7 @@
 //! # }
 //! ```
 
-mod array_file;
+pub(crate) mod array_file;
 mod assemble;
 mod delimited;
 pub mod duplicates;
@@ -25,7 +25,7 @@ pub mod encoding;
 mod idx_file;
 pub(crate) mod image;
 pub mod matrix;
-mod parquet_file;
+pub(crate) mod parquet_file;
 mod parquet_footer;
 mod parquet_pages;
 pub mod shipped;

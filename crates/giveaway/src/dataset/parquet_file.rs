@@ -487,7 +487,7 @@ fn big_endian(bytes: &[u8]) -> Result<i128> {
 }
 
 /// An IEEE 754 number of 16 bits.
-pub(super) fn half(bits: u16) -> f64 {
+pub(crate) fn half(bits: u16) -> f64 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let exponent = i32::from((bits >> 10) & 0x1f);
     let fraction = f64::from(bits & 0x3ff);

@@ -1,0 +1,229 @@
+//! What can be typed after `giveaway attack`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use giveaway::Result;
+use giveaway::arrays::{PopulationFiles, Request, Signal};
+use giveaway::attack::method::{Method, Parameters};
+use giveaway::error::Error;
+
+use crate::arguments::{NullName, whole};
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct AttackOptions {
+    #[command(flatten)]
+    arrays: ArrayOptions,
+    #[command(flatten)]
+    population: PopulationOptions,
+    #[command(flatten)]
+    attacks: MethodOptions,
+    #[command(flatten)]
+    pub(crate) result: AttackResultOptions,
+}
+
+const AFTER_HELP: &str = "Arrays are NPY files (numpy.save) of bool, whole numbers, float16, float32 or float64, in C or \
+Fortran order. One axis more, after the records, holds query augmentations: LiRA adds them up, \
+other attacks take the first.\n\n\
+A confidence of exactly 1 counts as the largest number below 1 of the coarsest type among the \
+arrays, one of 0 as the smallest above 0; a loss of 0 counts as half that type's epsilon, or as \
+the smallest other loss if that is smaller. --clamp says otherwise.\n\n\
+Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Arrays")]
+struct ArrayOptions {
+    /// Signals of the reference models, [models x records], or [models x records x classes]
+    /// for logits and probabilities
+    #[arg(long, value_name = "S.npy")]
+    signals: PathBuf,
+    /// What the signals are
+    #[arg(long, value_enum)]
+    signal: SignalName,
+    /// Which record was in the training set of which model, [models x records]
+    #[arg(long, value_name = "M.npy")]
+    membership: PathBuf,
+    /// Signals of the target, [records], or [records x classes]
+    #[arg(long, value_name = "T.npy")]
+    target: PathBuf,
+    /// Class of each record, from 0; needed for logits and probabilities
+    #[arg(long, value_name = "y.npy")]
+    labels: Option<PathBuf>,
+    /// Which records the target was trained on: the attacks are judged then
+    #[arg(long, value_name = "t.npy")]
+    target_membership: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Population of RMIA and Attack-P (the audited records, if none is given)"
+)]
+struct PopulationOptions {
+    /// Signals of the reference models on records that the target was not trained on,
+    /// [models x population]
+    #[arg(
+        long = "population-signals",
+        id = "population_signals",
+        value_name = "FILE",
+        requires = "population_target"
+    )]
+    signals: Option<PathBuf>,
+    /// The target's, [population]
+    #[arg(
+        long = "population-target",
+        id = "population_target",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    target: Option<PathBuf>,
+    /// Which of them was in the training set of which model; none, if not given
+    #[arg(
+        long = "population-membership",
+        id = "population_membership",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    membership: Option<PathBuf>,
+    /// Their classes; needed for logits and probabilities
+    #[arg(
+        long = "population-labels",
+        id = "population_labels",
+        value_name = "FILE",
+        requires = "population_signals"
+    )]
+    labels: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Attacks")]
+struct MethodOptions {
+    /// Attacks by name, or "all" (the default): all that the arrays can serve
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    method: Vec<String>,
+    /// RMIA: how many times larger a record's ratio must be than that of a population record
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 2.0,
+        allow_negative_numbers = true
+    )]
+    gamma: f64,
+    /// RMIA offline: the mean of a record is ((1+a) × its OUT mean + (1-a))/2; a is found on a reference model if not given
+    #[arg(
+        long,
+        alias = "a",
+        value_name = "NUMBER",
+        allow_negative_numbers = true
+    )]
+    offline_a: Option<f64>,
+    /// Temperature of the confidences that RMIA and BASE 1 compare; needs logits or
+    /// probabilities
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    temperature: f64,
+    /// Take probabilities from this number to one less this number
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    clamp: Option<f64>,
+    /// Null distribution of gmia-direct
+    #[arg(long, value_enum, default_value = "t")]
+    null: NullName,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Result")]
+pub(crate) struct AttackResultOptions {
+    /// Write scores.parquet, and with --target-membership metrics.json, into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON: the figures, or without --target-membership the scores
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Seed of the intervals' bootstrap
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
+    seed: u64,
+    /// Threads; all cores by default. The result does not depend on it
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SignalName {
+    /// ln p - ln(1-p), p the probability of the record's class
+    ScaledLogit,
+    /// -ln p
+    Loss,
+    /// p
+    Confidence,
+    /// A logit for every class
+    Logits,
+    /// A probability for every class
+    Probabilities,
+}
+
+impl From<SignalName> for Signal {
+    fn from(name: SignalName) -> Self {
+        match name {
+            SignalName::ScaledLogit => Self::ScaledLogit,
+            SignalName::Loss => Self::Loss,
+            SignalName::Confidence => Self::Confidence,
+            SignalName::Logits => Self::Logits,
+            SignalName::Probabilities => Self::Probabilities,
+        }
+    }
+}
+
+impl AttackOptions {
+    /// What is asked for.
+    pub(crate) fn request(&self) -> Result<Request> {
+        let population = match (&self.population.signals, &self.population.target) {
+            (Some(signals), Some(target)) => Some(PopulationFiles {
+                signals: signals.clone(),
+                target: target.clone(),
+                membership: self.population.membership.clone(),
+                labels: self.population.labels.clone(),
+            }),
+            // clap wants both or neither
+            _ => None,
+        };
+        Ok(Request {
+            signals: self.arrays.signals.clone(),
+            signal: self.arrays.signal.into(),
+            membership: self.arrays.membership.clone(),
+            target: self.arrays.target.clone(),
+            labels: self.arrays.labels.clone(),
+            target_membership: self.arrays.target_membership.clone(),
+            methods: methods(&self.attacks.method)?,
+            parameters: Parameters {
+                gamma: self.attacks.gamma,
+                offline_a: self.attacks.offline_a,
+                null: self.attacks.null.into(),
+            },
+            temperature: self.attacks.temperature,
+            clamp: self.attacks.clamp,
+            population,
+            seed: self.result.seed,
+        })
+    }
+}
+
+/// The methods of these names; none for all.
+fn methods(names: &[String]) -> Result<Vec<Method>> {
+    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
+    if names == ["all"] {
+        return Ok(Vec::new());
+    }
+    if names.contains(&"all") {
+        return Err(Error::usage("`all` stands for all methods")
+            .at("--method")
+            .hint("give it alone, or name methods"));
+    }
+    names
+        .into_iter()
+        .map(|name| Method::parse(name).map_err(|error| error.at("--method")))
+        .collect()
+}

@@ -1,0 +1,602 @@
+//! Attacks on signals that were made elsewhere: arrays in, scores and figures out.
+//!
+//! `npy` reads arrays, `shapes` finds out what their axes are, `signals` and `truths` turn
+//! them into [`Evidence`]; [`metrics`] and `calibration` judge the scores where the target's
+//! training records are known; `summary` and `written` say and write them.
+
+mod calibration;
+pub mod metrics;
+mod npy;
+mod served;
+mod shapes;
+mod signals;
+mod summary;
+mod truths;
+mod written;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::attack::Scores;
+use crate::attack::direct::Null;
+use crate::attack::evidence::{Evidence, Population, Query, Real};
+use crate::attack::method::{Attacker, Method, Parameters};
+use crate::error::{Error, Result};
+use crate::evaluate::CONFIDENCE;
+use metrics::{MethodMetrics, Named};
+use npy::{Element, Npy, Precision};
+use served::Wanted;
+use shapes::Layout;
+pub use signals::Signal;
+use signals::{Loaded, Rules};
+
+/// Version of `metrics.json`.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What is to be attacked, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Signals of the reference models, `[models x records]`, with queries and classes after.
+    pub signals: PathBuf,
+    /// What they are.
+    pub signal: Signal,
+    /// Which record was IN the training set of which reference model, `[models x records]`.
+    pub membership: PathBuf,
+    /// Signals of the target, `[records]`, with queries and classes after.
+    pub target: PathBuf,
+    /// Class of each record; needed for logits and probabilities.
+    pub labels: Option<PathBuf>,
+    /// Which records the target was trained on.
+    pub target_membership: Option<PathBuf>,
+    /// Attacks, in the order of the table; none for all that the arrays can serve.
+    pub methods: Vec<Method>,
+    /// What attacks leave open.
+    pub parameters: Parameters,
+    /// Temperature of the confidences that RMIA and BASE compare.
+    pub temperature: f64,
+    /// Probabilities are taken from this to one less this.
+    pub clamp: Option<f64>,
+    /// Records known to be OUT of the target.
+    pub population: Option<PopulationFiles>,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+/// Arrays of a population.
+#[derive(Clone, Debug)]
+pub struct PopulationFiles {
+    /// Signals of the reference models, `[models x population]`.
+    pub signals: PathBuf,
+    /// Signals of the target, `[population]`.
+    pub target: PathBuf,
+    /// Which were IN which reference model; without it all are OUT of all.
+    pub membership: Option<PathBuf>,
+    /// Class of each; needed for logits and probabilities.
+    pub labels: Option<PathBuf>,
+}
+
+/// Where RMIA's a comes from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OfflineA {
+    /// Its value.
+    pub value: f64,
+    /// `given`, or `found` on a reference model.
+    pub source: &'static str,
+}
+
+/// Everything that the scores depend on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// RMIA's γ.
+    pub gamma: f64,
+    /// RMIA's a, where rmia-offline was computed.
+    pub offline_a: Option<OfflineA>,
+    /// Temperature of the confidences that RMIA and BASE compare.
+    pub temperature: f64,
+    /// What probabilities were clamped to, where that was said.
+    pub clamp: Option<f64>,
+    /// Null distribution of gmia-direct.
+    pub null: Null,
+    /// What stands for a population in RMIA and Attack-P.
+    pub population: String,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+/// What the arrays were.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Described {
+    /// Version of the document.
+    pub format_version: u32,
+    /// The giveaway that made it.
+    pub giveaway_version: &'static str,
+    /// What the numbers of the arrays are.
+    pub signal: &'static str,
+    /// Reference models.
+    pub models: usize,
+    /// Records.
+    pub records: usize,
+    /// Queries for each record.
+    pub queries: usize,
+    /// Classes, where each record has a number for every one.
+    pub classes: Option<usize>,
+    /// Everything that the scores depend on.
+    pub parameters: Settings,
+}
+
+/// `metrics.json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics {
+    /// What the arrays were.
+    #[serde(flatten)]
+    pub described: Described,
+    /// Members of the target among the records.
+    pub members: usize,
+    /// Non-members.
+    pub non_members: usize,
+    /// What the numbers do not say.
+    pub about: &'static str,
+    /// How intervals were made.
+    pub intervals: Intervals,
+    /// How many reference models played the target to set thresholds.
+    pub calibration_models: usize,
+    /// By method.
+    pub methods: Named<MethodMetrics>,
+}
+
+/// How intervals were made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Intervals {
+    /// Confidence level.
+    pub level: f64,
+    /// In words.
+    pub by: &'static str,
+    /// Bootstrap replicates.
+    pub replicates: u64,
+}
+
+/// What the numbers do not say.
+const ABOUT: &str = "The records of one model are not independent trials: these figures and \
+intervals describe this target and these records, and bound neither other models nor epsilon. \
+tpr_at_fpr, advantage and balanced_accuracy take the best threshold on the target itself; \
+calibrated takes thresholds from reference models.";
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the arrays were.
+    pub described: Described,
+    /// Scores of each method, in the order of the table.
+    pub scores: Vec<(Method, Scores)>,
+    /// Figures, where the target's training records are known.
+    pub metrics: Option<Metrics>,
+    /// What the user should know beside the numbers.
+    pub notes: Vec<String>,
+}
+
+/// Signals of target and reference models on the same records.
+struct Side<T> {
+    layout: Layout,
+    references: Loaded<T>,
+    target: Loaded<f64>,
+    inside: Option<Vec<bool>>,
+}
+
+/// The open files of audited records or of a population.
+struct Files {
+    signals: Npy,
+    target: Npy,
+    membership: Option<Npy>,
+    labels: Option<Vec<u32>>,
+    layout: Layout,
+}
+
+/// Runs the attacks.
+///
+/// # Errors
+/// If an array cannot be read or does not fit the others, or a method that was named cannot
+/// be served.
+pub fn attack(request: &Request) -> Result<Outcome> {
+    request.parameters.check()?;
+    check_numbers(request)?;
+    let signals = Npy::open("--signals", &request.signals)?;
+    let membership = Npy::open("--membership", &request.membership)?;
+    let mut target = Npy::open("--target", &request.target)?;
+    let open = |option, path: &Option<PathBuf>| {
+        path.as_ref()
+            .map(|path| Npy::open(option, path))
+            .transpose()
+    };
+    let mut labels = open("--labels", &request.labels)?;
+    let mut target_membership = open("--target-membership", &request.target_membership)?;
+    let has_classes = request.signal.has_classes();
+    if has_classes && labels.is_none() {
+        return Err(needs_labels(request.signal, "--labels"));
+    }
+    let layout = shapes::layout(shapes::Arrays {
+        signals: &signals,
+        membership: &membership,
+        target: &mut target,
+        by_record: labels.iter_mut().chain(&mut target_membership).collect(),
+        with_classes: has_classes,
+    })?;
+    if u32::try_from(layout.records).is_err() || layout.records > (u32::MAX / 2) as usize {
+        return Err(Error::input(format!(
+            "{} records are more than can be ranked",
+            layout.records
+        ))
+        .at(target.place())
+        .hint("attack a part of the records"));
+    }
+    let classes = if has_classes {
+        layout.classes
+    } else {
+        u32::MAX as usize
+    };
+    let labels = labels
+        .as_ref()
+        .map(|npy| truths::labels(npy, classes))
+        .transpose()?;
+    let is_member = target_membership
+        .as_ref()
+        .map(|npy| truths::truths(npy, "membership of the target", |r| format!("record {r}")))
+        .transpose()?;
+    let audited = Files {
+        signals,
+        target,
+        membership: Some(membership),
+        labels,
+        layout,
+    };
+    let population = request
+        .population
+        .as_ref()
+        .map(|files| open_population(files, request.signal, layout))
+        .transpose()?;
+    let wanted = Wanted::new(request, layout)?;
+    let both = [Some(&audited), population.as_ref()];
+    let opened = both.into_iter().flatten();
+    let all = opened.flat_map(|files| [files.signals.precision(), files.target.precision()]);
+    let rules = Rules {
+        signal: request.signal,
+        precision: all.min().unwrap_or(Precision::Double),
+        clamp: request.clamp,
+        temperature: request.temperature,
+    };
+    let as_single = !has_classes
+        && both
+            .into_iter()
+            .flatten()
+            .all(|files| files.signals.precision() <= Precision::Single);
+    if as_single {
+        on::<f32>(
+            request,
+            &audited,
+            population.as_ref(),
+            &rules,
+            wanted,
+            is_member,
+        )
+    } else {
+        on::<f64>(
+            request,
+            &audited,
+            population.as_ref(),
+            &rules,
+            wanted,
+            is_member,
+        )
+    }
+}
+
+/// Looks at the numbers among the options.
+fn check_numbers(request: &Request) -> Result<()> {
+    let temperature = request.temperature;
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(Error::usage(format!("the temperature is {temperature}"))
+            .at("--temperature")
+            .hint("give a number above 0; 1 leaves confidences as they are"));
+    }
+    if signals::is_tempered(temperature) && !request.signal.has_classes() {
+        return Err(Error::usage(
+            "confidences at another temperature need the output for every class",
+        )
+        .at("--temperature")
+        .hint(
+            "give logits or probabilities, with --signal and --labels, or leave --temperature out",
+        ));
+    }
+    if let Some(clamp) = request.clamp
+        && !(clamp > 0.0 && clamp < 0.5)
+    {
+        return Err(Error::usage(format!("the clamp is {clamp}"))
+            .at("--clamp")
+            .hint("give a number above 0 and below 0.5, such as 1e-6: probabilities are taken from it to one less it"));
+    }
+    Ok(())
+}
+
+fn needs_labels(signal: Signal, option: &str) -> Error {
+    Error::usage(format!(
+        "--signal {} needs the class of each record",
+        signal.name()
+    ))
+    .hint(format!("give {option} FILE with class numbers from 0"))
+}
+
+fn open_population(files: &PopulationFiles, signal: Signal, of_audited: Layout) -> Result<Files> {
+    let has_classes = signal.has_classes();
+    let signals = Npy::open("--population-signals", &files.signals)?;
+    let mut target = Npy::open("--population-target", &files.target)?;
+    let open = |option, path: &Option<PathBuf>| {
+        path.as_ref()
+            .map(|path| Npy::open(option, path))
+            .transpose()
+    };
+    let membership = open("--population-membership", &files.membership)?;
+    let mut labels = open("--population-labels", &files.labels)?;
+    if has_classes && labels.is_none() {
+        return Err(needs_labels(signal, "--population-labels"));
+    }
+    let layout = shapes::population(
+        &signals,
+        &mut target,
+        &mut labels.iter_mut().collect::<Vec<_>>(),
+        membership.as_ref(),
+        of_audited,
+        has_classes,
+    )?;
+    let classes = if has_classes {
+        layout.classes
+    } else {
+        u32::MAX as usize
+    };
+    let labels = labels
+        .as_ref()
+        .map(|npy| truths::labels(npy, classes))
+        .transpose()?;
+    Ok(Files {
+        signals,
+        target,
+        membership,
+        labels,
+        layout,
+    })
+}
+
+/// Loads the signals of files.
+fn load<T: Element + Real>(
+    files: &Files,
+    rules: &Rules,
+    outputs_of: (bool, bool),
+) -> Result<Side<T>> {
+    let one = Layout {
+        models: 1,
+        ..files.layout
+    };
+    let (references, target) = if rules.signal.has_classes() {
+        let labels = files.labels.as_deref().unwrap_or_default();
+        let (of_target, of_references) = outputs_of;
+        let whose = " of the target";
+        (
+            signals::load_outputs(
+                &files.signals,
+                files.layout,
+                labels,
+                rules,
+                of_references,
+                "",
+            )?,
+            signals::load_outputs(&files.target, one, labels, rules, of_target, whose)?,
+        )
+    } else {
+        (
+            signals::load_numbers(&files.signals, files.layout, rules, "")?,
+            signals::load_numbers(&files.target, one, rules, " of the target")?,
+        )
+    };
+    let records = files.layout.records;
+    let inside = files
+        .membership
+        .as_ref()
+        .map(|npy| {
+            truths::truths(npy, "membership", |position| {
+                format!(
+                    "model {}, record {}",
+                    position / records,
+                    position % records
+                )
+            })
+        })
+        .transpose()?;
+    Ok(Side {
+        layout: files.layout,
+        references,
+        target,
+        inside,
+    })
+}
+
+impl<T: Real> Side<T> {
+    fn queries(&self) -> Vec<Query<'_, T>> {
+        let Layout {
+            models,
+            records,
+            queries,
+            ..
+        } = self.layout;
+        (0..queries)
+            .map(|query| Query {
+                references: (0..models)
+                    .map(|model| {
+                        &self.references.values[(model * queries + query) * records..][..records]
+                    })
+                    .collect(),
+                target: self.target.values[query * records..][..records].to_vec(),
+            })
+            .collect()
+    }
+
+    fn tempered(&self) -> Option<Query<'_, T>> {
+        let records = self.layout.records;
+        (!self.target.tempered.is_empty()).then(|| Query {
+            references: self.references.tempered.chunks_exact(records).collect(),
+            target: self.target.tempered.clone(),
+        })
+    }
+
+    fn inside(&self) -> Option<Vec<&[bool]>> {
+        let inside = self.inside.as_ref()?;
+        Some(inside.chunks_exact(self.layout.records).collect())
+    }
+}
+
+/// Attacks and judges, with references kept as `T`.
+fn on<T: Element + Real>(
+    request: &Request,
+    audited: &Files,
+    population: Option<&Files>,
+    rules: &Rules,
+    wanted: Wanted,
+    is_member: Option<Vec<bool>>,
+) -> Result<Outcome> {
+    let mut side: Side<T> = load(audited, rules, wanted.outputs(is_member.is_some()))?;
+    let mut others: Option<Side<T>> = population
+        .map(|files| load(files, rules, (false, false)))
+        .transpose()?;
+    if request.signal == Signal::Loss && request.clamp.is_none() {
+        let mut references = vec![&mut side.references.values];
+        let mut targets = vec![&mut side.target.values];
+        if let Some(others) = &mut others {
+            references.push(&mut others.references.values);
+            targets.push(&mut others.target.values);
+        }
+        signals::raise_zero_losses(&mut references, &mut targets, rules.precision);
+    }
+    let evidence = Evidence {
+        kind: request.signal.scalar(),
+        queries: side.queries(),
+        inside: side.inside().unwrap_or_default(),
+        tempered: side.tempered(),
+        target_outputs: side.target.outputs.first(),
+        reference_outputs: side.references.outputs.iter().collect(),
+        labels: audited.labels.as_deref(),
+        features: None,
+        traces: None,
+        population: others.as_ref().map(|others| Population {
+            signal: others.queries().swap_remove(0),
+            tempered: others.tempered(),
+            inside: others.inside(),
+        }),
+    };
+    debug_assert!(
+        evidence.check().is_ok(),
+        "arrays were checked as they were read"
+    );
+
+    let mut parameters = request.parameters;
+    let mut offline_a = None;
+    if wanted.methods.contains(&Method::RmiaOffline) {
+        let source = if parameters.offline_a.is_some() {
+            "given"
+        } else {
+            "found"
+        };
+        let value = Attacker::new(&evidence, parameters).offline_a();
+        parameters.offline_a = Some(value);
+        offline_a = Some(OfflineA { value, source });
+    }
+    let attacker = Attacker::new(&evidence, parameters);
+    let mut notes = wanted.notes;
+    let mut scores: Vec<(Method, Scores)> = Vec::new();
+    for &method in &wanted.methods {
+        match attacker.score(method) {
+            Ok(found) => scores.push((method, found)),
+            Err(error) if wanted.by_name => return Err(served::refused(&error)),
+            Err(error) => notes.push(format!("not computed: {error}")),
+        }
+    }
+    if scores.is_empty() {
+        return Err(Error::usage("the arrays serve no method").hint(notes.join("; ")));
+    }
+    served::count_unscored(&scores, side.layout.records, &mut notes);
+    let described = Described {
+        format_version: FORMAT_VERSION,
+        giveaway_version: env!("CARGO_PKG_VERSION"),
+        signal: request.signal.name(),
+        models: side.layout.models,
+        records: side.layout.records,
+        queries: side.layout.queries,
+        classes: request.signal.has_classes().then_some(side.layout.classes),
+        parameters: Settings {
+            gamma: parameters.gamma,
+            offline_a,
+            temperature: request.temperature,
+            clamp: request.clamp,
+            null: parameters.null,
+            population: others.as_ref().map_or_else(
+                || "the audited records themselves".to_owned(),
+                |others| format!("{} records given", others.layout.records),
+            ),
+            seed: request.seed,
+        },
+    };
+    let metrics = is_member.map(|is_member| {
+        measured(
+            &evidence, &scores, parameters, &is_member, &described, &mut notes,
+        )
+    });
+    Ok(Outcome {
+        described,
+        scores,
+        metrics,
+        notes,
+    })
+}
+
+fn measured<T: Real>(
+    evidence: &Evidence<'_, T>,
+    scores: &[(Method, Scores)],
+    parameters: Parameters,
+    is_member: &[bool],
+    described: &Described,
+    notes: &mut Vec<String>,
+) -> Metrics {
+    let seed = described.parameters.seed;
+    let members = is_member.iter().filter(|&&member| member).count();
+    let non_members = is_member.len() - members;
+    if members == 0 || non_members == 0 {
+        let missing = if members == 0 {
+            "members"
+        } else {
+            "non-members"
+        };
+        notes.push(format!(
+            "the target has no {missing} among the records: figures that compare both are empty"
+        ));
+    }
+    let methods: Vec<Method> = scores.iter().map(|(method, _)| *method).collect();
+    let (calibration_models, calibrated) = calibration::calibrate(evidence, &methods, parameters);
+    let columns: Vec<&[f64]> = scores.iter().map(|(_, s)| s.scores.as_slice()).collect();
+    let judged = metrics::judge(&columns, is_member, &calibrated, seed);
+    Metrics {
+        described: described.clone(),
+        members,
+        non_members,
+        about: ABOUT,
+        intervals: Intervals {
+            level: CONFIDENCE,
+            by: "percentiles of a bootstrap over members and non-members separately",
+            replicates: metrics::replicates(is_member.len()),
+        },
+        calibration_models,
+        methods: Named(
+            methods
+                .iter()
+                .map(|method| method.name().to_owned())
+                .zip(judged)
+                .collect(),
+        ),
+    }
+}
