@@ -278,6 +278,8 @@ impl Case {
                     inside: inside.as_ref().map(|rows| slices(rows)),
                 },
             ),
+            features: None,
+            traces: None,
         };
         judge(&evidence)
     }

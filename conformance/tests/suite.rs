@@ -1,4 +1,4 @@
-//! The whole suite as a test: what `cargo run --release -p giveaway-conformance` prints.
+//! The whole suite as a test: what `cargo run --release --example conformance` prints.
 
 use giveaway::attack::method::Method;
 use giveaway_conformance::{case, suite, table};

@@ -1,7 +1,7 @@
 //! Prints the table of the conformance suite; exit code 1 if anything disagrees.
 //!
 //! ```text
-//! cargo run --release -p giveaway-conformance
+//! cargo run --release --example conformance
 //! ```
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
