@@ -404,7 +404,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                 let traces = evidence
                     .traces
                     .ok_or_else(|| Error::unexpected("no losses by epoch"))?;
-                loss_trace::interquartile_ranges(traces)?
+                loss_trace::interquartile_ranges(traces.view())?
             }
             Method::GmiaDirect => {
                 let null = self.parameters.null;
@@ -428,7 +428,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
             .features
             .ok_or_else(|| Error::unexpected("no features"))?;
         let found = quantile_regression::score(
-            features.values,
+            features.values.view(),
             &self.evidence.target_scaled_logits(),
             features.known_non_members,
             &quantile_regression::Boosting::default(),

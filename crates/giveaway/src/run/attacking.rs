@@ -63,11 +63,11 @@ impl Collected {
         evidence.target_outputs = self.target_outputs.as_ref();
         evidence.labels = Some(&self.labels);
         evidence.features = self.features.as_ref().map(|values| Features {
-            values: values.view(),
+            values,
             known_non_members: &self.known_non_members,
             seed: self.seed,
         });
-        evidence.traces = self.traces.as_ref().map(|traces| traces.view());
+        evidence.traces = self.traces.as_ref();
         evidence
     }
 }
