@@ -415,7 +415,19 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                     }
                 };
                 return Ok(Scores {
-                    scores: p.iter().map(|p| -p.max(f64::MIN_POSITIVE).ln()).collect(),
+                    // not `max`, which takes the other number for NaN: a record that cannot
+                    // be tested would have the highest score
+                    scores: p
+                        .iter()
+                        .map(|&p| {
+                            if p < f64::MIN_POSITIVE {
+                                f64::MIN_POSITIVE
+                            } else {
+                                p
+                            }
+                        })
+                        .map(|p| -p.ln())
+                        .collect(),
                     p_values: Some(p),
                 });
             }
