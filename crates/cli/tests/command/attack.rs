@@ -179,18 +179,22 @@ fn scores_are_those_of_the_formulas() {
     let online = |r: usize, phi: f64| {
         confidence(phi) / f64::midpoint(confidences(r, true), confidences(r, false))
     };
-    let offline =
-        |r: usize, phi: f64| confidence(phi) / f64::midpoint(1.3 * confidences(r, false), 0.7);
-    for (name, ratio) in [
-        ("rmia-online", &online as &dyn Fn(usize, f64) -> f64),
-        ("rmia-offline", &offline),
-    ] {
-        let ratios = of(ratio);
-        expect(name, &|r, _| {
-            let mut others = ratios.clone();
-            others.remove(r);
-            beaten(ratios[r], &others, 1.5)
+    let ratios = of(&online);
+    let against = |ratios: &[f64], r: usize, gamma: f64| {
+        let mut others = ratios.to_vec();
+        others.remove(r);
+        beaten(ratios[r], &others, gamma)
+    };
+    expect("rmia-online", &|r, _| against(&ratios, r, 1.5));
+    for (a, gamma) in [(0.3, 1.5), (0.0, 1.0), (0.5, 0.8), (0.75, 1.0), (1.0, 1.2)] {
+        let ratios = of(&|r, phi| {
+            confidence(phi) / f64::midpoint((1.0 + a) * confidences(r, false), 1.0 - a)
         });
+        let line = format!("{ARRAYS} --method rmia-offline --gamma {gamma} --a {a} --out offline");
+        sandbox.run(&line).succeeded();
+        let found = scores(&sandbox, "offline");
+        let expected = of(&|r, _| against(&ratios, r, gamma));
+        close(column(&found, "rmia-offline"), &expected, &line);
     }
     expect("base1-online", &|r, phi| {
         let all: Vec<f64> = (0..MODELS).map(|m| confidence(example.phi[m][r])).collect();
@@ -465,7 +469,7 @@ fn query_augmentations() {
 fn a_population_that_is_given_is_compared_with() {
     let example = example();
     let sandbox = example.sandbox();
-    let population = 5;
+    let population = 40;
     let of_references: Vec<f64> = (0..MODELS * population).map(|i| number(500 + i)).collect();
     let of_target: Vec<f64> = (0..population).map(|i| number(900 + i)).collect();
     sandbox.write("PS.npy", doubles(&[MODELS, population], &of_references));
@@ -514,9 +518,11 @@ fn a_population_that_is_given_is_compared_with() {
             confidence(of_target[z]) / mean(&out)
         })
         .collect();
+    let unmasked = expected;
     let expected: Vec<f64> = (0..RECORDS)
         .map(|r| beaten(confidence(example.target[r]) / outside(r), &others, 1.0))
         .collect();
+    assert_ne!(expected, unmasked, "the mask is to make a difference");
     let found = scores(&sandbox, "masked");
     close(column(&found, "rmia-offline"), &expected, "rmia-offline");
 }
@@ -593,7 +599,9 @@ fn figures_are_those_of_the_definition() {
     // Rates that many non-members can tell; PPV by its formula.
     let many = 1200;
     let scaled: Vec<f64> = (0..many).map(|r| f64::from(r % 200)).collect();
-    let members: Vec<bool> = (0..many).map(|r| r % 4 == 3 || r % 200 == 198).collect();
+    let members: Vec<bool> = (0..many)
+        .map(|r| r % 4 == 3 || (r / 200 + r) % 5 == 0)
+        .collect();
     sandbox.write("S.npy", doubles(&[1, many as usize], &scaled));
     sandbox.write(
         "M.npy",
