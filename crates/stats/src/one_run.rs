@@ -291,7 +291,8 @@ fn whole_blocks<'a>(scores: impl Iterator<Item = &'a f64>, number: usize) -> f64
 
 /// The audit with a threshold: every canary with a score of at least the threshold is
 /// guessed to be a member, on the others nothing is guessed. How the threshold comes
-/// about, and what that costs, is the [`ThresholdStrategy`].
+/// about, and what that costs, is the [`ThresholdStrategy`]. With δ above 0 a share of the
+/// significance has to cover the term 2mδα, so many thresholds cost more than usual.
 ///
 /// With [`ThresholdStrategy::Split`] each canary goes to either part by a coin that does
 /// not depend on its membership, so that the coins of the second part stay fair and
@@ -622,6 +623,23 @@ mod tests {
         let nothing = from_guess_numbers(&[1.0; 50], &[1.0; 50], numbers, 0.05, 0.0).unwrap();
         assert!(nothing.guesses == 0 && nothing.epsilon == 0.0);
         assert!(nothing.member_from.is_nan() && nothing.non_member_up_to.is_nan());
+    }
+
+    /// The canaries of the bound are those that the threshold was not chosen on.
+    #[test]
+    fn a_split_leaves_the_larger_share_for_the_bound() {
+        let (members, others) = (quantiles(500, 2.0), quantiles(500, 0.0));
+        let strategy = ThresholdStrategy::Split {
+            seed: 8,
+            share: 0.2,
+        };
+        let bound = from_thresholds(&members, &others, &strategy, 0.05, 0.0).unwrap();
+        assert!((750..850).contains(&bound.canaries), "{bound:?}");
+        assert!(
+            bound.guesses < bound.canaries && bound.epsilon > 0.5,
+            "{bound:?}"
+        );
+        assert_eq!(bound.thresholds, 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use giveaway_stats::interval::{clopper_pearson, clopper_pearson_upper};
 use giveaway_stats::multiplicity::{benjamini_hochberg, benjamini_yekutieli};
 use giveaway_stats::one_run;
 use giveaway_stats::pchip::{Pchip, pchip_p_value_sorted};
+use giveaway_stats::privacy::threshold::ThresholdStrategy;
 use giveaway_stats::privacy::{Counts, EpsilonLowerBound, Method, Sides, epsilon_interval};
 use giveaway_stats::roc::Roc;
 use giveaway_stats::summary::{mean, median, quantile, ranks, sample_variance, spearman};
@@ -377,7 +378,7 @@ fn epsilon_bounds_and_intervals() {
         let (method, tolerance) = match row[0].as_str() {
             "clopper-pearson" => (Method::ClopperPearson, 1e-8),
             "jeffreys" => (Method::Jeffreys, 1e-8),
-            "joint-beta" => (Method::JointBeta, 1e-6),
+            "joint-beta" => (Method::JointBeta, 1e-8),
             other => panic!("{other}"),
         };
         let values: Vec<f64> = row[1..].iter().map(|field| number(field)).collect();
@@ -425,4 +426,34 @@ fn one_run_audits() {
         }
     }
     assert!(positive > 20);
+}
+
+/// Significance .05; the thresholds of the hull, with what `jax_privacy` divides by, and
+/// one explicit threshold.
+#[test]
+fn bounds_equal_those_of_jax_privacy() {
+    for row in rows("jax_privacy.csv") {
+        let (members, others) = (list(&row[0]), list(&row[1]));
+        let explicit = ThresholdStrategy::Explicit(number(&row[2]));
+        let frontier = ThresholdStrategy::BonferroniFrontier;
+        let delta = number(&row[3]);
+        for (strategy, theirs) in [(&frontier, &row[4]), (&explicit, &row[5])] {
+            let ours = one_run::from_thresholds(&members, &others, strategy, 0.05, delta).unwrap();
+            close(ours.epsilon, number(theirs), 2e-6);
+        }
+        for (strategy, sides, theirs) in [
+            (&frontier, Sides::One, &row[6]),
+            (&frontier, Sides::Both, &row[7]),
+            (&explicit, Sides::One, &row[8]),
+        ] {
+            let bound = EpsilonLowerBound {
+                method: Method::ClopperPearson,
+                delta,
+                alpha: 0.05,
+                sides,
+            };
+            let ours = bound.of_scores(&members, &others, strategy).unwrap();
+            close(ours.epsilon, number(theirs), 1e-9);
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! A record is whatever is judged: in an audit it is a unit, whose signal is the mean over
 //! its records.
 
-use ndarray::ArrayView2;
+use ndarray::Array2;
 
 use crate::error::{Error, Result};
 
@@ -120,14 +120,14 @@ pub struct Evidence<'a, T> {
     /// The records themselves, and which of them are known to be OUT of the target.
     pub features: Option<Features<'a>>,
     /// The loss of each record after every epoch of the target's training, epochs × records.
-    pub traces: Option<ArrayView2<'a, f32>>,
+    pub traces: Option<&'a Array2<f32>>,
 }
 
 /// What attacks learn from that look at the records.
 #[derive(Clone, Copy, Debug)]
 pub struct Features<'a> {
     /// Records × features.
-    pub values: ArrayView2<'a, f32>,
+    pub values: &'a Array2<f32>,
     /// Which records the attacker knows to be OUT of the target.
     pub known_non_members: &'a [bool],
     /// Seed of random choices.

@@ -404,7 +404,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                 let traces = evidence
                     .traces
                     .ok_or_else(|| Error::unexpected("no losses by epoch"))?;
-                loss_trace::interquartile_ranges(traces)?
+                loss_trace::interquartile_ranges(traces.view())?
             }
             Method::GmiaDirect => {
                 let null = self.parameters.null;
@@ -415,19 +415,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                     }
                 };
                 return Ok(Scores {
-                    // not `max`, which takes the other number for NaN: a record that cannot
-                    // be tested would have the highest score
-                    scores: p
-                        .iter()
-                        .map(|&p| {
-                            if p < f64::MIN_POSITIVE {
-                                f64::MIN_POSITIVE
-                            } else {
-                                p
-                            }
-                        })
-                        .map(|p| -p.ln())
-                        .collect(),
+                    scores: p.iter().map(|&p| evidence_of(p)).collect(),
                     p_values: Some(p),
                 });
             }
@@ -440,7 +428,7 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
             .features
             .ok_or_else(|| Error::unexpected("no features"))?;
         let found = quantile_regression::score(
-            features.values,
+            features.values.view(),
             &self.evidence.target_scaled_logits(),
             features.known_non_members,
             &quantile_regression::Boosting::default(),
@@ -535,6 +523,15 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
         self.confidences
             .get_or_init(|| rmia::confidences(self.evidence))
     }
+}
+
+/// `-ln p`, finite for a p-value that has underflowed. `NaN` stays: `max` would make it 0, and
+/// a record without a p-value the most member-like of all.
+fn evidence_of(p: f64) -> f64 {
+    if p.is_nan() {
+        return f64::NAN;
+    }
+    -p.max(f64::MIN_POSITIVE).ln()
 }
 
 /// The models whose membership is the first one's turned round: its complements.

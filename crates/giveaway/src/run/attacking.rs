@@ -1,7 +1,7 @@
 //! The attacks of `--attacks` on the signals of a run.
 
 use giveaway_stats::random::derive_seed;
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::array_file::read_outputs;
 use super::directory::RunDirectory;
@@ -63,11 +63,11 @@ impl Collected {
         evidence.target_outputs = self.target_outputs.as_ref();
         evidence.labels = Some(&self.labels);
         evidence.features = self.features.as_ref().map(|values| Features {
-            values: values.view(),
+            values,
             known_non_members: &self.known_non_members,
             seed: self.seed,
         });
-        evidence.traces = self.traces.as_ref().map(|traces| traces.view());
+        evidence.traces = self.traces.as_ref();
         evidence
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn attack(
         whole,
     )?;
     if methods.contains(&Method::QuantileRegression) && has_both(pool) {
-        audited.features = Some(unit_means(&pool.dataset.features.view(), pool));
+        audited.features = Some(features_and_class(pool));
     }
     if methods.contains(&Method::LtIqr) && pool.target_outputs.is_none() {
         audited.traces = Some(traces(pool)?);
@@ -317,13 +317,21 @@ fn has_both(pool: &Pool) -> bool {
     known(true) && known(false)
 }
 
-/// For every audited unit the mean over its records of each column.
-fn unit_means(of_records: &ArrayView2<f32>, pool: &Pool) -> Array2<f32> {
-    let mut means = Array2::zeros((pool.audited.len(), of_records.ncols()));
+/// For every audited unit the mean over its records of each feature and of a column for each
+/// class: how sure a model is depends on the class as on the features.
+fn features_and_class(pool: &Pool) -> Array2<f32> {
+    let of_records = &pool.dataset.features;
+    let features = of_records.ncols();
+    let classes = pool.dataset.schema.classes.len();
+    let mut means = Array2::zeros((pool.audited.len(), features + classes));
     for (mut row, &unit) in means.rows_mut().into_iter().zip(&pool.audited) {
         let records = pool.units.records(unit as usize);
         for &record in records {
-            row += &of_records.row(record as usize);
+            let record = record as usize;
+            for (sum, &value) in row.iter_mut().zip(of_records.row(record)) {
+                *sum += value;
+            }
+            row[features + pool.dataset.labels[record] as usize] += 1.0;
         }
         row /= records.len() as f32;
     }

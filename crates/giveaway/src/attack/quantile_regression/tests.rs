@@ -129,6 +129,10 @@ fn the_normal_scale_is_monotone_and_exact_at_the_quantiles() {
     }
     // by hand: halfway between two quantiles, and one mean width beyond the last
     let quantiles = cases[0];
+    // no spread: the narrowest width there may be, and 1 where that is 0 too
+    let flat = |narrowest| map(narrowest).score(4.0, &[3.0; 5]);
+    assert!((flat(0.25) - threshold(0.99) - 4.0).abs() < 1e-12);
+    assert!((flat(0.0) - threshold(0.99) - 1.0).abs() < 1e-12);
     let map = map(0.0);
     let halfway = 0.5 * (threshold(0.75) + threshold(0.9));
     assert!((map.score(1.5, &quantiles) - halfway).abs() < 1e-12);

@@ -419,6 +419,8 @@ mod tests {
             levels += 1;
         }
         assert_eq!(levels, LEVELS.len());
+        let smallest = LEVELS.map(|level| Boosting::default().smallest(level));
+        assert_eq!(smallest, [20, 20, 50, 100, 500]);
     }
 
     /// With one whole step, the leaves of a stump are the quantiles of the two groups.
