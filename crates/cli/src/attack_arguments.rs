@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use giveaway::Result;
-use giveaway::arrays::{PopulationFiles, Request, Signal};
+use giveaway::arrays::{CanaryOptions, PopulationFiles, Request, Signal};
 use giveaway::attack::method::{Method, Parameters};
 use giveaway::error::Error;
 
@@ -19,6 +19,8 @@ pub(crate) struct AttackOptions {
     population: PopulationOptions,
     #[command(flatten)]
     attacks: MethodOptions,
+    #[command(flatten)]
+    canaries: OptionsOfCanaries,
     #[command(flatten)]
     pub(crate) result: AttackResultOptions,
 }
@@ -135,6 +137,60 @@ struct MethodOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Lower bounds on epsilon from canaries, in one training run")]
+struct OptionsOfCanaries {
+    /// Which records are canaries, [records]: put into the target's training set, or not, by
+    /// independent fair coins
+    #[arg(long, value_name = "FILE")]
+    canaries: Option<PathBuf>,
+    /// How many canaries to guess on, half of them members; fixed before scores were seen
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    guesses: Option<usize>,
+    /// The δ of the claim; 1e-5 by default
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    delta: Option<f64>,
+    /// The ε that is claimed, to be compared with the bounds
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    claimed_epsilon: Option<f64>,
+}
+
+impl OptionsOfCanaries {
+    fn given(&self) -> Result<Option<CanaryOptions>> {
+        let Some(canaries) = &self.canaries else {
+            let option = [
+                ("--guesses", self.guesses.is_some()),
+                ("--delta", self.delta.is_some()),
+                ("--claimed-epsilon", self.claimed_epsilon.is_some()),
+            ];
+            return match option.iter().find(|option| option.1) {
+                None => Ok(None),
+                Some((option, _)) => Err(Error::usage(
+                    "is for canaries, and none are named: records that were drawn in a balanced way, or not by the auditor's independent fair coins, bound no epsilon",
+                )
+                .at(option)
+                .hint("give --canaries FILE, true where a record's own coin decided, or leave it out")),
+            };
+        };
+        let Some(guesses) = self.guesses else {
+            return Err(Error::usage(
+                "the number of guesses is not said, and must not depend on the scores",
+            )
+            .at("--canaries")
+            .hint("give --guesses N, as it was fixed beforehand; half of them are on members"));
+        };
+        Ok(Some(CanaryOptions {
+            canaries: canaries.clone(),
+            guesses,
+            delta: self.delta.unwrap_or(USUAL_DELTA),
+            claimed_epsilon: self.claimed_epsilon,
+        }))
+    }
+}
+
+/// The δ of most claims.
+const USUAL_DELTA: f64 = 1e-5;
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Result")]
 pub(crate) struct AttackResultOptions {
     /// Write scores.parquet, and with --target-membership metrics.json, into this directory
@@ -206,6 +262,7 @@ impl AttackOptions {
             temperature: self.attacks.temperature,
             clamp: self.attacks.clamp,
             population,
+            canaries: self.canaries.given()?,
             seed: self.result.seed,
         })
     }

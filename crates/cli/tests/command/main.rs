@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attack;
+mod attack_refusals;
 mod convolutions;
 mod copies;
 mod formats;
@@ -11,6 +13,7 @@ mod full_disk;
 mod kept;
 mod killed;
 mod leftovers;
+mod npy;
 mod output;
 mod references;
 mod refusals;

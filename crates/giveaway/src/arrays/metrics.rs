@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::canaries::CanaryBound;
 use crate::evaluate::{CONFIDENCE, Estimate, LOW_RATES, PRIORS};
 
 /// Most bootstrap replicates, and fewest.
@@ -77,6 +78,9 @@ pub struct MethodMetrics {
     pub ppv: Named<Named<Estimate>>,
     /// Rates with thresholds chosen on reference models.
     pub calibrated: Calibrated,
+    /// The bound on ε from canaries, where there are enough with a score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canaries: Option<CanaryBound>,
 }
 
 /// Rates at thresholds that reference models set, or why there are none.
@@ -364,6 +368,7 @@ fn summarise(
         advantage,
         ppv: Named(ppv),
         calibrated,
+        canaries: None,
     }
 }
 

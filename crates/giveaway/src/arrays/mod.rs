@@ -5,8 +5,10 @@
 //! training records are known; `summary` and `written` say and write them.
 
 mod calibration;
+mod canaries;
 pub mod metrics;
 mod npy;
+mod opened;
 mod served;
 mod shapes;
 mod signals;
@@ -20,16 +22,17 @@ use serde::Serialize;
 
 use crate::attack::Scores;
 use crate::attack::direct::Null;
-use crate::attack::evidence::{Evidence, Population, Query, Real};
+use crate::attack::evidence::{Evidence, Population, Real};
 use crate::attack::method::{Attacker, Method, Parameters};
 use crate::error::{Error, Result};
 use crate::evaluate::CONFIDENCE;
+pub use canaries::{CanaryBound, CanaryOptions, CanarySummary};
 use metrics::{MethodMetrics, Named};
-use npy::{Element, Npy, Precision};
+use npy::{Element, Precision};
+use opened::{Files, Known, Side};
 use served::Wanted;
-use shapes::Layout;
+use signals::Rules;
 pub use signals::Signal;
-use signals::{Loaded, Rules};
 
 /// Version of `metrics.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -59,6 +62,8 @@ pub struct Request {
     pub clamp: Option<f64>,
     /// Records known to be OUT of the target.
     pub population: Option<PopulationFiles>,
+    /// An audit of canaries.
+    pub canaries: Option<CanaryOptions>,
     /// Seed of the bootstrap.
     pub seed: u64,
 }
@@ -141,6 +146,8 @@ pub struct Metrics {
     pub intervals: Intervals,
     /// How many reference models played the target to set thresholds.
     pub calibration_models: usize,
+    /// The audit of canaries, where there are any.
+    pub canaries: Option<CanarySummary>,
     /// By method.
     pub methods: Named<MethodMetrics>,
 }
@@ -175,23 +182,6 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-/// Signals of target and reference models on the same records.
-struct Side<T> {
-    layout: Layout,
-    references: Loaded<T>,
-    target: Loaded<f64>,
-    inside: Option<Vec<bool>>,
-}
-
-/// The open files of audited records or of a population.
-struct Files {
-    signals: Npy,
-    target: Npy,
-    membership: Option<Npy>,
-    labels: Option<Vec<u32>>,
-    layout: Layout,
-}
-
 /// Runs the attacks.
 ///
 /// # Errors
@@ -200,61 +190,13 @@ struct Files {
 pub fn attack(request: &Request) -> Result<Outcome> {
     request.parameters.check()?;
     check_numbers(request)?;
-    let signals = Npy::open("--signals", &request.signals)?;
-    let membership = Npy::open("--membership", &request.membership)?;
-    let mut target = Npy::open("--target", &request.target)?;
-    let open = |option, path: &Option<PathBuf>| {
-        path.as_ref()
-            .map(|path| Npy::open(option, path))
-            .transpose()
-    };
-    let mut labels = open("--labels", &request.labels)?;
-    let mut target_membership = open("--target-membership", &request.target_membership)?;
-    let has_classes = request.signal.has_classes();
-    if has_classes && labels.is_none() {
-        return Err(needs_labels(request.signal, "--labels"));
-    }
-    let layout = shapes::layout(shapes::Arrays {
-        signals: &signals,
-        membership: &membership,
-        target: &mut target,
-        by_record: labels.iter_mut().chain(&mut target_membership).collect(),
-        with_classes: has_classes,
-    })?;
-    if u32::try_from(layout.records).is_err() || layout.records > (u32::MAX / 2) as usize {
-        return Err(Error::input(format!(
-            "{} records are more than can be ranked",
-            layout.records
-        ))
-        .at(target.place())
-        .hint("attack a part of the records"));
-    }
-    let classes = if has_classes {
-        layout.classes
-    } else {
-        u32::MAX as usize
-    };
-    let labels = labels
-        .as_ref()
-        .map(|npy| truths::labels(npy, classes))
-        .transpose()?;
-    let is_member = target_membership
-        .as_ref()
-        .map(|npy| truths::truths(npy, "membership of the target", |r| format!("record {r}")))
-        .transpose()?;
-    let audited = Files {
-        signals,
-        target,
-        membership: Some(membership),
-        labels,
-        layout,
-    };
+    let (audited, known) = opened::audited(request)?;
     let population = request
         .population
         .as_ref()
-        .map(|files| open_population(files, request.signal, layout))
+        .map(|files| opened::population(files, request.signal, audited.layout))
         .transpose()?;
-    let wanted = Wanted::new(request, layout)?;
+    let wanted = Wanted::new(request, audited.layout)?;
     let both = [Some(&audited), population.as_ref()];
     let opened = both.into_iter().flatten();
     let all = opened.flat_map(|files| [files.signals.precision(), files.target.precision()]);
@@ -264,7 +206,7 @@ pub fn attack(request: &Request) -> Result<Outcome> {
         clamp: request.clamp,
         temperature: request.temperature,
     };
-    let as_single = !has_classes
+    let as_single = !request.signal.has_classes()
         && both
             .into_iter()
             .flatten()
@@ -276,7 +218,7 @@ pub fn attack(request: &Request) -> Result<Outcome> {
             population.as_ref(),
             &rules,
             wanted,
-            is_member,
+            known.as_ref(),
         )
     } else {
         on::<f64>(
@@ -285,7 +227,7 @@ pub fn attack(request: &Request) -> Result<Outcome> {
             population.as_ref(),
             &rules,
             wanted,
-            is_member,
+            known.as_ref(),
         )
     }
 }
@@ -314,142 +256,15 @@ fn check_numbers(request: &Request) -> Result<()> {
             .at("--clamp")
             .hint("give a number above 0 and below 0.5, such as 1e-6: probabilities are taken from it to one less it"));
     }
+    if let Some(canaries) = &request.canaries {
+        canaries.check()?;
+        if request.target_membership.is_none() {
+            return Err(Error::usage("which canaries were included is not said")
+                .at("--canaries")
+                .hint("give --target-membership FILE, as the coins fell"));
+        }
+    }
     Ok(())
-}
-
-fn needs_labels(signal: Signal, option: &str) -> Error {
-    Error::usage(format!(
-        "--signal {} needs the class of each record",
-        signal.name()
-    ))
-    .hint(format!("give {option} FILE with class numbers from 0"))
-}
-
-fn open_population(files: &PopulationFiles, signal: Signal, of_audited: Layout) -> Result<Files> {
-    let has_classes = signal.has_classes();
-    let signals = Npy::open("--population-signals", &files.signals)?;
-    let mut target = Npy::open("--population-target", &files.target)?;
-    let open = |option, path: &Option<PathBuf>| {
-        path.as_ref()
-            .map(|path| Npy::open(option, path))
-            .transpose()
-    };
-    let membership = open("--population-membership", &files.membership)?;
-    let mut labels = open("--population-labels", &files.labels)?;
-    if has_classes && labels.is_none() {
-        return Err(needs_labels(signal, "--population-labels"));
-    }
-    let layout = shapes::population(
-        &signals,
-        &mut target,
-        &mut labels.iter_mut().collect::<Vec<_>>(),
-        membership.as_ref(),
-        of_audited,
-        has_classes,
-    )?;
-    let classes = if has_classes {
-        layout.classes
-    } else {
-        u32::MAX as usize
-    };
-    let labels = labels
-        .as_ref()
-        .map(|npy| truths::labels(npy, classes))
-        .transpose()?;
-    Ok(Files {
-        signals,
-        target,
-        membership,
-        labels,
-        layout,
-    })
-}
-
-/// Loads the signals of files.
-fn load<T: Element + Real>(
-    files: &Files,
-    rules: &Rules,
-    outputs_of: (bool, bool),
-) -> Result<Side<T>> {
-    let one = Layout {
-        models: 1,
-        ..files.layout
-    };
-    let (references, target) = if rules.signal.has_classes() {
-        let labels = files.labels.as_deref().unwrap_or_default();
-        let (of_target, of_references) = outputs_of;
-        let whose = " of the target";
-        (
-            signals::load_outputs(
-                &files.signals,
-                files.layout,
-                labels,
-                rules,
-                of_references,
-                "",
-            )?,
-            signals::load_outputs(&files.target, one, labels, rules, of_target, whose)?,
-        )
-    } else {
-        (
-            signals::load_numbers(&files.signals, files.layout, rules, "")?,
-            signals::load_numbers(&files.target, one, rules, " of the target")?,
-        )
-    };
-    let records = files.layout.records;
-    let inside = files
-        .membership
-        .as_ref()
-        .map(|npy| {
-            truths::truths(npy, "membership", |position| {
-                format!(
-                    "model {}, record {}",
-                    position / records,
-                    position % records
-                )
-            })
-        })
-        .transpose()?;
-    Ok(Side {
-        layout: files.layout,
-        references,
-        target,
-        inside,
-    })
-}
-
-impl<T: Real> Side<T> {
-    fn queries(&self) -> Vec<Query<'_, T>> {
-        let Layout {
-            models,
-            records,
-            queries,
-            ..
-        } = self.layout;
-        (0..queries)
-            .map(|query| Query {
-                references: (0..models)
-                    .map(|model| {
-                        &self.references.values[(model * queries + query) * records..][..records]
-                    })
-                    .collect(),
-                target: self.target.values[query * records..][..records].to_vec(),
-            })
-            .collect()
-    }
-
-    fn tempered(&self) -> Option<Query<'_, T>> {
-        let records = self.layout.records;
-        (!self.target.tempered.is_empty()).then(|| Query {
-            references: self.references.tempered.chunks_exact(records).collect(),
-            target: self.target.tempered.clone(),
-        })
-    }
-
-    fn inside(&self) -> Option<Vec<&[bool]>> {
-        let inside = self.inside.as_ref()?;
-        Some(inside.chunks_exact(self.layout.records).collect())
-    }
 }
 
 /// Attacks and judges, with references kept as `T`.
@@ -459,11 +274,11 @@ fn on<T: Element + Real>(
     population: Option<&Files>,
     rules: &Rules,
     wanted: Wanted,
-    is_member: Option<Vec<bool>>,
+    known: Option<&Known>,
 ) -> Result<Outcome> {
-    let mut side: Side<T> = load(audited, rules, wanted.outputs(is_member.is_some()))?;
+    let mut side: Side<T> = opened::load(audited, rules, wanted.outputs(known.is_some()))?;
     let mut others: Option<Side<T>> = population
-        .map(|files| load(files, rules, (false, false)))
+        .map(|files| opened::load(files, rules, (false, false)))
         .transpose()?;
     if request.signal == Signal::Loss && request.clamp.is_none() {
         let mut references = vec![&mut side.references.values];
@@ -542,11 +357,13 @@ fn on<T: Element + Real>(
             seed: request.seed,
         },
     };
-    let metrics = is_member.map(|is_member| {
-        measured(
-            &evidence, &scores, parameters, &is_member, &described, &mut notes,
-        )
-    });
+    let metrics = known
+        .map(|known| {
+            measured(
+                &evidence, &scores, parameters, known, &described, &mut notes,
+            )
+        })
+        .transpose()?;
     Ok(Outcome {
         described,
         scores,
@@ -559,10 +376,11 @@ fn measured<T: Real>(
     evidence: &Evidence<'_, T>,
     scores: &[(Method, Scores)],
     parameters: Parameters,
-    is_member: &[bool],
+    known: &Known,
     described: &Described,
     notes: &mut Vec<String>,
-) -> Metrics {
+) -> Result<Metrics> {
+    let is_member = known.is_member.as_slice();
     let seed = described.parameters.seed;
     let members = is_member.iter().filter(|&&member| member).count();
     let non_members = is_member.len() - members;
@@ -579,8 +397,15 @@ fn measured<T: Real>(
     let methods: Vec<Method> = scores.iter().map(|(method, _)| *method).collect();
     let (calibration_models, calibrated) = calibration::calibrate(evidence, &methods, parameters);
     let columns: Vec<&[f64]> = scores.iter().map(|(_, s)| s.scores.as_slice()).collect();
-    let judged = metrics::judge(&columns, is_member, &calibrated, seed);
-    Metrics {
+    let mut judged = metrics::judge(&columns, is_member, &calibrated, seed);
+    let mut canaries = None;
+    if let Some(of_target) = &known.canaries {
+        canaries = Some(of_target.summary(is_member, notes));
+        for (judged, scores) in judged.iter_mut().zip(&columns) {
+            judged.canaries = of_target.bound(scores, is_member)?;
+        }
+    }
+    Ok(Metrics {
         described: described.clone(),
         members,
         non_members,
@@ -591,6 +416,7 @@ fn measured<T: Real>(
             replicates: metrics::replicates(is_member.len()),
         },
         calibration_models,
+        canaries,
         methods: Named(
             methods
                 .iter()
@@ -598,5 +424,5 @@ fn measured<T: Real>(
                 .zip(judged)
                 .collect(),
         ),
-    }
+    })
 }

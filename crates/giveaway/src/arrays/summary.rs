@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Metrics, Outcome};
+use super::{CanarySummary, Metrics, Outcome};
 use crate::attack::Scores;
 use crate::attack::method::Method;
 use crate::evaluate::Estimate;
@@ -68,8 +68,42 @@ fn with_metrics(text: &mut String, metrics: &Metrics) {
         );
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    if let Some(canaries) = &metrics.canaries {
+        with_canaries(text, metrics, canaries);
+    }
     text.push_str(
         "\n  Thresholds are the best on the target itself; records of one model are not\n  independent trials, so the intervals describe this model and bound nothing.\n",
+    );
+}
+
+/// Lower bounds on ε.
+fn with_canaries(text: &mut String, metrics: &Metrics, canaries: &CanarySummary) {
+    let _ = writeln!(
+        text,
+        "\n  {} canaries, {} of them included, {} guesses registered, δ = {}; lower bounds on ε at 95 %\n",
+        canaries.canaries, canaries.included, canaries.guesses, canaries.delta
+    );
+    for (name, method) in &metrics.methods.0 {
+        let found = match &method.canaries {
+            None => "n/a: fewer canaries have a score than there are guesses".to_owned(),
+            Some(bound) => {
+                let claim = match (&bound.claim, canaries.claimed_epsilon) {
+                    (Some(claim), Some(epsilon)) => format!("; the claim ε = {epsilon} is {claim}"),
+                    _ => String::new(),
+                };
+                format!(
+                    "ε ≥ {:.3}, {} of {} guesses right{claim}",
+                    // never more than was found
+                    (bound.epsilon_lower_bound * 1000.0).floor() / 1000.0,
+                    bound.correct,
+                    bound.guesses
+                )
+            }
+        };
+        let _ = writeln!(text, "  {name:<28}{found}");
+    }
+    text.push_str(
+        "\n  A bound holds if the coins were fair and independent, and method and guesses were\n  fixed before the scores were seen; the largest of several is none.\n",
     );
 }
 
