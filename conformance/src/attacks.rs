@@ -18,6 +18,10 @@ pub fn rows(cases: &[Case]) -> Result<Vec<Row>, Failure> {
     let mut rows: Vec<Row> = Vec::new();
     let mut index: BTreeMap<String, usize> = BTreeMap::new();
     for &method in Method::EVERY {
+        // what learns from features or traces is compared beside its code
+        if method.is_of_the_target_alone() {
+            continue;
+        }
         let nulls = if method == Method::GmiaDirect {
             Null::EVERY
                 .iter()
