@@ -271,6 +271,8 @@ impl Case {
             target_outputs: self.target_outputs.as_ref(),
             reference_outputs: self.reference_outputs.iter().collect(),
             labels: self.labels.as_deref(),
+            features: None,
+            traces: None,
             population: population.as_ref().zip(self.population.as_ref()).map(
                 |(rows, (signals, inside))| Population {
                     signal: query(rows, signals),
