@@ -280,8 +280,6 @@ impl Case {
                     inside: inside.as_ref().map(|rows| slices(rows)),
                 },
             ),
-            features: None,
-            traces: None,
         };
         judge(&evidence)
     }
