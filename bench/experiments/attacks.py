@@ -308,7 +308,6 @@ def verdicts(report):
                      report["reference"]["test_accuracy"]["mean"]],
         "given_away": report["verdict"]["given_away"], "wrong": report["verdict"]["wrong"],
         "selected": report["test"]["selected"], "notes": report["notes"],
-        "on_target": {a["method"]: a["on_target"]["ranking"]["auc"]["value"] for a in report["attacks"]["attacks"]},
     }
 
 
@@ -317,8 +316,8 @@ def outside(bench, data, seed, name, evidence, rows, first, options, methods, re
     against the other targets."""
     run = bench.run(name)
     words = given(bench, data, name, evidence, rows)
-    report = bench.audit(*words, *options, "--models", data.few, "--seed", seed, "--run", run, "--attacks",
-                         ",".join(methods))
+    # The attacks come below, on more targets.
+    report = bench.audit(*words, *options, "--models", data.few, "--seed", seed, "--run", run, "--attacks", "none")
     audited = Evidence(run)
     if not np.array_equal(audited.first, evidence.first):
         sys.exit(f"{name}: other units than {evidence.run}")
