@@ -54,16 +54,17 @@ class Data:
     title: str
     file: str
     label: str
-    audit: tuple  # options of the audit of part one
+    drawn: tuple  # options of the data
+    tested: tuple  # options of the test
     references: tuple  # sizes of the reference data
     players: int  # reference models that are attacked and never refer: complementary pairs
     few: int  # reference models of the experiments on data and kind
 
 
 SETS = [
-    Data("breast-cancer", "Breast Cancer", "breast_cancer.parquet", "diagnosis", ("--top", "10%"), (50, 100, 284),
+    Data("breast-cancer", "Breast Cancer", "breast_cancer.parquet", "diagnosis", (), ("--top", "10%"), (50, 100, 284),
          16, 64),
-    Data("adult", "Adult", "adult.parquet", "income", ("--train-size", "10000"), (1000, 3000, 10000, 28000),
+    Data("adult", "Adult", "adult.parquet", "income", ("--train-size", "10000"), (), (1000, 3000, 10000, 28000),
          8, 32),
 ]
 
@@ -210,7 +211,7 @@ def sides(bench, data, seed):
     """All attacks side by side, and how often the records that an attack finds by the recipe are
     accused where they were left out."""
     run = bench.run(f"{data.name}-{seed}")
-    words = [data.name, *data.audit, "--seed", seed, "--run", run, "--attacks", "all"]
+    words = [data.name, *data.drawn, *data.tested, "--seed", seed, "--run", run, "--attacks", "all"]
     report = bench.once(f"{data.name}-{seed}-all", lambda: bench.audit(*words))
     bench.once(f"{data.name}-{seed}-recipe", lambda: recipe(report, pd.read_parquet(run / "records.parquet")))
 
@@ -228,22 +229,24 @@ def recipe(report, records):
         outside = (units[f"wrongly_accused_{name}"] / units["played_out_targets"])[inside]
         if attack["found_by_recipe"] not in (None, int(inside.sum())):
             print(f"{name}: {attack['found_by_recipe']} found by the report, {inside.sum()} by its records", flush=True)
-        found[attack["method"]] = {"found": int(inside.sum()), "outside": float(outside.mean()) if len(outside) else None,
-                                   "both": int((outside >= 0.5).sum())}
+        found[attack["method"]] = {"found": int(inside.sum()), "both": int((outside >= 0.5).sum()),
+                                   "outside": float(outside.mean()) if len(outside) else None}
     return {"methods": found}
 
 
 def default(bench, data, seed):
     """The default attacks, on more played targets than all attacks get."""
     run = bench.run(f"{data.name}-{seed}")
-    words = [data.name, *data.audit, "--seed", seed, "--run", run, "--attacks", ",".join(DEFAULT_METHODS)]
+    words = [data.name, *data.drawn, *data.tested, "--seed", seed, "--run", run,
+             "--attacks", ",".join(DEFAULT_METHODS)]
     bench.once(f"{data.name}-{seed}-few", lambda: bench.audit(*words))
 
 
 def gamma(bench, data, seed):
     """RMIA at γ = 1 in place of 2, where BASE 1 ranks alike."""
     run = bench.run(f"{data.name}-{seed}")
-    words = [data.name, *data.audit, "--seed", seed, "--run", run, "--attacks", ",".join(GAMMA_METHODS), "--gamma", 1]
+    words = [data.name, *data.drawn, *data.tested, "--seed", seed, "--run", run,
+             "--attacks", ",".join(GAMMA_METHODS), "--gamma", 1]
     bench.once(f"{data.name}-{seed}-gamma", lambda: bench.audit(*words))
 
 
@@ -251,8 +254,7 @@ def players(bench, data, seed):
     """The references of the audit, and models that are attacked."""
     sides(bench, data, seed)
     source = bench.run(f"{data.name}-{seed}")
-    words = [data.name, *data.audit, "--seed", seed]
-    words = [word for word in words if word not in ("--top", "10%")]  # no option of `reference`
+    words = [data.name, *data.drawn, "--seed", seed]
     more = bench.nested(words, REFERENCES + data.players, source, f"{data.name}-{seed}-more")
     if not (more / "complete").exists():
         bench.call("reference", more, "--quiet")
@@ -279,10 +281,9 @@ def models(bench, data, seed):
 
     def headline(count):
         sides(bench, data, seed)
-        words = [data.name, *data.audit, "--seed", seed]
-        plain = [word for word in words if word not in ("--top", "10%")]
-        run = bench.nested(plain, count, bench.run(f"{data.name}-{seed}"), f"{data.name}-{seed}-{count}")
-        return bench.audit(*words, "--models", count, "--run", run, "--attacks", "none")
+        words = [data.name, *data.drawn, "--seed", seed]
+        run = bench.nested(words, count, bench.run(f"{data.name}-{seed}"), f"{data.name}-{seed}-{count}")
+        return bench.audit(*words, *data.tested, "--models", count, "--run", run, "--attacks", "none")
 
     for count in COUNTS:
         bench.once(f"{data.name}-{seed}-models-{count}", partial(attack, count))
@@ -329,6 +330,10 @@ def outside(bench, data, seed, name, evidence, rows, first, options, methods, re
     return {**result, **verdicts(report)}
 
 
+def kind_name(data, seed, title):
+    return f"{data.name}-{seed}-kind-{title.replace(', ', '-').replace(' ', '-')}"
+
+
 def kind(bench, data, seed):
     """Reference models of another kind than the target."""
     def make(name, options):
@@ -337,7 +342,7 @@ def kind(bench, data, seed):
         return outside(bench, data, seed, name, evidence, rows, REFERENCES, options, KIND_METHODS, True)
 
     for title, options in KINDS.items():
-        name = f"{data.name}-{seed}-kind-{title.replace(', ', '-').replace(' ', '-')}"
+        name = kind_name(data, seed, title)
         bench.once(name, partial(make, name, options))
 
 
@@ -355,8 +360,8 @@ def reference_data(bench, data, seed):
         file = bench.out / "files" / f"{data.name}-{seed}-half.parquet"
         whole.iloc[rows].to_parquet(file, index=False)
         run = bench.run(f"{data.name}-{seed}-half")
-        bench.call("audit", file, "--label", data.label, "--models", 2 * data.few + data.players, "--seed", seed, "--run", run,
-                   "--attacks", "none", "--quiet")
+        bench.call("audit", file, "--label", data.label, "--models", 2 * data.few + data.players, "--seed", seed,
+                   "--run", run, "--attacks", "none", "--quiet")
         return Evidence(run), 2 * data.few, rows
 
     def owner():
@@ -480,7 +485,8 @@ def table_sides(bench, data, seeds):
     found += ["### All attacks, on the target", "",
               *rows(["attack", "AUC", "TPR at 1 %", "TPR at 0.1 %", "carried 1 %: TPR", "carried 1 %: FPR", "Jaccard",
                      "found by recipe (also when OUT)"], body)]
-    subsets = {(s["subsets"], s["models"]) for s in (a["stability"] for r in reports for a in r["attacks"]["attacks"]) if s}
+    every = [attack["stability"] for report in reports for attack in report["attacks"]["attacks"]]
+    subsets = {(some["subsets"], some["models"]) for some in every if some}
     checks = [[check["name"], check["status"], check["finding"]] for report in reports for check in report["checks"]]
     found += [f"Stability over (sets, models each): {sorted(subsets)}", "",
               *(f"- {' · '.join(check)}" for check in checks if check[1] != "passed"), ""]
@@ -597,8 +603,7 @@ def grid(settings, methods):
 
 
 def table_kind(bench, data, seeds):
-    settings = [(title, results(bench, f"{data.name}-{{seed}}-kind-{title.replace(', ', '-').replace(' ', '-')}", seeds))
-                for title in KINDS]
+    settings = [(title, results(bench, kind_name(data, "{seed}", title), seeds)) for title in KINDS]
     settings = [(title, some) for title, some in settings if some]
     if not settings:
         return []
@@ -624,7 +629,7 @@ def main():
     parser.add_argument("--binary", default="giveaway")
     parser.add_argument("--out", required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, in their order; empty for the tables of what is there")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, in their order; empty: only the tables")
     parser.add_argument("--data", default=",".join(data.name for data in SETS))
     parser.add_argument("--seeds", default="1,2,3")
     arguments = parser.parse_args()
