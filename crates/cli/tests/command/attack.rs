@@ -505,7 +505,7 @@ fn a_population_that_is_given_is_compared_with() {
     close(column(&found, "population-p"), &p, "population-p");
 
     // Its membership counts: those that a model was trained on are no OUT observations of it.
-    let inside: Vec<bool> = (0..MODELS * population).map(|i| i % 2 == 0).collect();
+    let inside: Vec<bool> = (0..MODELS * population).map(|i| i % 3 == 0).collect();
     sandbox.write("PM.npy", bools(&[MODELS, population], &inside));
     let masked = line.replace("--out out", "--population-membership PM.npy --out masked");
     sandbox.run(&masked).succeeded();
