@@ -714,8 +714,8 @@ def degenerate_cases():
         [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 1.0, 0.0]],
         [[0.25, 0.5, 0.25], [1.0, 0.0, 0.0], [0.125, 0.375, 0.5]],
     ])
-    yield case("certain", "probabilities of exactly 0 and 1, kept from infinity by the clamp", None, "probabilities",
-               [rows], half, [[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]], labels=[0, 1, 2], offline_a=0.5)
+    yield case("certain", "probabilities of exactly 0 and 1, kept from infinity by the clamp; of equal ones the first is the model's answer",
+               None, "probabilities", [rows], half, [[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]], labels=[0, 1, 2], offline_a=0.5)
 
 
 def plain(value):

@@ -271,6 +271,8 @@ impl Case {
             target_outputs: self.target_outputs.as_ref(),
             reference_outputs: self.reference_outputs.iter().collect(),
             labels: self.labels.as_deref(),
+            features: None,
+            traces: None,
             population: population.as_ref().zip(self.population.as_ref()).map(
                 |(rows, (signals, inside))| Population {
                     signal: query(rows, signals),
@@ -278,8 +280,6 @@ impl Case {
                     inside: inside.as_ref().map(|rows| slices(rows)),
                 },
             ),
-            features: None,
-            traces: None,
         };
         judge(&evidence)
     }

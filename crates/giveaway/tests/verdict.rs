@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use giveaway::attack::direct::{FEW_MODELS, Null};
+use giveaway::attack::method::Method;
 use giveaway::dataset::{Table, TableOptions};
 use giveaway::membership::Design;
 use giveaway::report::Audit;
@@ -561,4 +562,186 @@ fn flat(target: &Path, directory: &Path) -> PathBuf {
         .collect();
     std::fs::write(&path, rows.join("\n")).unwrap();
     path
+}
+
+/// Columns of attacks, and what the report says of them, from the files of a run.
+#[test]
+fn scores_of_attacks_are_those_of_the_formulas() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = configuration(Rule::Influence, Null::T);
+    config.test.attacks = Some(Method::EVERY.to_vec());
+    config.test.gamma = 1.5;
+    let path = folder.path().join("run");
+    let audit = giveaway::run::audit(&config, Some(&path), &Silent)
+        .unwrap()
+        .audit;
+    let evidence = Evidence::read(&path, &path.join("signals/target.npy"));
+    let records = Records::read(&path.join("records.parquet"));
+    let target: Vec<f64> = evidence.target.iter().map(|signal| signal[1]).collect();
+    let everybody: Vec<usize> = (0..MODELS).collect();
+    for (name, attack) in FORMULAS {
+        let expected = attack(&evidence, &target, &everybody);
+        let differing = records.differing(&format!("score_{name}"), &expected, ONE_FLOAT);
+        assert_eq!(differing, 0, "{name}");
+    }
+    let expected = evidence.p_values(Null::T, &(0..MODELS));
+    assert_eq!(
+        records.differing("p_value_gmia_direct", &expected, ONE_FLOAT),
+        0
+    );
+
+    // every model plays, without its complement, and the figure is the mean over them
+    let section = audit.attacks.as_ref().unwrap();
+    assert_eq!(section.played_targets, MODELS);
+    for (name, attack) in FORMULAS {
+        let method = Method::parse(&name.replace('_', "-")).unwrap();
+        let summary = section.of(method).unwrap();
+        let aucs: Vec<f64> = (0..MODELS)
+            .map(|player| {
+                let others: Vec<usize> = (0..MODELS).filter(|m| m / 2 != player / 2).collect();
+                let played: Vec<f64> = evidence
+                    .scaled_logits
+                    .iter()
+                    .map(|row| row[player])
+                    .collect();
+                let scores = attack(&evidence, &played, &others);
+                let members: Vec<bool> = evidence.is_in.iter().map(|row| row[player]).collect();
+                giveaway_stats::roc::Roc::new(&scores, &members)
+                    .unwrap()
+                    .auc()
+            })
+            .collect();
+        let found = summary.leave_one_out.ranking.auc.value.unwrap();
+        assert!(
+            (found - mean(&aucs)).abs() < 1e-5,
+            "{name}: {found} {}",
+            mean(&aucs)
+        );
+        assert_eq!(
+            summary.leave_one_out.scored as usize,
+            MODELS * evidence.records()
+        );
+    }
+    // those that look at the target only say nothing of the recipe
+    let alone = section.of(Method::LtIqr).unwrap();
+    assert!(alone.on_target.is_some() && alone.leave_one_out.scored == 0);
+    // what the report says on the target is what the columns say
+    let member: Vec<bool> = records
+        .column("member")
+        .iter()
+        .map(|m| m.unwrap() > 0.5)
+        .collect();
+    for summary in &section.attacks {
+        let name = summary.method.name().replace('-', "_");
+        let scores: Vec<f64> = records
+            .column(&format!("score_{name}"))
+            .iter()
+            .map(|s| s.unwrap())
+            .collect();
+        let auc = giveaway_stats::roc::Roc::new(&scores, &member)
+            .unwrap()
+            .auc();
+        let found = summary
+            .on_target
+            .as_ref()
+            .unwrap()
+            .ranking
+            .auc
+            .value
+            .unwrap();
+        assert!((found - auc).abs() < 1e-12, "{name}");
+        for carried in &summary.carried {
+            let Some(threshold) = carried.threshold else {
+                continue;
+            };
+            let accused = scores
+                .iter()
+                .zip(&member)
+                .filter(|(s, m)| **m && **s >= threshold)
+                .count();
+            let members = member.iter().filter(|m| **m).count();
+            assert_eq!(
+                carried.true_positive_rate.value,
+                Some(accused as f64 / members as f64)
+            );
+        }
+    }
+}
+
+/// An attack by its formula: the run, the target's scaled logits, the models that serve.
+type Formula = fn(&Evidence, &[f64], &[usize]) -> Vec<f64>;
+
+const FORMULAS: [(&str, Formula); 4] = [
+    ("lira_online", lira_online),
+    ("difficulty", difficulty),
+    ("rmia_online", rmia_online),
+    ("base1_offline", base1_offline),
+];
+
+impl Evidence {
+    /// Scaled logits of a record under those of the models that it was IN, or OUT of.
+    fn logits_of(&self, record: usize, models: &[usize], inside: bool) -> Vec<f64> {
+        models
+            .iter()
+            .filter(|&&model| self.is_in[record][model] == inside)
+            .map(|&model| self.scaled_logits[record][model])
+            .collect()
+    }
+}
+
+fn loss_of(logit: f64) -> f64 {
+    (-logit).exp().ln_1p()
+}
+
+fn confidence_of(logit: f64) -> f64 {
+    (-loss_of(logit)).exp()
+}
+
+fn mean_of(values: &[f64], of: fn(f64) -> f64) -> f64 {
+    mean(&values.iter().map(|&x| of(x)).collect::<Vec<f64>>())
+}
+
+fn lira_online(run: &Evidence, target: &[f64], models: &[usize]) -> Vec<f64> {
+    let log_density = |x: f64, sample: &[f64]| {
+        let centre = mean(sample);
+        let variance =
+            sample.iter().map(|s| (s - centre).powi(2)).sum::<f64>() / sample.len() as f64;
+        -0.5 * variance.ln() - (x - centre).powi(2) / (2.0 * variance)
+    };
+    (0..target.len())
+        .map(|r| {
+            log_density(target[r], &run.logits_of(r, models, true))
+                - log_density(target[r], &run.logits_of(r, models, false))
+        })
+        .collect()
+}
+
+fn difficulty(run: &Evidence, target: &[f64], models: &[usize]) -> Vec<f64> {
+    (0..target.len())
+        .map(|r| mean_of(&run.logits_of(r, models, false), loss_of) - loss_of(target[r]))
+        .collect()
+}
+
+fn base1_offline(run: &Evidence, target: &[f64], models: &[usize]) -> Vec<f64> {
+    (0..target.len())
+        .map(|r| {
+            -loss_of(target[r]) - mean_of(&run.logits_of(r, models, false), confidence_of).ln()
+        })
+        .collect()
+}
+
+fn rmia_online(run: &Evidence, target: &[f64], models: &[usize]) -> Vec<f64> {
+    let ratios: Vec<f64> = (0..target.len())
+        .map(|r| {
+            let side = |inside| mean_of(&run.logits_of(r, models, inside), confidence_of);
+            2.0 * confidence_of(target[r]) / (side(true) + side(false))
+        })
+        .collect();
+    (0..ratios.len())
+        .map(|r| {
+            let others = (0..ratios.len()).filter(|&z| z != r);
+            let beaten = others.filter(|&z| ratios[r] >= 1.5 * ratios[z]).count();
+            beaten as f64 / (ratios.len() - 1) as f64
+        })
+        .collect()
 }

@@ -9,6 +9,8 @@
 //!   methods 3.5 gives the formula of BASE3.
 //! - BASE4 is LiRA online: four numbers per record.
 
+use rayon::prelude::*;
+
 use super::lira::{self, Variance};
 use super::moments::Moments;
 
@@ -22,6 +24,7 @@ const LEAST_VARIANCE: f64 = 1e-60;
 pub fn base1_online(target_losses: &[f64], confidences: &Moments) -> Vec<f64> {
     let (inside, outside) = (&confidences.inside, &confidences.outside);
     (0..target_losses.len())
+        .into_par_iter()
         .map(|r| {
             let sum = |count: f64, mean: f64| if count > 0.0 { count * mean } else { 0.0 };
             let total =
@@ -60,6 +63,7 @@ pub fn base2(target: &[f64], logits: &Moments) -> Vec<f64> {
     let count = sum(&logits.inside.count) + sum(&logits.outside.count);
     let variance = squares / count;
     (0..target.len())
+        .into_par_iter()
         .map(|r| of_one_variance(target[r], logits, r, variance))
         .collect()
 }
@@ -69,6 +73,7 @@ pub fn base2(target: &[f64], logits: &Moments) -> Vec<f64> {
 pub fn base3(target: &[f64], logits: &Moments) -> Vec<f64> {
     let (inside, outside) = (&logits.inside, &logits.outside);
     (0..target.len())
+        .into_par_iter()
         .map(|r| {
             let count = inside.count[r] + outside.count[r];
             // With two observations and two means nothing is left to see the spread by.

@@ -13,6 +13,8 @@
 //! Offline the IN side of every record is its prior alone (n = 0, mean μ0); the prior still
 //! takes IN signals of other records. A side without observations is its prior online too.
 
+use rayon::prelude::*;
+
 use super::moments::{Moments, Side};
 
 /// Which predictive distribution is used.
@@ -104,6 +106,7 @@ pub fn online(target: &[f64], logits: &Moments, predictive: Predictive) -> Vec<f
         Prior::of(outside, predictive),
     );
     (0..target.len())
+        .into_par_iter()
         .map(|r| {
             of_side(&prior_in, target[r], inside, r) - of_side(&prior_out, target[r], outside, r)
         })
@@ -117,6 +120,7 @@ pub fn offline(target: &[f64], logits: &Moments, predictive: Predictive) -> Vec<
     let prior_in = Prior::of(&logits.inside, predictive);
     let prior_out = Prior::of(outside, predictive);
     (0..target.len())
+        .into_par_iter()
         .map(|r| {
             prior_in.log_density(target[r], 0.0, 0.0, 0.0)
                 - of_side(&prior_out, target[r], outside, r)

@@ -12,6 +12,7 @@
 //! the last bit from z = 8.3 on; nobody is cut to the smallest number of IN models.
 
 use giveaway_stats::distribution::normal_log_sf;
+use rayon::prelude::*;
 
 use super::moments::{Moments, Side};
 
@@ -62,6 +63,7 @@ pub fn online(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64>
     let inside = deviations(&moments.inside, variance);
     let outside = deviations(&moments.outside, variance);
     (0..target.len())
+        .into_par_iter()
         .map(|r| {
             let z_in = (target[r] - moments.inside.mean[r]) / inside[r];
             let z_out = (target[r] - moments.outside.mean[r]) / outside[r];
@@ -78,6 +80,7 @@ pub fn online(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64>
 pub fn offline(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64> {
     let outside = deviations(&moments.outside, variance);
     (0..target.len())
+        .into_par_iter()
         .map(|r| normal_log_sf((moments.outside.mean[r] - target[r]) / outside[r]))
         .collect()
 }

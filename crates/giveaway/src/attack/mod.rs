@@ -10,6 +10,7 @@ pub mod difficulty;
 pub mod direct;
 pub mod entropy;
 pub mod evidence;
+mod exponential;
 pub mod gap;
 pub mod lira;
 pub mod loss;

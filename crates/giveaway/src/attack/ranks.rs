@@ -32,7 +32,9 @@ pub fn out_counts<T: Real>(references: &[&[T]], inside: &[&[bool]], target: &[f6
                 let range = first..end.min(first + BLOCK);
                 let width = range.len();
                 let target = &target[range.clone()];
-                let [mut at_most, mut at_least, mut models] = [[0u32; BLOCK]; 3];
+                let mut sums = [[0u32; BLOCK]; 3];
+                // slices of one length, so that the loop over records has no checks
+                let [at_most, at_least, models] = sums.each_mut().map(|sums| &mut sums[..width]);
                 for (row, inside) in references.iter().zip(inside) {
                     let row = &row[range.clone()];
                     let inside = &inside[range.clone()];
@@ -44,9 +46,9 @@ pub fn out_counts<T: Real>(references: &[&[T]], inside: &[&[bool]], target: &[f6
                         at_least[i] += out & u32::from(value >= target[i]);
                     }
                 }
-                part.at_most.extend(&at_most[..width]);
-                part.at_least.extend(&at_least[..width]);
-                part.models.extend(&models[..width]);
+                part.at_most.extend_from_slice(at_most);
+                part.at_least.extend_from_slice(at_least);
+                part.models.extend_from_slice(models);
             }
             part
         })

@@ -14,8 +14,7 @@
 //! them, which weakens the attack).
 
 use super::evidence::{Evidence, Real, Scalar};
-use super::moments::Moments;
-use super::moments::moments;
+use super::moments::{Moments, moments, moments_of_rows};
 
 /// Which reference models serve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,15 +73,15 @@ fn over(confidence: f64, mean: f64) -> f64 {
 #[must_use]
 pub fn against_population(ratios: &[f64], population: &[f64], gamma: f64) -> Vec<f64> {
     use rayon::prelude::*;
-    let thresholds = sorted_thresholds(population, gamma);
-    let count = thresholds.len() as f64;
+    let thresholds = Thresholds::of(population, gamma);
+    let count = thresholds.sorted.len() as f64;
     ratios
         .par_iter()
         .map(|&ratio| {
             if ratio.is_nan() {
                 return f64::NAN;
             }
-            beaten(&thresholds, ratio) as f64 / count
+            thresholds.beaten_by(ratio) as f64 / count
         })
         .collect()
 }
@@ -92,8 +91,8 @@ pub fn against_population(ratios: &[f64], population: &[f64], gamma: f64) -> Vec
 #[must_use]
 pub fn against_each_other(ratios: &[f64], gamma: f64) -> Vec<f64> {
     use rayon::prelude::*;
-    let thresholds = sorted_thresholds(ratios, gamma);
-    let others = thresholds.len().saturating_sub(1) as f64;
+    let thresholds = Thresholds::of(ratios, gamma);
+    let others = thresholds.sorted.len().saturating_sub(1) as f64;
     ratios
         .par_iter()
         .map(|&ratio| {
@@ -101,24 +100,87 @@ pub fn against_each_other(ratios: &[f64], gamma: f64) -> Vec<f64> {
                 return f64::NAN;
             }
             let itself = usize::from(ratio >= gamma * ratio);
-            (beaten(&thresholds, ratio) - itself) as f64 / others
+            (thresholds.beaten_by(ratio) - itself) as f64 / others
         })
         .collect()
 }
 
-fn sorted_thresholds(ratios: &[f64], gamma: f64) -> Vec<f64> {
-    use rayon::prelude::*;
-    let mut thresholds: Vec<f64> = ratios
-        .iter()
-        .filter(|ratio| !ratio.is_nan())
-        .map(|&ratio| gamma * ratio)
-        .collect();
-    thresholds.par_sort_unstable_by(f64::total_cmp);
-    thresholds
+/// The products `γ ratio(z)`, sorted, with an index into them.
+struct Thresholds {
+    sorted: Vec<f64>,
+    /// Bits of the least; positive numbers are ordered as their bits are.
+    least: u64,
+    /// Leading bits of the distance from the least number a bucket.
+    shift: u32,
+    /// Thresholds before each bucket, and all of them at the end. Empty where a threshold is
+    /// negative.
+    before: Vec<u32>,
 }
 
-fn beaten(thresholds: &[f64], ratio: f64) -> usize {
-    thresholds.partition_point(|&threshold| ratio >= threshold)
+impl Thresholds {
+    fn of(ratios: &[f64], gamma: f64) -> Self {
+        use rayon::prelude::*;
+        let mut sorted: Vec<f64> = ratios
+            .iter()
+            .filter(|ratio| !ratio.is_nan())
+            .map(|&ratio| gamma * ratio)
+            .collect();
+        sorted.par_sort_unstable_by(f64::total_cmp);
+        let mut thresholds = Self {
+            least: 0,
+            shift: 0,
+            before: Vec::new(),
+            sorted,
+        };
+        let sorted = &thresholds.sorted;
+        let (Some(&least), Some(&largest)) = (sorted.first(), sorted.last()) else {
+            return thresholds;
+        };
+        if least.is_sign_negative() || u32::try_from(sorted.len()).is_err() {
+            return thresholds;
+        }
+        thresholds.least = least.to_bits();
+        let span = largest.to_bits() - thresholds.least;
+        // about as many buckets as thresholds, so that few share one
+        while span >> thresholds.shift >= 2 * sorted.len() as u64 {
+            thresholds.shift += 1;
+        }
+        let buckets = (span >> thresholds.shift) as usize + 1;
+        let mut before = vec![0u32; buckets + 1];
+        for threshold in sorted {
+            before[((threshold.to_bits() - thresholds.least) >> thresholds.shift) as usize + 1] +=
+                1;
+        }
+        let mut sum = 0;
+        for count in &mut before {
+            sum += *count;
+            *count = sum;
+        }
+        thresholds.before = before;
+        thresholds
+    }
+
+    /// How many thresholds a ratio reaches.
+    fn beaten_by(&self, ratio: f64) -> usize {
+        let reached = |from: usize, to: usize| {
+            from + self.sorted[from..to].partition_point(|&threshold| ratio >= threshold)
+        };
+        if self.before.is_empty() {
+            return reached(0, self.sorted.len());
+        }
+        // a zero of either sign reaches a zero
+        let Some(distance) = ratio.max(0.0).to_bits().checked_sub(self.least) else {
+            return 0;
+        };
+        let bucket = (distance >> self.shift) as usize;
+        if ratio < 0.0 || bucket + 1 >= self.before.len() {
+            return if ratio < 0.0 { 0 } else { self.sorted.len() };
+        }
+        reached(
+            self.before[bucket] as usize,
+            self.before[bucket + 1] as usize,
+        )
+    }
 }
 
 /// Values of a that are tried.
@@ -203,27 +265,23 @@ pub fn population_confidences<T: Real>(evidence: &Evidence<'_, T>) -> Option<(Mo
     }
     let query = &population.signal;
     let kind = evidence.kind;
-    let target = query.target.iter().map(|&x| kind.confidence(x)).collect();
+    let mut target = vec![0.0; size];
+    kind.confidences(&query.target, &mut target);
     Some((
         confidence_moments(&query.references, &inside, size, kind),
         target,
     ))
 }
 
-/// A conversion for each kind, so that the loop over models holds no choice.
 fn confidence_moments<T: Real>(
     references: &[&[T]],
     inside: &[&[bool]],
     records: usize,
     kind: Scalar,
 ) -> Moments {
-    match kind {
-        Scalar::Confidence => moments(references, inside, records, |x| x),
-        Scalar::Loss => moments(references, inside, records, |x| Scalar::Loss.confidence(x)),
-        Scalar::ScaledLogit => moments(references, inside, records, |x| {
-            Scalar::ScaledLogit.confidence(x)
-        }),
-    }
+    moments_of_rows(references, inside, records, |row, values| {
+        kind.confidences(row, values);
+    })
 }
 
 #[cfg(test)]

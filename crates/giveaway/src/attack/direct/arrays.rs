@@ -6,6 +6,7 @@
 
 use giveaway_stats::empirical::ecdf_p_value_of_count;
 use giveaway_stats::pchip::pchip_p_value_sorted;
+use rayon::prelude::*;
 
 use super::super::evidence::{Evidence, Real, Scalar};
 use super::super::moments::Moments;
@@ -85,6 +86,7 @@ fn t<T: Real>(evidence: &Evidence<'_, T>, logits: &Moments) -> Vec<f64> {
         .flatten();
     let target = evidence.target_scaled_logits();
     let mut p: Vec<Option<f64>> = (0..records)
+        .into_par_iter()
         .map(|r| {
             let models = outside.count[r];
             if models < 2.0 {
