@@ -331,7 +331,7 @@ fn small_scores_are_shown_with_their_digits() {
 /// attacked with: one of them was it found on.
 #[test]
 fn every_player_finds_its_own_a() {
-    let models = 8;
+    let models = 4;
     let records = 60;
     let sandbox = Sandbox::new();
     let noise = |i: usize| ((i * 7919 + 13) * 104_729 % 10_007) as f64 / 10_007.0;
