@@ -16,15 +16,16 @@ fn noise(seed: usize) -> f64 {
 
 /// Each record IN exactly half of `models` models.
 fn halves(models: usize) -> Vec<Vec<bool>> {
-    let mut inside = vec![vec![false; RECORDS]; models];
-    for record in 0..RECORDS {
-        let mut order: Vec<usize> = (0..models).collect();
-        order.sort_by(|&a, &b| noise(record * 100 + a).total_cmp(&noise(record * 100 + b)));
-        for &model in &order[..models / 2] {
-            inside[model][record] = true;
-        }
-    }
-    inside
+    let chosen: Vec<Vec<usize>> = (0..RECORDS)
+        .map(|record| {
+            let mut order: Vec<usize> = (0..models).collect();
+            order.sort_by(|&a, &b| noise(record * 100 + a).total_cmp(&noise(record * 100 + b)));
+            order.truncate(models / 2);
+            order
+        })
+        .collect();
+    let row = |model: usize| chosen.iter().map(|of| of.contains(&model)).collect();
+    (0..models).map(row).collect()
 }
 
 /// Signals that know nothing, of a target with these members.
@@ -156,8 +157,7 @@ fn counts_that_give_members_away_are_named() {
     let made = sandbox.run(&with_canaries());
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     assert!(
-        made.stdout
-            .contains("if the reference models and"),
+        made.stdout.contains("if the reference models and"),
         "{}",
         made.stdout
     );

@@ -222,7 +222,7 @@ fn auc_of_counts(by_count: &[[u64; 2]]) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    /// SciPy 1.17.1: `mannwhitneyu([0,1,1,2,2,2], [0,0,1,1,2], use_continuity=False,
+    /// `SciPy` 1.17.1: `mannwhitneyu([0,1,1,2,2,2], [0,0,1,1,2], use_continuity=False,
     /// method="asymptotic", alternative="greater")` has the statistic 20.5, and
     /// `norm.isf` of its p-value is the standard score.
     #[test]

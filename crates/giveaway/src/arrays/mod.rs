@@ -2,7 +2,8 @@
 //!
 //! `npy` reads arrays, `shapes` finds out what their axes are, `signals` and `truths` turn
 //! them into [`Evidence`]; [`metrics`] and `calibration` judge the scores where the target's
-//! training records are known; `summary` and `written` say and write them.
+//! training records are known, and `design` looks whether the reference models know the
+//! target; `summary` and `written` say and write them.
 
 mod calibration;
 mod canaries;
@@ -385,21 +386,13 @@ fn on<T: Element + Real>(
         offline_a = Some(OfflineA { value, source });
     }
     let attacker = Attacker::new(&evidence, parameters);
-    let mut scores: Vec<(Method, Scores)> = Vec::new();
-    for &method in &wanted.methods {
-        let found = match served::nobody_to_compare(method, &evidence) {
-            Some(error) => Err(error),
-            None => attacker.score(method),
-        };
-        match found {
-            Ok(found) => scores.push((method, found)),
-            Err(error) if wanted.by_name => return Err(served::refused(&error)),
-            Err(error) => notes.push(format!("not computed: {error}")),
-        }
-    }
-    if scores.is_empty() {
-        return Err(Error::usage("the arrays serve no method").hint(notes.join("; ")));
-    }
+    let scores = scored(
+        &attacker,
+        &evidence,
+        &wanted.methods,
+        wanted.by_name,
+        &mut notes,
+    )?;
     served::count_unscored(&scores, side.layout.records, &mut notes);
     let described = Described {
         format_version: FORMAT_VERSION,
@@ -439,6 +432,32 @@ fn on<T: Element + Real>(
         metrics,
         notes,
     })
+}
+
+/// The scores of those methods that the arrays serve.
+fn scored<T: Real>(
+    attacker: &Attacker<'_, '_, T>,
+    evidence: &Evidence<'_, T>,
+    methods: &[Method],
+    by_name: bool,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(Method, Scores)>> {
+    let mut scores: Vec<(Method, Scores)> = Vec::new();
+    for &method in methods {
+        let found = match served::nobody_to_compare(method, evidence) {
+            Some(error) => Err(error),
+            None => attacker.score(method),
+        };
+        match found {
+            Ok(found) => scores.push((method, found)),
+            Err(error) if by_name => return Err(served::refused(&error)),
+            Err(error) => notes.push(format!("not computed: {error}")),
+        }
+    }
+    if scores.is_empty() {
+        return Err(Error::usage("the arrays serve no method").hint(notes.join("; ")));
+    }
+    Ok(scores)
 }
 
 fn measured<T: Real>(

@@ -120,7 +120,7 @@ impl Destination {
     /// # Errors
     /// If not.
     pub fn new(directory: &Path, is_judged: bool) -> Result<Self> {
-        let failed = |error: Error| error.at("--out");
+        let failed = |error: Error| error.at(format!("--out {}", directory.display()));
         let mut missing: Vec<PathBuf> = directory
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())

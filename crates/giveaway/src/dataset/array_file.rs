@@ -415,7 +415,7 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
         .hint("write it again with numpy.save or numpy.savez")
 }
 
-/// Axes that an array of NumPy 2 may have.
+/// Axes that an array of `NumPy` 2 may have.
 const MOST_AXES: usize = 64;
 
 /// What the header of an NPY file says.
