@@ -137,13 +137,14 @@ struct MethodOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Lower bounds on epsilon from canaries, in one training run")]
+#[command(next_help_heading = "Lower bound on epsilon from canaries, in one training run")]
 struct OptionsOfCanaries {
     /// Which records are canaries, [records]: put into the target's training set, or not, by
     /// independent fair coins
     #[arg(long, value_name = "FILE")]
     canaries: Option<PathBuf>,
-    /// How many canaries to guess on, half of them members; fixed before scores were seen
+    /// How many canaries to guess on, half of them members; fixed before scores were seen, as
+    /// the one --method
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     guesses: Option<usize>,
     /// The δ of the claim; 1e-5 by default

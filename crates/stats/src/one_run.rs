@@ -200,8 +200,11 @@ pub struct OneRunBound {
     pub epsilon: f64,
     /// Canaries the bound was computed from (those of the second part, after a split).
     pub canaries: u64,
-    /// Canaries guessed on.
+    /// Guesses that the bound counts: with registered numbers all that were registered,
+    /// those that were not made because of ties among them, as wrong ones.
     pub guesses: u64,
+    /// Canaries guessed on.
+    pub made: u64,
     /// Right guesses.
     pub correct: u64,
     /// Scores of at least this were guessed to be members; NaN if none was.
@@ -218,8 +221,10 @@ pub struct OneRunBound {
 /// The k₊ highest scores are guessed to be members and the k₋ lowest to be non-members;
 /// on the others nothing is guessed. Canaries with the same score are treated alike: a
 /// block of ties that does not fit is not guessed on, so that neither the order of the
-/// canaries nor which group they stand in plays a role. There may then be fewer guesses
-/// than registered, which is conservative and visible in the result.
+/// canaries nor which group they stand in plays a role. The bound is that of the registered
+/// number of guesses, and those that were not made count as wrong. That is conservative for
+/// any δ: the p-value for r guesses bounds the chance of v right ones however r coins are
+/// guessed, and guesses on the ties in addition could only have been right more often.
 ///
 /// # Errors
 /// No canaries, a NaN, more guesses than canaries, and as [`epsilon_lower_bound`].
@@ -253,7 +258,7 @@ pub fn from_guess_numbers(
     let wrong = at_least(&scores.non_members) + at_most(&scores.members);
     let guessed = Guessed {
         canaries: canaries as u64,
-        guesses: right + wrong,
+        guesses: wanted as u64,
         correct: right,
     };
     Ok(OneRunBound {
@@ -262,6 +267,7 @@ pub fn from_guess_numbers(
             .unwrap_or(0.0),
         canaries: guessed.canaries,
         guesses: guessed.guesses,
+        made: right + wrong,
         correct: guessed.correct,
         member_from,
         non_member_up_to,
@@ -396,6 +402,7 @@ fn best_of(
         epsilon,
         canaries,
         guesses: guessed.guesses,
+        made: guessed.guesses,
         correct: guessed.correct,
         member_from: threshold,
         non_member_up_to: f64::NAN,
@@ -519,7 +526,8 @@ mod tests {
             let right = count(&members, &|s| s >= from) + count(&others, &|s| s <= up_to);
             let wrong = count(&others, &|s| s >= from) + count(&members, &|s| s <= up_to);
             prop_assert_eq!(bound.correct, right as u64);
-            prop_assert_eq!(bound.guesses, (right + wrong) as u64);
+            prop_assert_eq!(bound.made, (right + wrong) as u64);
+            prop_assert_eq!(bound.guesses, (most + fewest) as u64);
             let (reversed_m, reversed_n): (Vec<f64>, Vec<f64>) =
                 (m.into_iter().rev().collect(), n.into_iter().rev().collect());
             let again = from_guess_numbers(&reversed_m, &reversed_n, numbers, 0.05, 0.0).unwrap();
@@ -621,8 +629,29 @@ mod tests {
             non_members: 5,
         };
         let nothing = from_guess_numbers(&[1.0; 50], &[1.0; 50], numbers, 0.05, 0.0).unwrap();
-        assert!(nothing.guesses == 0 && nothing.epsilon == 0.0);
+        assert!(nothing.made == 0 && nothing.guesses == 10 && nothing.epsilon == 0.0);
         assert!(nothing.member_from.is_nan() && nothing.non_member_up_to.is_nan());
+    }
+
+    /// Ties that are not guessed on cost: the bound is that of the registered number of
+    /// guesses, of which those on the ties are wrong.
+    #[test]
+    fn guesses_lost_to_ties_count_as_wrong() {
+        let members: Vec<f64> = (0..60).map(|i| f64::from(i.max(20))).collect();
+        let others = vec![0.0; 60];
+        let numbers = GuessNumbers {
+            members: 50,
+            non_members: 0,
+        };
+        for delta in [0.0, 1e-5, 1e-3] {
+            // 39 single scores from 21 on; the 21 that are 20 do not fit
+            let bound = from_guess_numbers(&members, &others, numbers, 0.05, delta).unwrap();
+            assert_eq!((bound.made, bound.guesses, bound.correct), (39, 50, 39));
+            let expected = epsilon_lower_bound(120, 50, 39, 0.05, delta).unwrap();
+            assert_eq!(bound.epsilon.to_bits(), expected.to_bits());
+            let fewer = epsilon_lower_bound(120, 39, 39, 0.05, delta).unwrap();
+            assert!(bound.epsilon > 0.0 && bound.epsilon < fewer);
+        }
     }
 
     /// The canaries of the bound are those that the threshold was not chosen on.

@@ -66,7 +66,7 @@ fn arrays_in_the_wrong_orientation_are_named() {
         &sandbox,
         ARRAYS,
         3,
-        &["--signals S.npy", "7 records (T.npy)", "[models x records]"],
+        &["--target T.npy", "shape [7]", "8 records (S.npy)"],
     );
     sandbox.write("T.npy", doubles(&[RECORDS], &example.target));
     sandbox.write("M.npy", bools(&[5, RECORDS], &example.inside[..5].concat()));
@@ -462,7 +462,7 @@ fn files_that_are_no_arrays() {
         &["--target", "not a directory"],
     );
     sandbox.write("T.npy", doubles(&[0], &[]));
-    refused(&sandbox, ARRAYS, 3, &["there are no records"]);
+    refused(&sandbox, ARRAYS, 3, &["--target T.npy", "shape [0]"]);
     sandbox.write("T.npy", doubles(&[RECORDS], &example.target));
     // a result that cannot be written
     sandbox.write("file", "");
@@ -480,10 +480,11 @@ fn canaries_bound_epsilon() {
     // The 40 canaries with the highest and lowest scores are guessed right, 2 wrong.
     let member = |r: usize| (r < 30) != (r == 0 || r == 59);
     let target: Vec<f64> = (0..records).map(|r| -(r as f64) / 10.0).collect();
+    let references: Vec<f64> = target.iter().map(|x| x * 0.5 - 1.0).collect();
     let members: Vec<bool> = (0..records).map(member).collect();
     let mut canaries = vec![true; records];
     (canaries[30], canaries[31], canaries[33]) = (false, false, false);
-    sandbox.write("S.npy", doubles(&[1, records], &target));
+    sandbox.write("S.npy", doubles(&[1, records], &references));
     sandbox.write("M.npy", bools(&[1, records], &vec![false; records]));
     sandbox.write("T.npy", doubles(&[records], &target));
     sandbox.write("t.npy", bools(&[records], &members));

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attack;
+mod attack_design;
+mod attack_readings;
 mod attack_refusals;
 mod convolutions;
 mod copies;

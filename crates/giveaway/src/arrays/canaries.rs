@@ -1,10 +1,10 @@
-//! The audit of one training run with canaries (Steinke et al. 2023), on the scores of each
+//! The audit of one training run with canaries (Steinke et al. 2023), on the scores of one
 //! method.
 //!
 //! It bounds ε only if the auditor put each canary into the target's training set or left it
-//! out by an independent fair coin, and fixed the number of guesses beforehand. Neither can be
-//! seen in the arrays, so canaries have to be named: ordinary records, or those of a balanced
-//! membership matrix, are none.
+//! out by an independent fair coin of which the reference models know nothing, and fixed the
+//! method and the number of guesses beforehand. That cannot be seen in the arrays, so canaries
+//! have to be named: ordinary records, or those of a balanced membership matrix, are none.
 
 use std::path::PathBuf;
 
@@ -72,9 +72,10 @@ pub struct CanarySummary {
 }
 
 /// What the bounds rest on.
-const ABOUT: &str = "Each bound holds at its confidence if every canary was included by an \
-independent fair coin, and if the number of guesses and the method were fixed before the scores \
-were seen: the largest of several methods' bounds is none.";
+const ABOUT: &str = "The bound holds at its confidence if every canary was included by an \
+independent fair coin, if the reference models and their training sets do not depend on these \
+coins, and if the number of guesses and the method were fixed before the scores were seen: the \
+largest of several methods' bounds is none.";
 
 /// A lower bound on ε from the scores of one method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -83,8 +84,10 @@ pub struct CanaryBound {
     pub epsilon_lower_bound: f64,
     /// Canaries with a score.
     pub canaries: u64,
-    /// Guesses made: fewer than registered where scores are tied.
+    /// Guesses registered.
     pub guesses: u64,
+    /// Guesses made: fewer than registered where scores are tied. The others count as wrong.
+    pub made: u64,
     /// Guesses that were right.
     pub correct: u64,
     /// `contradicted` or `not contradicted`, where an ε is claimed.
@@ -120,9 +123,19 @@ impl Canaries {
         })
     }
 
+    /// Which records are canaries.
+    pub(super) fn is_canary(&self) -> &[bool] {
+        &self.is_canary
+    }
+
+    /// How many canaries there are.
+    pub(super) fn count(&self) -> usize {
+        self.is_canary.iter().filter(|&&canary| canary).count()
+    }
+
     /// What is the same for all methods; adds a note where the coins look odd.
     pub(super) fn summary(&self, is_member: &[bool], notes: &mut Vec<String>) -> CanarySummary {
-        let canaries = self.is_canary.iter().filter(|&&canary| canary).count();
+        let canaries = self.count();
         let included = self
             .is_canary
             .iter()
@@ -188,6 +201,7 @@ impl Canaries {
             epsilon_lower_bound: found.epsilon,
             canaries: found.canaries,
             guesses: found.guesses,
+            made: found.made,
             correct: found.correct,
             claim: claim.map(|claim: Claim| claim.to_string()),
         }))

@@ -73,8 +73,9 @@ pub struct MethodMetrics {
     pub advantage: Estimate,
     /// Largest balanced accuracy.
     pub balanced_accuracy: Estimate,
-    /// Positive predictive value of the accusations at a false-positive rate, taken at its
-    /// nominal value, for shares of members among those judged.
+    /// Positive predictive value of the accusations at the threshold of `tpr_at_fpr`, with
+    /// the false-positive rate that this threshold has, for shares of members among those
+    /// judged; nothing where it accuses nobody.
     pub ppv: Named<Named<Estimate>>,
     /// Rates with thresholds chosen on reference models.
     pub calibrated: Calibrated,
@@ -128,7 +129,9 @@ const RATES: usize = LOW_RATES.len();
 struct Figures {
     auc: f64,
     advantage: f64,
+    /// True- and false-positive rate of the same thresholds.
     at_rates: [f64; RATES],
+    fpr_there: [f64; RATES],
     cut_tpr: [f64; RATES],
     cut_fpr: [f64; RATES],
 }
@@ -181,6 +184,7 @@ impl Ranked {
         // as in `Roc::tpr_at_fpr`: a rate is no binary fraction
         let allowed = LOW_RATES.map(|rate| rate * n * (1.0 + 1e-12));
         let mut at_rates = [f64::NAN; RATES];
+        let mut fpr_there = [f64::NAN; RATES];
         // rates fall, so the last is exceeded first
         let mut open = RATES;
         let (mut above, mut below) = (0u64, 0u64);
@@ -209,6 +213,7 @@ impl Ranked {
             while open > 0 && below as f64 > allowed[open - 1] {
                 open -= 1;
                 at_rates[open] = above_before as f64 / m;
+                fpr_there[open] = below_before as f64 / n;
             }
             twice_won += u128::from(above + above_before) * u128::from(below - below_before);
             advantage = advantage.max(above as f64 / m - below as f64 / n);
@@ -216,10 +221,12 @@ impl Ranked {
             cut(i + 1, above, below);
         }
         at_rates[..open].fill(1.0);
+        fpr_there[..open].fill(1.0);
         Some(Figures {
             auc: twice_won as f64 / (2.0 * m * n),
             advantage,
             at_rates,
+            fpr_there,
             cut_tpr,
             cut_fpr,
         })
@@ -323,14 +330,21 @@ fn summarise(
     let ppv = PREDICTIVE_RATES
         .iter()
         .map(|&rate| {
-            let tpr = LOW_RATES
+            let index = LOW_RATES
                 .iter()
                 .position(|&other| other.to_bits() == rate.to_bits())
-                .map_or_else(Estimate::default, |k| at_rates[k]);
-            // both are functions that rise with the rate, so ends go to ends
+                .filter(|&k| at_rates[k].value.is_some());
             let by_prior = PRIORS
                 .iter()
-                .map(|&prior| (prior.to_string(), map(tpr, &|tpr| ppv(tpr, rate, prior))))
+                .map(|&prior| {
+                    let found = index.map_or_else(Estimate::default, |k| {
+                        estimate(&|figures| {
+                            ppv(figures.at_rates[k], figures.fpr_there[k], prior)
+                                .unwrap_or(f64::NAN)
+                        })
+                    });
+                    (prior.to_string(), found)
+                })
                 .collect();
             (rate.to_string(), Named(by_prior))
         })
@@ -515,8 +529,34 @@ mod tests {
         // members and non-members are drawn apart: no spread in what does not depend on counts
         assert_eq!(rates.get("0.01").unwrap().fpr.value, Some(0.0));
         assert_eq!(found.tpr_at_fpr.get("0.0001").unwrap().value, None);
+        // above all non-members: every accusation is right
         let half_prior = found.ppv.get("0.01").unwrap().get("0.5").unwrap();
-        assert!((half_prior.value.unwrap() - 0.25 / 0.26).abs() < 1e-12);
+        assert_eq!(half_prior.value, Some(1.0));
+    }
+
+    /// The false-positive rate is that of the threshold, not the one allowed; where nobody is
+    /// accused, no share of accusations is right or wrong.
+    #[test]
+    fn predictive_values_are_of_the_accusations_made() {
+        let is_member: Vec<bool> = (0..400).map(|r| r < 200).collect();
+        // above: 50 members and 7 others, then 50 others alike
+        let scores: Vec<f64> = (0..400)
+            .map(|r| match r {
+                0..50 | 200..207 => 2.0,
+                207..257 => 1.0,
+                _ => 0.0,
+            })
+            .collect();
+        let found = judge(&[&scores], &is_member, &[Err(String::new())], 1).remove(0);
+        let at = |rate: &str, prior: &str| *found.ppv.get(rate).unwrap().get(prior).unwrap();
+        let (tpr, fpr) = (50.0 / 200.0, 7.0 / 200.0);
+        for (prior, share) in [("0.5", 0.5), ("0.1", 0.1)] {
+            let expected = share * tpr / (share * tpr + (1.0 - share) * fpr);
+            assert!((at("0.1", prior).value.unwrap() - expected).abs() < 1e-12);
+            assert!(at("0.1", prior).lower.unwrap() < expected);
+            assert_eq!(at("0.01", prior), Estimate::default());
+        }
+        assert_eq!(found.tpr_at_fpr.get("0.01").unwrap().value, Some(0.0));
     }
 
     #[test]

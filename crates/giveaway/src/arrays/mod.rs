@@ -2,10 +2,12 @@
 //!
 //! `npy` reads arrays, `shapes` finds out what their axes are, `signals` and `truths` turn
 //! them into [`Evidence`]; [`metrics`] and `calibration` judge the scores where the target's
-//! training records are known; `summary` and `written` say and write them.
+//! training records are known, and `design` looks whether the reference models know the
+//! target; `summary` and `written` say and write them.
 
 mod calibration;
 mod canaries;
+mod design;
 pub mod metrics;
 mod npy;
 mod opened;
@@ -27,12 +29,14 @@ use crate::attack::method::{Attacker, Method, Parameters};
 use crate::error::{Error, Result};
 use crate::evaluate::CONFIDENCE;
 pub use canaries::{CanaryBound, CanaryOptions, CanarySummary};
+pub use design::Design;
 use metrics::{MethodMetrics, Named};
 use npy::{Element, Precision};
 use opened::{Files, Known, Side};
 use served::Wanted;
 use signals::Rules;
 pub use signals::Signal;
+pub use written::Destination;
 
 /// Version of `metrics.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -144,6 +148,8 @@ pub struct Metrics {
     pub about: &'static str,
     /// How intervals were made.
     pub intervals: Intervals,
+    /// What the making of the reference models tells of members.
+    pub design: Design,
     /// How many reference models played the target to set thresholds.
     pub calibration_models: usize,
     /// The audit of canaries, where there are any.
@@ -196,16 +202,31 @@ pub fn attack(request: &Request) -> Result<Outcome> {
         .as_ref()
         .map(|files| opened::population(files, request.signal, audited.layout))
         .transpose()?;
-    let wanted = Wanted::new(request, audited.layout)?;
+    let mut wanted = Wanted::new(request, audited.layout)?;
     let both = [Some(&audited), population.as_ref()];
     let opened = both.into_iter().flatten();
-    let all = opened.flat_map(|files| [files.signals.precision(), files.target.precision()]);
+    let mut types: Vec<Precision> = opened
+        .flat_map(|files| [files.signals.precision(), files.target.precision()])
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    let precision = types.first().copied().unwrap_or(Precision::Double);
     let rules = Rules {
         signal: request.signal,
-        precision: all.min().unwrap_or(Precision::Double),
+        precision,
         clamp: request.clamp,
         temperature: request.temperature,
+        rounds: types.len() > 1,
     };
+    if rules.rounds {
+        let names: Vec<&str> = types.iter().map(|precision| precision.name()).collect();
+        wanted.notes.push(format!(
+            "the signals are {}: all were rounded to {}, as equal numbers would differ otherwise",
+            names.join(" and "),
+            precision.name()
+        ));
+    }
+    wanted.notes.extend(readings(request, &audited));
     let as_single = !request.signal.has_classes()
         && both
             .into_iter()
@@ -230,6 +251,31 @@ pub fn attack(request: &Request) -> Result<Outcome> {
             known.as_ref(),
         )
     }
+}
+
+/// How axes were read that could be something else.
+fn readings(request: &Request, audited: &Files) -> Vec<String> {
+    let layout = audited.layout;
+    let name = audited.signals.name();
+    let mut notes = Vec::new();
+    if layout.models == layout.records {
+        notes.push(format!(
+            "{name} has as many models as records ({}): whether it is [models x records] cannot be checked, and it was read so",
+            layout.models
+        ));
+    }
+    if audited.signals.shape().len() > 2 + usize::from(request.signal.has_classes()) {
+        let other = if request.signal.has_classes() {
+            ""
+        } else {
+            "; for an output per class, give --signal logits or probabilities, with --labels"
+        };
+        notes.push(format!(
+            "the third axis of {name} was read as {} queries of each record{other}",
+            layout.queries
+        ));
+    }
+    notes
 }
 
 /// Looks at the numbers among the options.
@@ -263,6 +309,13 @@ fn check_numbers(request: &Request) -> Result<()> {
                 .at("--canaries")
                 .hint("give --target-membership FILE, as the coins fell"));
         }
+        if request.methods.len() != 1 {
+            return Err(
+                Error::usage("a bound on epsilon wants one method, and the best of several bounds nothing")
+                    .at("--canaries")
+                    .hint("name the one that was fixed beforehand with --method NAME; for a table of several leave --canaries out"),
+            );
+        }
     }
     Ok(())
 }
@@ -277,6 +330,15 @@ fn on<T: Element + Real>(
     known: Option<&Known>,
 ) -> Result<Outcome> {
     let mut side: Side<T> = opened::load(audited, rules, wanted.outputs(known.is_some()))?;
+    design::refuse_target(audited, &side)?;
+    let mut notes = wanted.notes;
+    let design = known
+        .map(|known| {
+            let mut methods = wanted.methods.iter();
+            let uses_references = methods.any(|method| !method.is_without_references());
+            Design::looked_at(audited, &side, known, uses_references, &mut notes)
+        })
+        .transpose()?;
     let mut others: Option<Side<T>> = population
         .map(|files| opened::load(files, rules, (false, false)))
         .transpose()?;
@@ -324,18 +386,13 @@ fn on<T: Element + Real>(
         offline_a = Some(OfflineA { value, source });
     }
     let attacker = Attacker::new(&evidence, parameters);
-    let mut notes = wanted.notes;
-    let mut scores: Vec<(Method, Scores)> = Vec::new();
-    for &method in &wanted.methods {
-        match attacker.score(method) {
-            Ok(found) => scores.push((method, found)),
-            Err(error) if wanted.by_name => return Err(served::refused(&error)),
-            Err(error) => notes.push(format!("not computed: {error}")),
-        }
-    }
-    if scores.is_empty() {
-        return Err(Error::usage("the arrays serve no method").hint(notes.join("; ")));
-    }
+    let scores = scored(
+        &attacker,
+        &evidence,
+        &wanted.methods,
+        wanted.by_name,
+        &mut notes,
+    )?;
     served::count_unscored(&scores, side.layout.records, &mut notes);
     let described = Described {
         format_version: FORMAT_VERSION,
@@ -358,10 +415,14 @@ fn on<T: Element + Real>(
             seed: request.seed,
         },
     };
+    // Reference models in the target's place are attacked with an a of their own, unless it
+    // was given: the one above may have been found on the very model that plays.
     let metrics = known
-        .map(|known| {
+        .zip(design)
+        .map(|(known, design)| {
+            let parameters = request.parameters;
             measured(
-                &evidence, &scores, parameters, known, &described, &mut notes,
+                &evidence, &scores, parameters, known, design, &described, &mut notes,
             )
         })
         .transpose()?;
@@ -373,11 +434,38 @@ fn on<T: Element + Real>(
     })
 }
 
+/// The scores of those methods that the arrays serve.
+fn scored<T: Real>(
+    attacker: &Attacker<'_, '_, T>,
+    evidence: &Evidence<'_, T>,
+    methods: &[Method],
+    by_name: bool,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(Method, Scores)>> {
+    let mut scores: Vec<(Method, Scores)> = Vec::new();
+    for &method in methods {
+        let found = match served::nobody_to_compare(method, evidence) {
+            Some(error) => Err(error),
+            None => attacker.score(method),
+        };
+        match found {
+            Ok(found) => scores.push((method, found)),
+            Err(error) if by_name => return Err(served::refused(&error)),
+            Err(error) => notes.push(format!("not computed: {error}")),
+        }
+    }
+    if scores.is_empty() {
+        return Err(Error::usage("the arrays serve no method").hint(notes.join("; ")));
+    }
+    Ok(scores)
+}
+
 fn measured<T: Real>(
     evidence: &Evidence<'_, T>,
     scores: &[(Method, Scores)],
     parameters: Parameters,
     known: &Known,
+    design: Design,
     described: &Described,
     notes: &mut Vec<String>,
 ) -> Result<Metrics> {
@@ -416,6 +504,7 @@ fn measured<T: Real>(
             by: "percentiles of a bootstrap over members and non-members separately",
             replicates: metrics::replicates(is_member.len()),
         },
+        design,
         calibration_models,
         canaries,
         methods: Named(

@@ -33,6 +33,36 @@ pub(super) enum Precision {
 }
 
 impl Precision {
+    /// The nearest number that the type holds; beyond its ends the last one. NaN and
+    /// infinity stay what they are.
+    pub(super) fn rounded(self, x: f64) -> f64 {
+        if !x.is_finite() {
+            return x;
+        }
+        match self {
+            Self::Double => x,
+            Self::Single => {
+                let most = f64::from(f32::MAX);
+                f64::from(x.clamp(-most, most) as f32)
+            }
+            Self::Half => {
+                // Numbers are multiples of this, by their exponent; below 2^-14 of the same.
+                let exponent = ((x.abs().to_bits() >> 52) as i32 - 1023).max(-14);
+                let unit = 2f64.powi(exponent - 10);
+                ((x / unit).round_ties_even() * unit).clamp(-65_504.0, 65_504.0)
+            }
+        }
+    }
+
+    /// What numpy calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Half => "float16",
+            Self::Single => "float32",
+            Self::Double => "float64",
+        }
+    }
+
     /// Distance from 1 to the next larger number.
     pub(super) fn epsilon(self) -> f64 {
         match self {
@@ -111,21 +141,19 @@ pub(super) struct Npy {
 impl Npy {
     /// Opens a file and reads its header.
     pub(super) fn open(option: &'static str, path: &Path) -> Result<Self> {
-        Self::look(option, path).map_err(|error| error.at(option))
+        Self::look(option, path).map_err(|error| error.at(format!("{option} {}", path.display())))
     }
 
     fn look(option: &'static str, path: &Path) -> Result<Self> {
-        let failed = |e: &std::io::Error| Error::io("read the array", path, e);
+        let failed = |e: &std::io::Error| unreadable(path, e);
         let mut file = File::open(path).map_err(|e| failed(&e))?;
         let about = file.metadata().map_err(|e| failed(&e))?;
         if about.is_dir() {
             return Err(failed(&std::io::ErrorKind::IsADirectory.into()));
         }
-        let place = path.display();
         if !about.is_file() {
             return Err(
                 Error::input("not a file: arrays are read in parts, not as a stream")
-                    .at(place)
                     .hint("save the array with numpy.save and name the file"),
             );
         }
@@ -135,35 +163,31 @@ impl Npy {
             .read_to_end(&mut head)
             .map_err(|e| failed(&e))?;
         if head.is_empty() {
-            return Err(Error::input("the file is empty")
-                .at(place)
-                .hint("save the array with numpy.save"));
+            return Err(Error::input("the file is empty").hint("save the array with numpy.save"));
         }
         if head.starts_with(b"PK\x03\x04") {
             return Err(Error::input("an NPZ archive, where one array is wanted")
-                .at(place)
                 .hint("save each array in a file of its own with numpy.save"));
         }
         if !head.starts_with(b"\x93NUMPY") {
-            return Err(Error::input("not an NPY file")
-                .at(place)
-                .hint("save the array with numpy.save(FILE, array)"));
+            return Err(
+                Error::input("not an NPY file").hint("save the array with numpy.save(FILE, array)")
+            );
         }
-        let header = parse_header(&head).map_err(|error| error.at(path.display()))?;
+        let header = parse_header(&head)?;
         if header.length().map(|length| length as u64) != Some(about.len()) {
             return Err(damaged(format!(
                 "its header declares a shape of {:?}, which does not agree with its {} bytes",
                 header.shape,
                 about.len()
-            ))
-            .at(path.display()));
+            )));
         }
         if matches!(header.kind, Kind::Unicode(_) | Kind::Bytes(_)) {
-            return Err(Error::input("an array of text, where numbers are wanted")
-                .at(path.display())
-                .hint(
+            return Err(
+                Error::input("an array of text, where numbers are wanted").hint(
                     "for names of classes, numpy.unique(y, return_inverse=True)[1] gives numbers",
-                ));
+                ),
+            );
         }
         let count = header
             .count()
@@ -246,7 +270,7 @@ impl Npy {
     }
 
     fn failed(&self, error: &std::io::Error) -> Error {
-        Error::io("read the array", &self.path, error).at(self.option)
+        unreadable(&self.path, error).at(self.place())
     }
 
     /// The elements from `first` on, in the order of the file.
@@ -343,6 +367,13 @@ impl Npy {
         }
         Ok(())
     }
+}
+
+/// What the operating system says, without the path: the caller says where.
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let told = Error::io("read the array", path, error);
+    Error::new(told.kind(), format!("cannot read the array: {error}"))
+        .hint(told.hint_text().unwrap_or("try again").to_owned())
 }
 
 /// Numbers that are all 0, if there is memory for them.
@@ -521,6 +552,42 @@ mod tests {
         assert_eq!(one_by_one, loaded::<f64>(&text, &body));
     }
 
+    /// All float16 numbers, and the middles between neighbours, which go to the even one;
+    /// what is smaller or larger than the middle does not.
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_of_a_coarser_type() {
+        let all: Vec<f64> = halves()[..0x7c00].iter().map(|&x| f64::from(x)).collect();
+        for (bits, pair) in all.windows(2).enumerate() {
+            let middle = f64::midpoint(pair[0], pair[1]);
+            let even = pair[bits % 2];
+            for (x, expected) in [
+                (pair[0], pair[0]),
+                (middle, even),
+                (middle.next_down(), pair[0]),
+                (middle.next_up(), pair[1]),
+            ] {
+                assert_eq!(
+                    Precision::Half.rounded(x).to_bits(),
+                    expected.to_bits(),
+                    "{x}"
+                );
+                assert_eq!(Precision::Half.rounded(-x).to_bits(), (-expected).to_bits());
+            }
+        }
+        assert_eq!(Precision::Half.rounded(1e9).to_bits(), 65_504f64.to_bits());
+        let third = 1.0 / 3.0;
+        assert_eq!(
+            Precision::Single.rounded(third).to_bits(),
+            f64::from(1f32 / 3.0).to_bits()
+        );
+        assert_eq!(
+            Precision::Single.rounded(-1e300).to_bits(),
+            f64::from(f32::MIN).to_bits()
+        );
+        assert_eq!(Precision::Double.rounded(third).to_bits(), third.to_bits());
+        assert!(Precision::Half.rounded(f64::NAN).is_nan());
+    }
+
     /// More than one part, in both orders.
     #[test]
     fn large_arrays_are_read_in_parts() {
@@ -561,7 +628,7 @@ mod tests {
             let file = file(&dictionary, &[0; 8]);
             let error = Npy::open("--signals", file.path()).map(drop).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
-            assert!(error.to_string().starts_with("--signals, "), "{error}");
+            assert!(error.to_string().starts_with("--signals "), "{error}");
             assert!(error.hint_text().is_some());
         }
     }

@@ -53,6 +53,9 @@ pub(super) fn audited(request: &Request) -> Result<(Files, Option<Known>)> {
     if has_classes && labels.is_none() {
         return Err(needs_labels(request.signal, "--labels"));
     }
+    if !has_classes && labels.is_some() {
+        return Err(no_use_for_labels(request.signal, "--labels"));
+    }
     let layout = shapes::layout(shapes::Arrays {
         signals: &signals,
         membership: &membership,
@@ -110,6 +113,17 @@ fn classes(signal: Signal, layout: Layout) -> usize {
     }
 }
 
+fn no_use_for_labels(signal: Signal, option: &str) -> Error {
+    Error::usage(format!(
+        "labels are for logits or probabilities, and --signal {} is one number for each record",
+        signal.name()
+    ))
+    .at(option)
+    .hint(format!(
+        "give --signal logits or probabilities for an output per class, or leave {option} out"
+    ))
+}
+
 fn needs_labels(signal: Signal, option: &str) -> Error {
     Error::usage(format!(
         "--signal {} needs the class of each record",
@@ -136,6 +150,9 @@ pub(super) fn population(
     let mut labels = open("--population-labels", &files.labels)?;
     if has_classes && labels.is_none() {
         return Err(needs_labels(signal, "--population-labels"));
+    }
+    if !has_classes && labels.is_some() {
+        return Err(no_use_for_labels(signal, "--population-labels"));
     }
     let layout = shapes::population(
         &signals,

@@ -4,6 +4,7 @@ use super::Request;
 use super::shapes::Layout;
 use super::signals::is_tempered;
 use crate::attack::Scores;
+use crate::attack::evidence::Evidence;
 use crate::attack::method::Method;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -122,6 +123,37 @@ fn lacking(method: Method, request: &Request, layout: Layout, outputs_fit: bool)
         ));
     }
     None
+}
+
+/// Why a method that compares records can score none, where that is not for lack of models.
+pub(super) fn nobody_to_compare<T>(method: Method, evidence: &Evidence<'_, T>) -> Option<Error> {
+    let is_rmia = matches!(method, Method::RmiaOnline | Method::RmiaOffline);
+    if !is_rmia && method != Method::Population {
+        return None;
+    }
+    let refused = |why: &str| {
+        Some(
+            Error::input(format!("{} can score no record: {why}", method.name())).hint(
+                "give --population-signals and --population-target, of records that some reference models were not trained on",
+            ),
+        )
+    };
+    match &evidence.population {
+        None if evidence.queries[0].target.len() == 1 => {
+            refused("there is no other record to compare with")
+        }
+        Some(population) if is_rmia => {
+            let inside = population.inside.as_ref()?;
+            let records = population.signal.target.len();
+            let is_out = |record: usize| inside.iter().any(|row| !row[record]);
+            if (0..records).any(is_out) {
+                None
+            } else {
+                refused("every population record is IN all reference models")
+            }
+        }
+        _ => None,
+    }
 }
 
 /// A method that was named cannot be served: that is wrong usage, whatever the reason.

@@ -47,11 +47,12 @@ pub(super) fn layout(arrays: Arrays<'_>) -> Result<Layout> {
     for array in &mut by_record {
         one_axis(array)?;
     }
+    has_records(target)?;
     as_one_model(target, signals)?;
     let (records, source) = records(signals, membership, target, &by_record);
     if records == 0 {
         return Err(Error::input("there are no records")
-            .at(source)
+            .at(target.place())
             .hint("give at least one record"));
     }
     agree(&by_record, records, &source)?;
@@ -182,6 +183,7 @@ pub(super) fn population(
     for array in &mut *by_record {
         one_axis(array)?;
     }
+    has_records(target)?;
     as_one_model(target, signals)?;
     let records = by_record
         .first()
@@ -222,6 +224,21 @@ pub(super) fn population(
         queries,
         ..of_audited
     })
+}
+
+/// Refuses a single number in place of an array.
+fn has_records(target: &Npy) -> Result<()> {
+    if !target.shape().is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(
+        "the array has shape [], a single number, where [records] or [records x classes] is wanted",
+    )
+    .at(target.place())
+    .hint(format!(
+        "give a number for each record: {}.reshape(1) for one record",
+        target.variable()
+    )))
 }
 
 /// Takes axes of one element away, down to one axis.
@@ -280,6 +297,19 @@ fn records(
         said.push((target.count(), target.name()));
     }
     said.extend(by_record.iter().map(|array| (array.count(), array.name())));
+    // Two matrices that agree outvote a target that nothing agrees with, unless they agree
+    // with it in the other orientation.
+    if let &[Some(a), Some(b)] = &of_matrices
+        && a == b
+        && let Some(&c) = of_target
+        && c != *a
+        && signals.shape().first() != Some(&c)
+        && by_record.iter().all(|array| array.count() != c)
+        && target.shape().len() + 1 == signals.shape().len()
+        && !target.shape().contains(a)
+    {
+        return (*a, signals.name());
+    }
     // Where the matrices and the target agree, a single array that does not is the one at fault.
     if let (&[Some(a), Some(b)], Some(c)) = (&of_matrices, of_target)
         && a == b

@@ -67,9 +67,24 @@ pub(super) struct Rules {
     pub(super) clamp: Option<f64>,
     /// The temperature of confidences.
     pub(super) temperature: f64,
+    /// Whether the arrays are of several types: then all numbers are rounded to the
+    /// coarsest, as equal numbers would no longer be equal otherwise.
+    pub(super) rounds: bool,
 }
 
+/// Signals beyond this are refused: attacks square them and add the squares up.
+const LARGEST: f64 = 1e150;
+
 impl Rules {
+    /// A number as all arrays can hold it.
+    fn read(&self, x: f64) -> f64 {
+        if self.rounds {
+            self.precision.rounded(x)
+        } else {
+            x
+        }
+    }
+
     /// Smallest and largest number of a signal that is one number per record.
     fn range(&self) -> (f64, f64) {
         let (low, high) = match (self.signal, self.clamp) {
@@ -149,7 +164,8 @@ pub(super) fn load_numbers<T: Element + Real>(
     let mut values: Vec<T> = npy.load()?;
     let (low, high) = rules.range();
     let wrong = |x: f64| {
-        !x.is_finite()
+        // not a number, infinite, or too large
+        !(-LARGEST..=LARGEST).contains(&x)
             || (rules.signal == Signal::Loss && x < 0.0)
             || (rules.signal == Signal::Confidence && !(0.0..=1.0).contains(&x))
     };
@@ -163,7 +179,9 @@ pub(super) fn load_numbers<T: Element + Real>(
                 if wrong(x) {
                     return Some(part * PART + index);
                 }
-                if x < low || x > high {
+                if rules.rounds {
+                    *value = T::of_double(rules.read(x).clamp(low, high));
+                } else if x < low || x > high {
                     *value = T::of_double(x.clamp(low, high));
                 }
             }
@@ -199,6 +217,9 @@ fn not_a_signal(signal: Signal, x: f64) -> Error {
         return Error::input(format!("the signal is {x}, not a finite number"))
             .hint("mend the array, or leave the record or the model out of all arrays");
     }
+    if x.abs() > LARGEST {
+        return too_large(&format!("the signal is {x:e}"));
+    }
     if signal == Signal::Loss {
         Error::input(format!("the loss is {x}, and -ln p is never below 0")).hint(
             "scaled logits are given with --signal scaled-logit; where it is rounding, give numpy.maximum(losses, 0)",
@@ -209,6 +230,13 @@ fn not_a_signal(signal: Signal, x: f64) -> Error {
         ))
         .hint("scaled logits are given with --signal scaled-logit, losses with --signal loss")
     }
+}
+
+fn too_large(what: &str) -> Error {
+    Error::input(format!(
+        "{what}, and numbers beyond {LARGEST:e} have no squares to compute with"
+    ))
+    .hint("mend the array, or give losses or logits in their usual units")
 }
 
 /// From `[models][records][queries]` to `[models][queries][records]`.
@@ -319,7 +347,9 @@ pub(super) fn load_outputs<T: Element>(
         plain: rules.reader(1.0),
         tempered: is_tempered.then(|| rules.reader(rules.temperature)),
         most: rules.clamp.map_or(f64::INFINITY, largest_logit),
-        tolerance: if npy.precision() == Precision::Half {
+        tolerance: if rules.precision == Precision::Half
+            && (rules.rounds || npy.precision() == Precision::Half)
+        {
             1e-2
         } else {
             1e-3
@@ -352,6 +382,11 @@ pub(super) fn load_outputs<T: Element>(
             .map(|(first, values, tempered)| {
                 let mut raw = vec![0.0; values.len() * classes];
                 rows.read((model * records + first) * queries * classes, &mut raw)?;
+                if rules.rounds {
+                    for x in &mut raw {
+                        *x = rules.read(*x);
+                    }
+                }
                 let count = values.len() / queries;
                 reader
                     .reduce(&raw, &labels[first..first + count], values, tempered)
@@ -444,6 +479,11 @@ impl Reducer {
                 Error::input(format!("the output is {}, not a finite number", row[class]))
                     .at(format!("class {class}"))
                     .hint("mend the array, or leave the record or the model out of all arrays"),
+            );
+        }
+        if let Some(class) = row.iter().position(|x| x.abs() > LARGEST) {
+            return Err(
+                too_large(&format!("the output is {:e}", row[class])).at(format!("class {class}"))
             );
         }
         if self.plain.logits {

@@ -80,7 +80,7 @@ fn with_metrics(text: &mut String, metrics: &Metrics) {
 fn with_canaries(text: &mut String, metrics: &Metrics, canaries: &CanarySummary) {
     let _ = writeln!(
         text,
-        "\n  {} canaries, {} of them included, {} guesses registered, δ = {}; lower bounds on ε at 95 %\n",
+        "\n  {} canaries, {} of them included, {} guesses registered, δ = {}; lower bound on ε at 95 %\n",
         canaries.canaries, canaries.included, canaries.guesses, canaries.delta
     );
     for (name, method) in &metrics.methods.0 {
@@ -91,8 +91,12 @@ fn with_canaries(text: &mut String, metrics: &Metrics, canaries: &CanarySummary)
                     (Some(claim), Some(epsilon)) => format!("; the claim ε = {epsilon} is {claim}"),
                     _ => String::new(),
                 };
+                let tied = match bound.guesses - bound.made {
+                    0 => String::new(),
+                    lost => format!(" ({lost} not made because of ties)"),
+                };
                 format!(
-                    "ε ≥ {:.3}, {} of {} guesses right{claim}",
+                    "ε ≥ {:.3}, {} of {} guesses right{tied}{claim}",
                     // never more than was found
                     (bound.epsilon_lower_bound * 1000.0).floor() / 1000.0,
                     bound.correct,
@@ -103,7 +107,7 @@ fn with_canaries(text: &mut String, metrics: &Metrics, canaries: &CanarySummary)
         let _ = writeln!(text, "  {name:<28}{found}");
     }
     text.push_str(
-        "\n  A bound holds if the coins were fair and independent, and method and guesses were\n  fixed before the scores were seen; the largest of several is none.\n",
+        "\n  The bound holds if the coins were fair and independent, if the reference models and\n  their training sets do not depend on them, and if method and guesses were fixed before\n  the scores were seen; the largest of several is none.\n",
     );
 }
 
@@ -118,6 +122,17 @@ fn shown(estimate: Estimate) -> String {
         Estimate {
             value: Some(value), ..
         } => format!("{value:.3}"),
+    }
+}
+
+/// Four decimals, or four digits where those would be none.
+fn digits(score: f64) -> String {
+    if score == 0.0 {
+        "0".to_owned()
+    } else if score.abs() < 0.1 || score.abs() >= 1e6 {
+        format!("{score:.3e}")
+    } else {
+        format!("{score:.4}")
     }
 }
 
@@ -137,7 +152,7 @@ fn with_top(text: &mut String, scores: &[(Method, Scores)]) {
         order.sort_by(falling);
         let shown: Vec<String> = order
             .iter()
-            .map(|&record| format!("{record} ({:.4})", scores[record]))
+            .map(|&record| format!("{record} ({})", digits(scores[record])))
             .collect();
         let _ = writeln!(text, "  {:<28}{}", method.name(), shown.join("  "));
     }

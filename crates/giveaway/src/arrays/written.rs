@@ -58,8 +58,9 @@ impl Outcome {
     /// at all and readable by their owner only. Returns their paths.
     ///
     /// # Errors
-    /// If the directory or a file cannot be written; nothing unfinished is left behind.
-    pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>> {
+    /// If a file cannot be written; nothing unfinished is left behind.
+    pub fn write(&self, mut destination: Destination) -> Result<Vec<PathBuf>> {
+        let directory = destination.directory.as_path();
         let columns: Vec<(String, Values)> = self
             .columns()
             .into_iter()
@@ -74,8 +75,6 @@ impl Outcome {
         if self.metrics.is_some() {
             files.push((directory.join(METRICS), self.json()?.into_bytes()));
         }
-        std::fs::create_dir_all(directory)
-            .map_err(|e| Error::io("make the directory", directory, &e).at("--out"))?;
         let staged: Vec<(PathBuf, NamedTempFile)> = files
             .into_iter()
             .map(|(path, bytes)| {
@@ -84,21 +83,93 @@ impl Outcome {
                 Ok((path, file))
             })
             .collect::<Result<_>>()?;
-        staged
+        let paths = staged
             .into_iter()
             .map(|(path, file)| {
                 file.persist(&path)
                     .map_err(|e| Error::io("write", &path, &e.error).at("--out"))?;
                 Ok(path)
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        destination.made.clear();
+        Ok(paths)
     }
 
     /// Figures in the directory that this result does not replace: they are of other scores.
     #[must_use]
-    pub fn stale_metrics(&self, directory: &Path) -> Option<PathBuf> {
-        let path = directory.join(METRICS);
+    pub fn stale_metrics(&self, destination: &Destination) -> Option<PathBuf> {
+        let path = destination.directory.join(METRICS);
         (self.metrics.is_none() && path.exists()).then_some(path)
+    }
+}
+
+/// A directory that was found fit to be written to, before anything was computed for it.
+///
+/// Directories that were made for it are taken away again unless something is written.
+#[derive(Debug)]
+pub struct Destination {
+    directory: PathBuf,
+    /// Directories that did not exist before, the outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Destination {
+    /// Makes the directory if there is none, and looks whether files can be written to it
+    /// under their names: the scores', and where the target's members are known the figures'.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn new(directory: &Path, is_judged: bool) -> Result<Self> {
+        let failed = |error: Error| error.at(format!("--out {}", directory.display()));
+        let mut missing: Vec<PathBuf> = directory
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .map(Path::to_path_buf)
+            .collect();
+        missing.reverse();
+        let mut destination = Self {
+            directory: directory.to_owned(),
+            made: Vec::new(),
+        };
+        let nearest = directory.ancestors().find(|path| path.exists());
+        if let Some(file) = nearest.filter(|path| !path.is_dir()) {
+            return Err(failed(
+                Error::input("it is a file, not a directory")
+                    .at(file.display())
+                    .hint("name a directory, or a new one below an existing directory"),
+            ));
+        }
+        for path in missing {
+            std::fs::create_dir(&path)
+                .map_err(|e| failed(Error::io("make the directory", &path, &e)))?;
+            destination.made.push(path);
+        }
+        let names: &[&str] = if is_judged {
+            &[SCORES, METRICS]
+        } else {
+            &[SCORES]
+        };
+        for name in names {
+            let path = directory.join(name);
+            if path.is_dir() {
+                return Err(failed(
+                    Error::input("it is a directory, where the result is to be a file")
+                        .at(path.display())
+                        .hint("move it away, or name another directory with --out"),
+                ));
+            }
+        }
+        staged(directory, &[]).map_err(|e| failed(Error::io("write to", directory, &e)))?;
+        Ok(destination)
+    }
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        for path in self.made.iter().rev() {
+            // One that somebody else has put something into stays.
+            let _ = std::fs::remove_dir(path);
+        }
     }
 }
 

@@ -45,7 +45,10 @@ impl RowReader {
             let most = -self.clamp.ln();
             return phi.clamp(-most, most);
         }
-        let power = |p: f64| p.max(0.0).powf(1.0 / self.temperature);
+        // In units of the largest: at a low temperature the powers of all may be too small
+        // for a number above 0.
+        let largest = row.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let power = |p: f64| (p.max(0.0) / largest).powf(1.0 / self.temperature);
         let (own, rest) = if (self.temperature - 1.0).abs() < f64::EPSILON {
             (row[label], others().sum::<f64>())
         } else {
@@ -64,7 +67,9 @@ impl RowReader {
         if self.logits {
             probabilities.extend(row.iter().map(|z| ((z - largest) / self.temperature).exp()));
         } else {
-            probabilities.extend(row.iter().map(|p| p.max(0.0).powf(1.0 / self.temperature)));
+            let unit = largest.max(f64::MIN_POSITIVE);
+            let power = |p: &f64| (p.max(0.0) / unit).powf(1.0 / self.temperature);
+            probabilities.extend(row.iter().map(power));
         }
         let sum: f64 = probabilities.iter().sum();
         for p in probabilities.iter_mut() {
@@ -182,7 +187,7 @@ mod tests {
         #[test]
         fn logits_and_probabilities_agree_at_any_temperature(
             z in prop::collection::vec(-5.0f64..5.0, 2..6),
-            temperature in 0.5f64..4.0,
+            temperature in prop_oneof![0.5f64..4.0, 0.004f64..0.5],
         ) {
             let sum: f64 = z.iter().map(|z| z.exp()).sum();
             let p: Vec<f64> = z.iter().map(|z| z.exp() / sum).collect();

@@ -415,6 +415,9 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
         .hint("write it again with numpy.save or numpy.savez")
 }
 
+/// Axes that an array of `NumPy` 2 may have.
+const MOST_AXES: usize = 64;
+
 /// What the header of an NPY file says.
 pub(crate) struct Header {
     /// Where the elements begin.
@@ -505,7 +508,14 @@ pub(crate) fn parse_header(content: &[u8]) -> Result<Header> {
         return Err(Error::input("structured arrays cannot be read")
             .hint("save the table as CSV or Parquet instead"));
     };
-    let fortran = entry(dictionary, "fortran_order")?.starts_with("True");
+    let order = entry(dictionary, "fortran_order")?;
+    let fortran = order.starts_with("True");
+    if !fortran && !order.starts_with("False") {
+        let found: String = order.chars().take_while(|&c| c != ',').take(20).collect();
+        return Err(damaged(format!(
+            "its header says `{found}` of fortran_order, neither True nor False"
+        )));
+    }
     let shape = entry(dictionary, "shape")?
         .strip_prefix('(')
         .and_then(|rest| rest.split_once(')'))
@@ -514,8 +524,21 @@ pub(crate) fn parse_header(content: &[u8]) -> Result<Header> {
         .split(',')
         .map(str::trim)
         .filter(|size| !size.is_empty())
-        .map(|size| size.parse::<usize>().map_err(damaged))
+        .map(|size| {
+            size.parse::<usize>().map_err(|_| {
+                let found: String = size.chars().take(40).collect();
+                damaged(format!(
+                    "its header gives `{found}` as the length of an axis, which is no whole number or a larger one than memory has"
+                ))
+            })
+        })
         .collect::<Result<Vec<usize>>>()?;
+    if shape.len() > MOST_AXES {
+        return Err(damaged(format!(
+            "its header declares {} axes, and arrays of NumPy have at most {MOST_AXES}",
+            shape.len()
+        )));
+    }
     let (order, code) = descriptor.split_at(descriptor.len().min(1));
     let (letter, size) = code.split_at(code.len().min(1));
     let refused = || {
