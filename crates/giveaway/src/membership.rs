@@ -37,6 +37,17 @@ impl Design {
     }
 }
 
+/// The share of `eligible` units that are in a training set of `size` draws, on average: with
+/// replacement some are drawn twice.
+#[must_use]
+pub fn share_of_eligible(design: Design, size: usize, eligible: usize) -> f64 {
+    let (size, eligible) = (size as f64, eligible as f64);
+    match design {
+        Design::Bootstrap => -(size * (-1.0 / eligible).ln_1p()).exp_m1(),
+        Design::Halves | Design::Share | Design::Subsample => size / eligible,
+    }
+}
+
 /// The membership matrix of the reference models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -249,6 +260,18 @@ mod tests {
         let odd = Membership::draw(Design::Halves, 4, 11, &all(11), 0, 1).unwrap();
         let sizes: Vec<usize> = (0..4).map(|m| odd.training_units(m).len()).collect();
         assert_eq!(sizes, [5, 6, 6, 5]);
+    }
+
+    #[test]
+    fn shares_of_the_eligible_are_those_of_drawn_sets() {
+        for (design, size) in [(Design::Bootstrap, 150), (Design::Subsample, 40)] {
+            let membership = Membership::draw(design, 200, 100, &all(100), size, 3).unwrap();
+            let bytes = membership.to_bytes();
+            let inside: usize = bytes.iter().map(|&byte| usize::from(byte)).sum();
+            let found = inside as f64 / (200.0 * 100.0);
+            let expected = share_of_eligible(design, size, 100);
+            assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        }
     }
 
     #[test]

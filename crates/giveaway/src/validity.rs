@@ -253,7 +253,12 @@ pub fn reference_fit(
         return Check::new(
             NAME,
             Status::Unavailable,
-            "no non-member is known, so it cannot be seen whether the reference models resemble the target".to_owned(),
+            if tested == 0 {
+                "no non-member is known, so it cannot be seen whether the reference models resemble the target"
+            } else {
+                "no reference record is OUT of enough reference models, so there is nothing to compare the target's p-values with"
+            }
+            .to_owned(),
             None,
         );
     };
@@ -358,6 +363,36 @@ pub fn calibration(pooled: &Evaluation) -> Check {
                 }
             ),
             None,
+        )
+    }
+}
+
+/// Two reference training sets may have at most this share in common.
+const LARGEST_OVERLAP: f64 = 0.5;
+
+/// Whether reference models, trained on other records than the target, differ from each other
+/// as the target differs from them (methods, section 1.1): `share` is the part of a training
+/// set that another one has too. The target has none of it. What models learn from common
+/// records does not vary among them, so the null is too narrow.
+#[must_use]
+pub fn reference_overlap(share: f64) -> Check {
+    const NAME: &str = "overlap of the reference training sets";
+    let percent = 100.0 * share;
+    if share > LARGEST_OVERLAP {
+        Check::new(
+            NAME,
+            Status::Failed,
+            format!(
+                "two of them have {percent:.0} % in common and the target none with them, so the null is too narrow and too many records are accused; give more reference records, or trust the accusations less"
+            ),
+            Some(share),
+        )
+    } else {
+        Check::new(
+            NAME,
+            Status::Passed,
+            format!("two of them have {percent:.0} % in common"),
+            Some(share),
         )
     }
 }

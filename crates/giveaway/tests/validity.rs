@@ -384,3 +384,11 @@ fn members_that_part_persons_are_flagged() {
         }
     }
 }
+
+#[test]
+fn reference_training_sets_may_overlap_by_half() {
+    assert_eq!(validity::reference_overlap(0.36).status, Status::Passed);
+    let failed = validity::reference_overlap(0.63);
+    assert_eq!(failed.status, Status::Failed);
+    assert!(failed.finding.contains("63 %"), "{}", failed.finding);
+}

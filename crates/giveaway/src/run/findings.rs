@@ -16,6 +16,7 @@ use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::evaluate::leave_one_out::{self, LeaveOneOut, Protocol, Recurrence};
 use crate::evaluate::{Decision, LEVELS, adjust_tested, q_values, target as on_target};
+use crate::membership::share_of_eligible;
 use crate::report::{
     Audit, DataSummary, Exposed, FORMAT_VERSION, ModelsNeeded, ReferenceSummary, Spread,
     TargetSummary, TestSummary, Verdict, text,
@@ -478,6 +479,10 @@ impl Findings {
             .iter()
             .find(|e| e.selection == self.audit.test.selection && e.null == pool.config.test.null);
         self.audit.checks.extend(pooled.map(validity::calibration));
+        if pool.config.data.reference.is_some() {
+            let share = training_share(pool);
+            self.audit.checks.push(validity::reference_overlap(share));
+        }
         self.audit.checks.push(validity::across_the_split(
             &pool.table,
             &pool.dataset,
@@ -508,6 +513,12 @@ impl Findings {
         self.audit.notes.extend(pool.notes.iter().cloned());
         self.audit.verdict.headline = text::headline(&self.audit);
     }
+}
+
+/// Share of the eligible units in a training set of a reference model.
+fn training_share(pool: &Pool) -> f64 {
+    let size = pool.membership.training_units(0).len();
+    share_of_eligible(pool.membership.design(), size, pool.eligible.len())
 }
 
 fn empty_audit(
@@ -559,7 +570,7 @@ fn empty_audit(
             models: membership.models(),
             design: membership.design(),
             training_units,
-            expected_overlap: (training_units as f64).powi(2) / pool.eligible.len() as f64,
+            expected_overlap: pool.eligible.len() as f64 * training_share(pool).powi(2),
             network: text::network(&pool.config.network(
                 pool.dataset.features.ncols(),
                 pool.dataset.schema.classes.len(),

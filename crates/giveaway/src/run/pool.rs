@@ -13,7 +13,7 @@ use crate::dataset::{
     Body, Dataset, Encoding, EncodingOptions, Table, Values as ColumnValues, exact_duplicates,
 };
 use crate::error::{Error, Result};
-use crate::membership::{Design, Membership};
+use crate::membership::{Design, Membership, share_of_eligible};
 use crate::report::records::{Values, to_parquet};
 use crate::target::{self, TargetOutputs};
 use crate::units::Units;
@@ -557,12 +557,12 @@ fn settle_design(
         ));
     }
     if separate_reference {
-        let overlap = size as f64 / eligible.len() as f64;
+        let share = share_of_eligible(design, size, eligible.len());
         notes.push(format!(
-            "two reference training sets of {size} out of {} have {:.0} records in common on average, the target's none with them: where that is a large share ({:.0} % here), the null is too narrow and p-values are too small",
+            "two reference training sets, of {size} draws from {} each, have {:.0} records in common on average, the target's none with them: where that is a large share ({:.0} % of a set here), the null is too narrow and p-values are too small",
             eligible.len(),
-            size as f64 * overlap,
-            100.0 * overlap
+            eligible.len() as f64 * share * share,
+            100.0 * share
         ));
     }
     config.reference.design = Some(design);
