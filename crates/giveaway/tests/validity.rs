@@ -15,7 +15,7 @@ use giveaway::report::Audit;
 use giveaway::run::config::Config;
 use giveaway::run::progress::Silent;
 use giveaway::select::{Amount, Rule};
-use giveaway::validity::{Check, Status};
+use giveaway::validity::{Check, Status, reference_overlap};
 use giveaway_stats::random::Stream;
 
 /// Softmax regression, few models, few passes: enough for the checks.
@@ -387,8 +387,8 @@ fn members_that_part_persons_are_flagged() {
 
 #[test]
 fn reference_training_sets_may_overlap_by_half() {
-    assert_eq!(validity::reference_overlap(0.36).status, Status::Passed);
-    let failed = validity::reference_overlap(0.63);
+    assert_eq!(reference_overlap(0.36).status, Status::Passed);
+    let failed = reference_overlap(0.63);
     assert_eq!(failed.status, Status::Failed);
     assert!(failed.finding.contains("63 %"), "{}", failed.finding);
 }
