@@ -257,6 +257,7 @@ impl Case {
             target: signals.target.clone(),
         };
         let evidence = Evidence {
+            losses: None,
             kind: self.kind,
             queries: queries
                 .iter()

@@ -13,7 +13,7 @@ use giveaway::channel::OutputKind;
 use giveaway::dataset::{Scaling, UnknownCategories, shipped};
 use giveaway::error::Error;
 use giveaway::membership::Design;
-use giveaway::run::config::{Config, Duplicates, Keep};
+use giveaway::run::config::{Config, Duplicates, Keep, is_possible_apart};
 use giveaway::select::{Amount, Rule};
 use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Padding, Pool, Schedule};
 
@@ -779,11 +779,16 @@ fn attacks(names: &[String], apart: bool) -> Result<Vec<Method>> {
         [one] if one == "all" => Ok(Method::EVERY
             .iter()
             .copied()
-            .filter(|method| !(apart && method.needs_inside()))
+            .filter(|&method| !apart || is_possible_apart(method))
             .collect()),
         _ => names
             .iter()
-            .map(|name| Method::parse(name).map_err(|error| error.at("--attacks")))
+            .map(|name| match name.as_str() {
+                "all" | "none" => Err(Error::usage(format!("`{name}` stands alone"))
+                    .at("--attacks")
+                    .hint("leave it out, or leave the other names out")),
+                name => Method::parse(name).map_err(|error| error.at("--attacks")),
+            })
             .collect(),
     }
 }

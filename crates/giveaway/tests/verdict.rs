@@ -21,6 +21,7 @@ use giveaway::attack::method::Method;
 use giveaway::dataset::{Table, TableOptions};
 use giveaway::membership::Design;
 use giveaway::report::Audit;
+use giveaway::report::attacks::AttackSection;
 use giveaway::run::config::{Config, Duplicates};
 use giveaway::run::progress::Silent;
 use giveaway::select::{Amount, Rule};
@@ -596,6 +597,7 @@ fn scores_of_attacks_are_those_of_the_formulas() {
     for (name, attack) in FORMULAS {
         let method = Method::parse(&name.replace('_', "-")).unwrap();
         let summary = section.of(method).unwrap();
+        let mut of_others = Vec::new();
         let aucs: Vec<f64> = (0..MODELS)
             .map(|player| {
                 let others: Vec<usize> = (0..MODELS).filter(|m| m / 2 != player / 2).collect();
@@ -606,26 +608,42 @@ fn scores_of_attacks_are_those_of_the_formulas() {
                     .collect();
                 let scores = attack(&evidence, &played, &others);
                 let members: Vec<bool> = evidence.is_in.iter().map(|row| row[player]).collect();
+                of_others.extend(
+                    (0..scores.len())
+                        .filter(|&r| !members[r])
+                        .map(|r| scores[r]),
+                );
                 giveaway_stats::roc::Roc::new(&scores, &members)
                     .unwrap()
                     .auc()
             })
             .collect();
-        let found = summary.leave_one_out.ranking.auc.value.unwrap();
+        let quality = summary.leave_one_out.as_ref().unwrap();
+        let found = quality.ranking.auc.value.unwrap();
         assert!(
             (found - mean(&aucs)).abs() < 1e-5,
             "{name}: {found} {}",
             mean(&aucs)
         );
-        assert_eq!(
-            summary.leave_one_out.scored as usize,
-            MODELS * evidence.records()
+        assert_eq!(quality.scored as usize, MODELS * evidence.records());
+        // the threshold of FPR 1 % lies just above the first non-member that would be too many
+        of_others.sort_by(|a, b| b.total_cmp(a));
+        let barred = of_others[of_others.len() / 100];
+        let threshold = summary.carried[1].threshold.unwrap();
+        let rounding = 1e-4 * barred.abs().max(1.0);
+        assert!(
+            (threshold - barred).abs() < rounding,
+            "{name}: {threshold} {barred}"
         );
     }
     // those that look at the target only say nothing of the recipe
     let alone = section.of(Method::LtIqr).unwrap();
-    assert!(alone.on_target.is_some() && alone.leave_one_out.scored == 0);
-    // what the report says on the target is what the columns say
+    assert!(alone.on_target.is_some() && alone.leave_one_out.is_none());
+    check_attacks_on_target(&records, section);
+}
+
+/// What the report says on the target is what the columns say.
+fn check_attacks_on_target(records: &Records, section: &AttackSection) {
     let member: Vec<bool> = records
         .column("member")
         .iter()
@@ -660,6 +678,15 @@ fn scores_of_attacks_are_those_of_the_formulas() {
                 .filter(|(s, m)| **m && **s >= threshold)
                 .count();
             let members = member.iter().filter(|m| **m).count();
+            let wrongly = scores
+                .iter()
+                .zip(&member)
+                .filter(|(s, m)| !**m && **s >= threshold)
+                .count();
+            assert_eq!(
+                carried.false_positive_rate.value,
+                Some(wrongly as f64 / (member.len() - members) as f64)
+            );
             assert_eq!(
                 carried.true_positive_rate.value,
                 Some(accused as f64 / members as f64)

@@ -290,6 +290,7 @@ fn on<T: Element + Real>(
         signals::raise_zero_losses(&mut references, &mut targets, rules.precision);
     }
     let evidence = Evidence {
+        losses: None,
         kind: request.signal.scalar(),
         queries: side.queries(),
         inside: side.inside().unwrap_or_default(),

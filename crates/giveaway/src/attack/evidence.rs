@@ -129,6 +129,9 @@ pub struct Evidence<'a, T> {
     /// The signal for each query augmentation; the first is the record itself. Attacks that
     /// have no use for more take the first.
     pub queries: Vec<Query<'a, T>>,
+    /// Losses, where they do not follow from the signal: those of a unit of several records,
+    /// whose mean loss is not the loss of its mean scaled logit.
+    pub losses: Option<Query<'a, T>>,
     /// Which records were IN the training set of which reference model, `[models][records]`.
     pub inside: Vec<&'a [bool]>,
     /// Confidences at another temperature, for attacks that compare confidences.
@@ -170,6 +173,7 @@ impl<'a, T: Real> Evidence<'a, T> {
         Self {
             kind,
             queries: vec![Query { references, target }],
+            losses: None,
             inside,
             tempered: None,
             target_outputs: None,
@@ -193,33 +197,38 @@ impl<'a, T: Real> Evidence<'a, T> {
         self.inside.len()
     }
 
-    /// The target's signal on the record itself, as losses.
+    /// The signal that losses and confidences are computed from, and what it is.
+    #[must_use]
+    pub fn of_losses(&self) -> (&Query<'a, T>, Scalar) {
+        match &self.losses {
+            Some(losses) => (losses, Scalar::Loss),
+            None => (&self.queries[0], self.kind),
+        }
+    }
+
+    /// The target's losses on the records.
     #[must_use]
     pub fn target_losses(&self) -> Vec<f64> {
-        let target = &self.queries[0].target;
-        let mut losses = vec![0.0; target.len()];
-        self.kind.losses(target, &mut losses);
+        let (query, kind) = self.of_losses();
+        let mut losses = vec![0.0; query.target.len()];
+        kind.losses(&query.target, &mut losses);
         losses
     }
 
     /// The target's signal on the record itself, as scaled logits.
     #[must_use]
     pub fn target_scaled_logits(&self) -> Vec<f64> {
-        self.of_target(Scalar::scaled_logit)
+        let target = &self.queries[0].target;
+        target.iter().map(|&x| self.kind.scaled_logit(x)).collect()
     }
 
     /// The target's signal on the record itself, as confidences.
     #[must_use]
     pub fn target_confidences(&self) -> Vec<f64> {
-        let target = &self.queries[0].target;
-        let mut confidences = vec![0.0; target.len()];
-        self.kind.confidences(target, &mut confidences);
+        let (query, kind) = self.of_losses();
+        let mut confidences = vec![0.0; query.target.len()];
+        kind.confidences(&query.target, &mut confidences);
         confidences
-    }
-
-    fn of_target(&self, convert: impl Fn(Scalar, f64) -> f64) -> Vec<f64> {
-        let target = &self.queries[0].target;
-        target.iter().map(|&x| convert(self.kind, x)).collect()
     }
 
     /// The evidence in which reference model `model` plays the target, and neither it nor
@@ -239,6 +248,7 @@ impl<'a, T: Real> Evidence<'a, T> {
         Self {
             kind: self.kind,
             queries: self.queries.iter().map(query).collect(),
+            losses: self.losses.as_ref().map(query),
             inside: self::kept(&self.inside, &stays),
             tempered: self.tempered.as_ref().map(query),
             target_outputs: self.reference_outputs.get(model).copied(),
@@ -271,6 +281,7 @@ impl<'a, T: Real> Evidence<'a, T> {
         Self {
             kind: self.kind,
             queries: self.queries.iter().map(query).collect(),
+            losses: self.losses.as_ref().map(query),
             inside: kept(&self.inside, &stays),
             tempered: self.tempered.as_ref().map(query),
             target_outputs: self.target_outputs,
@@ -302,6 +313,9 @@ impl<'a, T: Real> Evidence<'a, T> {
                 format!(", query {number}")
             };
             self.check_query(query, records, &place)?;
+        }
+        if let Some(query) = &self.losses {
+            self.check_query(query, records, ", as a loss")?;
         }
         if let Some(query) = &self.tempered {
             self.check_query(query, records, ", at the temperature")?;

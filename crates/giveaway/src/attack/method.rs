@@ -505,9 +505,10 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
 
     fn losses(&self) -> &Moments {
         self.losses.get_or_init(|| {
-            let references = &self.evidence.queries[0].references;
+            let (query, kind) = self.evidence.of_losses();
+            let references = &query.references;
             let (inside, records) = (&self.evidence.inside, self.evidence.records());
-            match self.evidence.kind {
+            match kind {
                 Scalar::Loss => moments(references, inside, records, |x| x),
                 Scalar::ScaledLogit => {
                     moments_of_rows(references, inside, records, |row, losses| {

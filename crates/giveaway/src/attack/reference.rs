@@ -14,10 +14,10 @@ use super::ranks::of_sorted_out;
 #[must_use]
 pub fn score<T: Real>(evidence: &Evidence<'_, T>) -> Scores {
     let losses = evidence.target_losses();
-    let kind = evidence.kind;
+    let (query, kind) = evidence.of_losses();
     Scores {
         scores: of_sorted_out(
-            &evidence.queries[0].references,
+            &query.references,
             &evidence.inside,
             evidence.records(),
             |x| kind.loss(x),

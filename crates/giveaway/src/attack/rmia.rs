@@ -239,8 +239,7 @@ pub fn confidences<T: Real>(evidence: &Evidence<'_, T>) -> (Moments, Vec<f64>) {
             query.target.clone(),
         );
     }
-    let query = &evidence.queries[0];
-    let kind = evidence.kind;
+    let (query, kind) = evidence.of_losses();
     (
         confidence_moments(&query.references, &evidence.inside, records, kind),
         evidence.target_confidences(),

@@ -45,8 +45,9 @@ pub struct Stability {
     pub jaccard: Option<f64>,
 }
 
-/// Who is named: the records of the highest scores, [`TOP`] of those scored and at least one;
-/// equals of the last go with it.
+/// Who is named: the records of the highest scores, [`TOP`] of those scored and at least one.
+/// Equals of the last go with it, unless that doubles the list: then a score that many share
+/// names nobody.
 #[must_use]
 pub fn named(scores: &[f64]) -> Vec<bool> {
     let mut sorted: Vec<f64> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
@@ -55,7 +56,12 @@ pub fn named(scores: &[f64]) -> Vec<bool> {
     let Some(&last) = sorted.get(count - 1) else {
         return vec![false; scores.len()];
     };
-    scores.iter().map(|&score| score >= last).collect()
+    let with_equals = sorted.partition_point(|&score| score >= last);
+    let shared = with_equals > 2 * count;
+    scores
+        .iter()
+        .map(|&score| if shared { score > last } else { score >= last })
+        .collect()
 }
 
 /// Records in both of those in either; nothing where nobody is.
@@ -176,6 +182,13 @@ mod tests {
         scores[5] = 198.0;
         assert_eq!(named(&scores).iter().filter(|n| **n).count(), 3);
         assert!(named(&[f64::NAN; 3]).iter().all(|n| !n));
+        // a tie of 20 in 200 is no list of two; what lies above it stays
+        let tied: Vec<f64> = (0..200).map(|r| f64::from(u8::from(r < 20))).collect();
+        assert!(named(&tied).iter().all(|n| !n));
+        let one_above: Vec<f64> = (0..200)
+            .map(|r| if r == 7 { 2.0 } else { tied[r] })
+            .collect();
+        assert_eq!(named(&one_above).iter().filter(|n| **n).count(), 1);
     }
 
     #[test]
@@ -196,6 +209,41 @@ mod tests {
             "NaN is left out"
         );
         assert_eq!(found[0].jaccard, Some(0.0));
+    }
+
+    #[test]
+    fn stability_is_one_where_every_set_says_the_same_and_chance_where_none_does() {
+        use crate::attack::evidence::Scalar;
+        use giveaway_stats::random::Stream;
+        let mut stream = Stream::new(1, "stability", 0);
+        let (models, records) = (32, 400);
+        let inside: Vec<Vec<bool>> = (0..models)
+            .map(|_| (0..records).map(|_| stream.uniform() < 0.5).collect())
+            .collect();
+        let masks: Vec<&[bool]> = inside.iter().map(Vec::as_slice).collect();
+        let families: Vec<usize> = (0..models).collect();
+        // all models say the same of a record: what is left is the target's own order
+        let same: Vec<f32> = (0..records).map(|r| (r % 13) as f32).collect();
+        let target: Vec<f64> = (0..records).map(|_| 20.0 * stream.uniform()).collect();
+        let evidence = Evidence::new(Scalar::Loss, vec![&same[..]; models], masks.clone(), target);
+        let methods = [Method::Difficulty, Method::Loss];
+        let found = stability(&evidence, &methods, Parameters::default(), &families);
+        let (stable, times) = found[0].as_ref().unwrap();
+        assert_eq!((stable.subsets, stable.models), (4, 8));
+        assert_eq!((stable.jaccard, stable.named_by_all), (Some(1.0), 4));
+        assert_eq!(times.iter().filter(|&&n| n == 4).count(), 4);
+        assert!(found[1].is_none(), "loss uses no reference models");
+        // noise of the reference models alone: the lists share next to nobody
+        let noise: Vec<Vec<f32>> = (0..models)
+            .map(|_| (0..records).map(|_| stream.normal() as f32).collect())
+            .collect();
+        let rows = noise.iter().map(Vec::as_slice).collect();
+        let evidence = Evidence::new(Scalar::ScaledLogit, rows, masks, vec![0.0; records]);
+        let found = stability(&evidence, &methods, Parameters::default(), &families);
+        let (unstable, times) = found[0].as_ref().unwrap();
+        assert!(unstable.jaccard.unwrap() < 0.2 && unstable.named_by_all == 0);
+        let named = f64::from(times.iter().sum::<u32>());
+        assert!((named - 4.0 * unstable.named).abs() < 1e-9);
     }
 
     #[test]

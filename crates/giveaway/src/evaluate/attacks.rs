@@ -9,12 +9,13 @@
 
 use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
+use giveaway_stats::roc::ppv;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::leave_one_out::Recurrence;
 pub use super::weighted::PREDICTIVE_RATE;
-use super::weighted::{Entry, FIGURES, figures, sort, tells, within};
+use super::weighted::{ACCUSED, Entry, FIGURES, figures, sort, tells, within};
 use super::{AtPrior, AtRate, CONFIDENCE, Estimate, LOW_RATES, PRIORS, Ranking};
 use crate::attack::Scores;
 use crate::attack::evidence::{Evidence, Real};
@@ -26,11 +27,15 @@ const REPLICATES: u64 = 200;
 /// Targets at most: their intervals are narrow enough by then.
 const MOST_TARGETS: usize = 64;
 
-/// Scores that are held at a time, of all attacks and targets together, at most.
-const MOST_SCORES: usize = 8_000_000;
+/// Targets at least, where there are as many models: a bootstrap over a few families is too
+/// sure of itself.
+const FEWEST_TARGETS: usize = 32;
 
-/// Targets at least, where there are as many models.
-const FEWEST_TARGETS: usize = 8;
+/// Scores of one attack over all targets, where that does not make the targets too few.
+const SCORES_OF_AN_ATTACK: usize = 1_300_000;
+
+/// Scores that are held at a time: attacks are made in groups that keep to it, one at least.
+const SCORES_AT_A_TIME: usize = 8_000_000;
 
 /// How well an attack ranks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,10 +73,13 @@ pub struct Played {
     /// How well it ranks.
     pub quality: Quality,
     /// Thresholds at [`LOW_RATES`] over the non-members of all targets; `None` where there are
-    /// fewer than 1/f of them.
+    /// fewer than 1/f of them, or where not even a member reaches so high.
     pub thresholds: Vec<Option<f64>>,
-    /// Per record: how often it is accused at the threshold of [`PREDICTIVE_RATE`].
-    pub recurrence: Vec<Recurrence>,
+    /// Per record: on how many targets it was scored, and how often accused at the threshold of
+    /// [`PREDICTIVE_RATE`], where there is one.
+    pub recurrence: Option<Vec<Recurrence>>,
+    /// On how many targets the attack could not be made, and why on one of them.
+    pub failed: Option<(usize, String)>,
 }
 
 /// Lets reference models play the target.
@@ -89,11 +97,12 @@ pub struct Protocol<'p, 'a, T> {
 }
 
 impl<T: Real> Protocol<'_, '_, T> {
-    /// The models that play: whole families, the first ones.
+    /// The models that play: whole families, the first ones. Which they are does not depend
+    /// on the attacks.
     #[must_use]
     pub fn targets(&self) -> Vec<usize> {
-        let each = self.evidence.records() * self.methods.len();
-        let most = (MOST_SCORES / each.max(1)).clamp(FEWEST_TARGETS, MOST_TARGETS);
+        let most = (SCORES_OF_AN_ATTACK / self.evidence.records().max(1))
+            .clamp(FEWEST_TARGETS, MOST_TARGETS);
         let mut families: Vec<usize> = Vec::new();
         let mut targets = Vec::new();
         for (model, &family) in self.families.iter().enumerate() {
@@ -108,65 +117,97 @@ impl<T: Real> Protocol<'_, '_, T> {
         targets
     }
 
-    /// Plays. `step` is called once for each target. An attack that cannot be made on a target
-    /// (for want of models) scores nobody there.
+    /// Attacks that are made together, so that their scores fit.
+    fn groups(&self) -> std::slice::Chunks<'_, Method> {
+        let of_one = self.evidence.records() * self.targets().len();
+        let together = (SCORES_AT_A_TIME / of_one.max(1)).max(1);
+        self.methods.chunks(together)
+    }
+
+    /// Steps of the work.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.targets().len() * self.groups().len()
+    }
+
+    /// Plays. `step` is called [`Self::steps`] times. An attack that cannot be made on a target
+    /// scores nobody there.
     pub fn run(&self, step: impl Fn() + Sync) -> Vec<Played> {
         let targets = self.targets();
-        let by_target: Vec<Vec<Vec<Entry>>> = targets
+        let families: Vec<usize> = targets.iter().map(|&model| self.families[model]).collect();
+        let mut distinct = families.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let weights = Weights::draw(self.seed, self.evidence.records(), distinct.len());
+        self.groups()
+            .flat_map(|methods| self.play(methods, &targets, &distinct, &weights, &step))
+            .collect()
+    }
+
+    fn play(
+        &self,
+        methods: &[Method],
+        targets: &[usize],
+        families: &[usize],
+        weights: &Weights,
+        step: &(impl Fn() + Sync),
+    ) -> Vec<Played> {
+        // Entries, or why there are none, by target and method.
+        let by_target: Vec<Vec<Result<Vec<Entry>, String>>> = targets
             .par_iter()
             .map(|&model| {
+                let family = self.families[model];
                 let leave: Vec<usize> = (0..self.families.len())
-                    .filter(|&other| self.families[other] == self.families[model])
+                    .filter(|&other| self.families[other] == family)
                     .collect();
                 let played = self.evidence.with_target(model, &leave);
                 let attacker = Attacker::new(&played, self.parameters);
                 let inside = self.evidence.inside[model];
-                let entries = self
-                    .methods
+                let place = families.partition_point(|&other| other < family) as u16;
+                let entries = methods
                     .iter()
                     .map(|&method| match attacker.score(method) {
-                        Ok(scores) => entries(&scores.scores, inside, self.families[model]),
-                        Err(_) => Vec::new(),
+                        Ok(scores) => Ok(entries(&scores.scores, inside, place)),
+                        Err(error) => Err(error.to_string()),
                     })
                     .collect();
                 step();
                 entries
             })
             .collect();
-        let mut by_method: Vec<Vec<Vec<Entry>>> = vec![Vec::new(); self.methods.len()];
+        let mut by_method: Vec<Vec<Result<Vec<Entry>, String>>> = vec![Vec::new(); methods.len()];
         for target in by_target {
             for (method, entries) in by_method.iter_mut().zip(target) {
                 method.push(entries);
             }
         }
-        let records = self.evidence.records();
-        let weights = Weights::draw(self.seed, records, &self.families_of(&targets));
-        self.methods
+        methods
             .iter()
             .zip(by_method)
-            .map(|(&method, entries)| {
-                let (thresholds, recurrence) = self.thresholds(&targets, &entries);
+            .map(|(&method, outcomes)| {
+                let mut failed: Option<(usize, String)> = None;
+                let mut played = Vec::new();
+                for outcome in outcomes {
+                    match outcome {
+                        Ok(entries) => played.push(entries),
+                        Err(error) => failed.get_or_insert((0, error)).0 += 1,
+                    }
+                }
+                let (thresholds, recurrence) = self.thresholds(&played);
                 Played {
                     method,
-                    quality: quality(&entries, records, &weights),
+                    quality: quality(&played, self.evidence.records(), weights),
                     thresholds,
                     recurrence,
+                    failed,
                 }
             })
             .collect()
     }
 
-    fn families_of(&self, targets: &[usize]) -> Vec<usize> {
-        targets.iter().map(|&model| self.families[model]).collect()
-    }
-
     /// Thresholds over the non-members of all targets, and who is accused at that of
     /// [`PREDICTIVE_RATE`].
-    fn thresholds(
-        &self,
-        targets: &[usize],
-        entries: &[Vec<Entry>],
-    ) -> (Vec<Option<f64>>, Vec<Recurrence>) {
+    fn thresholds(&self, entries: &[Vec<Entry>]) -> (Vec<Option<f64>>, Option<Vec<Recurrence>>) {
         let mut others: Vec<f64> = entries
             .iter()
             .flatten()
@@ -174,30 +215,27 @@ impl<T: Real> Protocol<'_, '_, T> {
             .map(|entry| entry.score)
             .collect();
         others.sort_unstable_by(|a, b| b.total_cmp(a));
-        let thresholds: Vec<Option<f64>> = LOW_RATES
-            .iter()
-            .map(|&rate| threshold(&others, rate))
-            .collect();
-        let mut recurrence = vec![Recurrence::default(); self.evidence.records()];
-        for &model in targets {
-            for (count, &inside) in recurrence.iter_mut().zip(self.evidence.inside[model]) {
-                *(if inside {
-                    &mut count.in_targets
+        // Where the highest score is shared by too many there is no threshold but one that
+        // nobody reaches here: a floor of p-values, which another target has elsewhere.
+        let highest = entries.iter().filter_map(|of_target| of_target.first());
+        let highest = highest.map(|e| e.score).fold(f64::NEG_INFINITY, f64::max);
+        let reached = |rate| threshold(&others, rate).filter(|&threshold| threshold <= highest);
+        let thresholds = LOW_RATES.iter().map(|&rate| reached(rate)).collect();
+        let recurrence = reached(PREDICTIVE_RATE).map(|threshold| {
+            let mut counts = vec![Recurrence::default(); self.evidence.records()];
+            for entry in entries.iter().flatten() {
+                let count = &mut counts[entry.record as usize];
+                let accused = u32::from(entry.score >= threshold);
+                if entry.is_member {
+                    count.in_targets += 1;
+                    count.found += accused;
                 } else {
-                    &mut count.out_targets
-                }) += 1;
+                    count.out_targets += 1;
+                    count.wrongly_accused += accused;
+                }
             }
-        }
-        if let Some(threshold) = threshold(&others, PREDICTIVE_RATE) {
-            for entry in entries.iter().flatten().filter(|e| e.score >= threshold) {
-                let count = &mut recurrence[entry.record as usize];
-                *(if entry.is_member {
-                    &mut count.found
-                } else {
-                    &mut count.wrongly_accused
-                }) += 1;
-            }
-        }
+            counts
+        });
         (thresholds, recurrence)
     }
 }
@@ -215,7 +253,7 @@ fn threshold(sorted: &[f64], rate: f64) -> Option<f64> {
     }
 }
 
-fn entries(scores: &[f64], inside: &[bool], family: usize) -> Vec<Entry> {
+fn entries(scores: &[f64], inside: &[bool], family: u16) -> Vec<Entry> {
     let mut entries: Vec<Entry> = scores
         .iter()
         .zip(inside)
@@ -224,7 +262,7 @@ fn entries(scores: &[f64], inside: &[bool], family: usize) -> Vec<Entry> {
         .map(|(record, (&score, &is_member))| Entry {
             score,
             record: record as u32,
-            family: family as u32,
+            family,
             is_member,
         })
         .collect();
@@ -232,13 +270,29 @@ fn entries(scores: &[f64], inside: &[bool], family: usize) -> Vec<Entry> {
     entries
 }
 
-/// How well scores tell a target's members; `None` where members or non-members are missing
-/// among those scored.
-#[must_use]
-pub fn on_target(scores: &Scores, is_member: &[bool], seed: u64) -> Quality {
-    let entries = entries(&scores.scores, is_member, 0);
-    let weights = Weights::draw(seed, is_member.len(), &[0]);
-    quality(&[entries], is_member.len(), &weights)
+/// Judges scores of one target against its members.
+pub struct Judge<'a> {
+    is_member: &'a [bool],
+    weights: Weights,
+}
+
+impl<'a> Judge<'a> {
+    /// For a target of which every record's membership is known.
+    #[must_use]
+    pub fn new(is_member: &'a [bool], seed: u64) -> Self {
+        Self {
+            is_member,
+            weights: Weights::draw(seed, is_member.len(), 1),
+        }
+    }
+
+    /// How well scores tell its members; figures are missing where members or non-members are,
+    /// among those scored.
+    #[must_use]
+    pub fn judge(&self, scores: &Scores) -> Quality {
+        let entries = entries(&scores.scores, self.is_member, 0);
+        quality(&[entries], self.is_member.len(), &self.weights)
+    }
 }
 
 /// What a threshold from elsewhere does to a target.
@@ -279,29 +333,27 @@ pub fn carry(
 
 /// Bootstrap weights of families and records, by replicate.
 struct Weights {
-    replicates: Vec<(Vec<f32>, Vec<f32>)>,
+    replicates: Vec<(Vec<f32>, Vec<u8>)>,
 }
 
 impl Weights {
-    /// Draws the families of the targets and all records with replacement. A single family is
-    /// always drawn: there is nothing to see of other targets.
-    fn draw(seed: u64, records: usize, families: &[usize]) -> Self {
-        let mut distinct = families.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let size = distinct.last().map_or(0, |last| last + 1);
+    /// Draws families of targets and all records with replacement. A single family is always
+    /// drawn: there is nothing to see of other targets.
+    fn draw(seed: u64, records: usize, families: usize) -> Self {
         let replicates = (0..REPLICATES)
             .into_par_iter()
             .map(|replicate| {
                 let purpose = "bootstrap over targets and records";
                 let mut stream = Stream::new(seed, purpose, replicate);
-                let mut of_families = vec![0.0; size];
-                for _ in 0..distinct.len() {
-                    of_families[distinct[stream.below(distinct.len())]] += 1.0;
+                let mut of_families = vec![0.0; families];
+                for _ in 0..families {
+                    of_families[stream.below(families)] += 1.0;
                 }
-                let mut of_records = vec![0.0; records];
+                let mut of_records = vec![0u8; records];
                 for _ in 0..records {
-                    of_records[stream.below(records)] += 1.0;
+                    // 255 of one record are never drawn
+                    let weight = &mut of_records[stream.below(records)];
+                    *weight = weight.saturating_add(1);
                 }
                 (of_families, of_records)
             })
@@ -314,8 +366,9 @@ impl Weights {
 /// non-members for are of the entries of all targets together.
 fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quality {
     let non_members = |entries: &[Entry]| entries.iter().filter(|e| !e.is_member).count();
-    let fewest = by_target.iter().map(|e| non_members(e)).min().unwrap_or(0);
-    let together = non_members(&by_target.concat());
+    let each: Vec<usize> = by_target.iter().map(|e| non_members(e)).collect();
+    let fewest = each.iter().copied().min().unwrap_or(0);
+    let together: usize = each.iter().sum();
     let own: Vec<bool> = (0..FIGURES).map(|i| tells(i, fewest)).collect();
     let pooled: Vec<Entry> = if (0..FIGURES).all(|i| own[i] || !tells(i, together)) {
         Vec::new()
@@ -324,7 +377,7 @@ fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quali
         sort(&mut pooled);
         pooled
     };
-    let of = |family: &(dyn Fn(u32) -> f64 + Sync), record: &(dyn Fn(u32) -> f64 + Sync)| {
+    let of = |family: &(dyn Fn(u16) -> f64 + Sync), record: &(dyn Fn(u32) -> f64 + Sync)| {
         let mut sums = [(0.0, 0.0); FIGURES];
         for entries in by_target {
             let Some(weight) = entries.first().map(|e| family(e.family)) else {
@@ -365,9 +418,13 @@ fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quali
             })
         })
         .collect();
-    let estimate = |i: usize| {
-        let drawn = replicates.iter().filter_map(|figures| figures[i]).collect();
-        Estimate::with_replicates(values[i], drawn)
+    let drawn = |i: usize| replicates.iter().filter_map(|figures| figures[i]).collect();
+    let estimate = |i: usize| Estimate::with_replicates(values[i], drawn(i));
+    let maximum = |i: usize| Estimate::of_a_maximum(values[i], drawn(i));
+    let predictive = |prior: f64| {
+        let of =
+            |figures: &[Option<f64>; FIGURES]| ppv(figures[ACCUSED]?, figures[ACCUSED + 1]?, prior);
+        Estimate::of_a_maximum(of(&values), replicates.iter().filter_map(of).collect())
     };
     let scored: usize = by_target.iter().map(Vec::len).sum();
     Quality {
@@ -375,8 +432,8 @@ fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quali
         unscored: (records * by_target.len() - scored) as u64,
         ranking: Ranking {
             auc: estimate(0),
-            advantage: estimate(1),
-            balanced_accuracy: estimate(2),
+            advantage: maximum(1),
+            balanced_accuracy: maximum(2),
             at_rates: LOW_RATES
                 .iter()
                 .enumerate()
@@ -388,10 +445,9 @@ fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quali
         },
         predictive_value: PRIORS
             .iter()
-            .enumerate()
-            .map(|(i, &prior)| AtPrior {
+            .map(|&prior| AtPrior {
                 prior,
-                value: estimate(3 + LOW_RATES.len() + i),
+                value: predictive(prior),
             })
             .collect(),
     }

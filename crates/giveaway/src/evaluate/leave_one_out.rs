@@ -598,10 +598,11 @@ fn pooled_figures(contributions: &[&Contribution], weights: &Weights) -> [Estima
         if index >= 3 && non_members < 1.0 / LOW_RATES[index - 3] {
             return Estimate::default();
         }
-        Estimate::with_replicates(
-            values[index],
-            replicates.iter().filter_map(|r| r[index]).collect(),
-        )
+        let drawn = replicates.iter().filter_map(|r| r[index]).collect();
+        match index {
+            1 | 2 => Estimate::of_a_maximum(values[index], drawn),
+            _ => Estimate::with_replicates(values[index], drawn),
+        }
     })
 }
 

@@ -58,6 +58,25 @@ impl Estimate {
     }
 }
 
+impl Estimate {
+    /// An estimate of a maximum over thresholds, or of what hangs on the best of them.
+    ///
+    /// A bootstrap replicate repeats records and then picks its own best threshold, so its
+    /// maximum is larger than that of the data by about as much as that one is larger than
+    /// the truth. The replicates are moved so that their median is the value: the interval
+    /// holds it, and shows the spread. The value itself stays optimistic.
+    fn of_a_maximum(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
+        replicates.sort_unstable_by(f64::total_cmp);
+        let median = giveaway_stats::summary::quantile(&replicates, 0.5);
+        if let (Some(value), Some(median)) = (value, median) {
+            for replicate in &mut replicates {
+                *replicate = (*replicate + (value - median)).clamp(0.0, 1.0);
+            }
+        }
+        Self::with_replicates(value, replicates)
+    }
+}
+
 /// When a tested unit is called a member.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

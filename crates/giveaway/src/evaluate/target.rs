@@ -128,10 +128,15 @@ fn rank(scores: &[f64], is_member: &[bool], seed: u64) -> Ranking {
             }
         }
     }
-    let mut estimates = figures
-        .into_iter()
-        .zip(replicates)
-        .map(|(value, replicates)| Estimate::with_replicates(value, replicates));
+    let mut estimates =
+        figures
+            .into_iter()
+            .zip(replicates)
+            .enumerate()
+            .map(|(index, (value, replicates))| match index {
+                1 | 2 => Estimate::of_a_maximum(value, replicates),
+                _ => Estimate::with_replicates(value, replicates),
+            });
     let mut next = || estimates.next().unwrap_or_default();
     Ranking {
         auc: next(),

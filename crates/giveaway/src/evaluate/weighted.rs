@@ -1,8 +1,7 @@
 //! Figures of a ranking whose entries have weights: what a bootstrap over targets and records
 //! needs, without sorting anew for each replicate.
 
-use super::{LOW_RATES, PRIORS};
-use giveaway_stats::roc::ppv;
+use super::LOW_RATES;
 
 /// A scored record of one target.
 #[derive(Clone, Copy, Debug)]
@@ -11,15 +10,18 @@ pub(super) struct Entry {
     pub(super) score: f64,
     /// The record.
     pub(super) record: u32,
-    /// The family of the target.
-    pub(super) family: u32,
+    /// The family of the target, by its place among those that play.
+    pub(super) family: u16,
     /// Whether the record is a member of the target.
     pub(super) is_member: bool,
 }
 
-/// AUC, advantage, balanced accuracy, true-positive rates at [`LOW_RATES`], predictive values
-/// at [`PRIORS`] where a false-positive rate of [`PREDICTIVE_RATE`] is allowed.
-pub(super) const FIGURES: usize = 3 + LOW_RATES.len() + PRIORS.len();
+/// AUC, advantage, balanced accuracy, true-positive rates at [`LOW_RATES`], then the true and
+/// the false-positive rate where one of [`PREDICTIVE_RATE`] is allowed.
+pub(super) const FIGURES: usize = 3 + LOW_RATES.len() + 2;
+
+/// The place of the last two.
+pub(super) const ACCUSED: usize = FIGURES - 2;
 
 /// The false-positive rate at which predictive values are given.
 pub const PREDICTIVE_RATE: f64 = 0.01;
@@ -76,11 +78,9 @@ pub(super) fn figures(entries: &[Entry], weight: impl Fn(&Entry) -> f64) -> [Opt
         0 => Some(area / (members * others)),
         1 => Some(advantage),
         2 => Some(f64::midpoint(1.0, advantage)),
-        _ if index < 3 + LOW_RATES.len() => Some(at_rates[index - 3] / members),
-        _ => {
-            let prior = PRIORS[index - 3 - LOW_RATES.len()];
-            ppv(accused_right / members, accused_wrong / others, prior)
-        }
+        _ if index < ACCUSED => Some(at_rates[index - 3] / members),
+        ACCUSED => Some(accused_right / members),
+        _ => Some(accused_wrong / others),
     })
 }
 
@@ -93,7 +93,7 @@ pub(super) fn within(count: f64, rate: f64, all: f64) -> bool {
 pub(super) fn tells(index: usize, non_members: usize) -> bool {
     let rate = match index {
         0..3 => return true,
-        _ if index < 3 + LOW_RATES.len() => LOW_RATES[index - 3],
+        _ if index < ACCUSED => LOW_RATES[index - 3],
         _ => PREDICTIVE_RATE,
     };
     within(1.0, rate, non_members as f64)
@@ -135,7 +135,7 @@ mod tests {
         assert!(close(found[3], roc.tpr_at_fpr(0.1).unwrap()));
         assert!(close(found[4], roc.tpr_at_fpr(0.01).unwrap()));
         let point = roc.points().iter().rfind(|p| p.fpr <= 0.01).unwrap();
-        assert_eq!(found[3 + LOW_RATES.len()], ppv(point.tpr, point.fpr, 0.5));
+        assert!(close(found[ACCUSED], point.tpr) && close(found[ACCUSED + 1], point.fpr));
         assert_eq!(
             figures(&entries, |e| f64::from(u8::from(e.is_member)))[0],
             None
@@ -145,6 +145,6 @@ mod tests {
     #[test]
     fn a_rate_needs_enough_non_members() {
         assert!(tells(0, 1) && tells(3, 10) && !tells(3, 9) && tells(4, 100));
-        assert!(!tells(3 + LOW_RATES.len(), 99) && tells(3 + LOW_RATES.len(), 100));
+        assert!(!tells(ACCUSED, 99) && tells(ACCUSED, 100));
     }
 }

@@ -44,9 +44,12 @@ pub struct AttackSummary {
     pub citation: String,
     /// How well it ranks the records of the target, where its members are known.
     pub on_target: Option<Quality>,
-    /// How well it ranks over reference models in the target's place.
-    pub leave_one_out: Quality,
-    /// Thresholds chosen there, and what they do to the target.
+    /// How well it ranks over reference models in the target's place; nothing for an attack
+    /// that looks at the target alone.
+    pub leave_one_out: Option<Quality>,
+    /// Thresholds chosen there, and what they do to the target. None where reference models are
+    /// trained on other records: those have fewer OUT models than the audited ones, and other
+    /// floors.
     pub carried: Vec<Carried>,
     /// Records accused in at least half of the played targets trained on them, at the
     /// threshold of 1 % false positives over those targets; nothing without such a threshold.

@@ -561,7 +561,9 @@ fn attacks(out: &mut String, audit: &Audit) {
         .attacks
         .iter()
         .map(|attack| {
-            let recipe = &attack.leave_one_out.ranking;
+            let recipe = attack.leave_one_out.as_ref().map(|q| &q.ranking);
+            let of_recipe =
+                |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), rate);
             let model = attack.on_target.as_ref().map(|q| &q.ranking);
             let carried = attack.carried.get(1);
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), digits);
@@ -569,9 +571,18 @@ fn attacks(out: &mut String, audit: &Audit) {
                 attack.method.name().to_owned(),
                 number(model.and_then(|r| r.auc.value)),
                 number(model.and_then(|r| r.at_rates[1].true_positive_rate.value)),
-                number(carried.and_then(|c| c.true_positive_rate.value)),
-                rate(recipe.auc),
-                rate(recipe.at_rates[1].true_positive_rate),
+                carried.filter(|c| c.threshold.is_some()).map_or_else(
+                    || "-".to_owned(),
+                    |c| {
+                        format!(
+                            "{} at {}",
+                            number(c.true_positive_rate.value),
+                            number(c.false_positive_rate.value)
+                        )
+                    },
+                ),
+                of_recipe(recipe.map(|r| r.auc)),
+                of_recipe(recipe.map(|r| r.at_rates[1].true_positive_rate)),
                 number(attack.stability.and_then(|s| s.jaccard)),
             ]
         })
@@ -588,7 +599,7 @@ fn attacks(out: &mut String, audit: &Audit) {
     table(out, &header, &rows, 1);
     for line in wrap(
         &format!(
-            "here: this model; recipe: {} reference models in its place. carried: TPR here with the threshold that has FPR 1 % there. stability: how far disjoint sets of reference models put the same 1 % first (Jaccard).",
+            "here: this model; recipe: {} reference models in its place. carried: TPR and FPR here with the threshold that has FPR 1 % there. stability: how far disjoint sets of reference models put the same 1 % first (Jaccard).",
             section.played_targets
         ),
         94,

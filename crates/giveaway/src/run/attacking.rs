@@ -9,14 +9,14 @@ use super::pool::Pool;
 use super::progress::Progress;
 use super::training;
 use crate::attack::Scores;
-use crate::attack::evidence::{Evidence, Features, Outputs, Scalar};
+use crate::attack::evidence::{Evidence, Features, Outputs, Query, Scalar};
 use crate::attack::method::{Attacker, Method};
 use crate::attack::outputs::RowReader;
 use crate::attack::tail::tail_shares;
 use crate::channel::{Channel, OutputKind};
 use crate::error::Result;
 use crate::evaluate::agreement::{self, Stability};
-use crate::evaluate::attacks::{Played, Protocol, carry, on_target};
+use crate::evaluate::attacks::{Judge, Played, Protocol, carry};
 use crate::evaluate::leave_one_out::Recurrence;
 use crate::evaluate::{Estimate, LOW_RATES};
 use crate::report::attacks::{AttackSection, AttackSummary, TailFigure};
@@ -31,8 +31,8 @@ pub(super) struct Attacked {
     pub(super) scores: Vec<(Method, Scores)>,
     /// Per attack, in how many disjoint sets of reference models each audited unit is named.
     pub(super) named: Vec<Option<Vec<u32>>>,
-    /// Per attack, how each eligible unit fares in played targets.
-    pub(super) recurrence: Vec<Vec<Recurrence>>,
+    /// Per attack, how each eligible unit fares in played targets, where that is known.
+    pub(super) recurrence: Vec<Option<Vec<Recurrence>>>,
     /// What could not be done.
     pub(super) notes: Vec<String>,
 }
@@ -40,10 +40,12 @@ pub(super) struct Attacked {
 /// Signals of some units, model after model.
 struct Collected {
     signals: Vec<Vec<f32>>,
+    losses: Vec<Vec<f32>>,
     inside: Vec<Vec<bool>>,
     outputs: Vec<Outputs>,
     labels: Vec<u32>,
     target: Vec<f64>,
+    target_losses: Vec<f64>,
     target_outputs: Option<Outputs>,
     features: Option<Array2<f32>>,
     known_non_members: Vec<bool>,
@@ -59,6 +61,10 @@ impl Collected {
             self.inside.iter().map(Vec::as_slice).collect(),
             self.target.clone(),
         );
+        evidence.losses = Some(Query {
+            references: self.losses.iter().map(Vec::as_slice).collect(),
+            target: self.target_losses.clone(),
+        });
         evidence.reference_outputs = self.outputs.iter().collect();
         evidence.target_outputs = self.target_outputs.as_ref();
         evidence.labels = Some(&self.labels);
@@ -81,6 +87,7 @@ pub(super) fn attack(
     channel: Channel,
     progress: &dyn Progress,
 ) -> Result<Option<Attacked>> {
+    let mut notes = Vec::new();
     let mut methods = pool.config.attacks();
     if methods.is_empty() {
         return Ok(None);
@@ -104,11 +111,24 @@ pub(super) fn attack(
         audited.features = Some(features_and_class(pool));
     }
     if methods.contains(&Method::LtIqr) && pool.target_outputs.is_none() {
-        audited.traces = Some(traces(pool)?);
+        match traces(pool) {
+            Ok(found) => audited.traces = Some(found),
+            Err(error) => notes.push(format!("no losses by epoch: {error}")),
+        }
+    }
+    let others = (pool.eligible != pool.audited)
+        .then(|| collect(run, pool, signals, &pool.eligible, None, channel, whole))
+        .transpose()?;
+    let evidence_of_others = others.as_ref().map(Collected::evidence);
+    let mut of_target = parameters;
+    if let Some(others) = &evidence_of_others
+        && methods.contains(&Method::RmiaOffline)
+    {
+        // The audited records are IN no reference model: what a is best shows on the others.
+        of_target.offline_a = Some(Attacker::new(others, parameters).offline_a());
     }
     let evidence = audited.evidence();
-    let attacker = Attacker::new(&evidence, parameters);
-    let mut notes = Vec::new();
+    let attacker = Attacker::new(&evidence, of_target);
     let mut scores = Vec::new();
     methods.retain(|&method| match attacker.score(method) {
         Ok(found) => {
@@ -120,13 +140,9 @@ pub(super) fn attack(
             false
         }
     });
-    let stable = agreement::stability(&evidence, &methods, parameters, &families);
+    let stable = agreement::stability(&evidence, &methods, of_target, &families);
     progress.end();
 
-    let others = (pool.eligible != pool.audited)
-        .then(|| collect(run, pool, signals, &pool.eligible, None, channel, whole))
-        .transpose()?;
-    let evidence_of_others = others.as_ref().map(Collected::evidence);
     let protocol = Protocol {
         evidence: evidence_of_others.as_ref().unwrap_or(&evidence),
         methods: &methods,
@@ -135,7 +151,10 @@ pub(super) fn attack(
         seed: derive_seed(pool.config.seed, "attacks", 0),
     };
     let targets = protocol.targets().len();
-    progress.begin("attacking reference models in its place", targets as u64);
+    progress.begin(
+        "attacking reference models in its place",
+        protocol.steps() as u64,
+    );
     let played = protocol.run(|| progress.advance(1));
     progress.end();
 
@@ -144,7 +163,14 @@ pub(super) fn attack(
         .map(|s| s.as_ref().map(|(_, times)| times.clone()))
         .collect();
     let attacks = summaries(pool, &scores, &played, &stable, protocol.seed);
-    let mut used = parameters;
+    for played in played.iter().filter(|p| !p.method.is_of_the_target_alone()) {
+        if let Some((times, error)) = &played.failed {
+            notes.push(format!(
+                "on {times} of the {targets} played targets an attack could not be made: {error}"
+            ));
+        }
+    }
+    let mut used = of_target;
     if methods.contains(&Method::RmiaOffline) {
         used.offline_a = Some(attacker.offline_a());
     }
@@ -204,43 +230,43 @@ fn summaries(
         .map(|&unit| pool.is_member[unit as usize])
         .collect();
     let is_member = is_member.filter(|m| m.contains(&true) && m.contains(&false));
+    let judge = is_member.as_ref().map(|members| Judge::new(members, seed));
+    // Elsewhere records have other numbers of OUT models, and thresholds mean something else.
+    let to_carry = is_member
+        .as_ref()
+        .filter(|_| pool.config.data.reference.is_none());
     scores
         .iter()
         .zip(played)
         .zip(stable)
-        .map(|(((method, of_target), played), stable)| {
-            let has_threshold = played.thresholds[1].is_some();
-            AttackSummary {
-                method: *method,
-                citation: method.citation().to_owned(),
-                on_target: is_member
-                    .as_ref()
-                    .map(|members| on_target(of_target, members, seed)),
-                leave_one_out: played.quality.clone(),
-                carried: is_member.as_ref().map_or_else(Vec::new, |members| {
-                    played
-                        .thresholds
-                        .iter()
-                        .zip(LOW_RATES)
-                        .map(|(&threshold, rate)| carry(threshold, rate, of_target, members))
-                        .collect()
-                }),
-                found_by_recipe: has_threshold.then(|| {
-                    let often = |r: &&Recurrence| r.in_targets > 0 && 2 * r.found >= r.in_targets;
-                    played.recurrence.iter().filter(often).count()
-                }),
-                stability: stable.as_ref().map(|(stability, _)| *stability),
-            }
+        .map(|(((method, of_target), played), stable)| AttackSummary {
+            method: *method,
+            citation: method.citation().to_owned(),
+            on_target: judge.as_ref().map(|judge| judge.judge(of_target)),
+            leave_one_out: (!method.is_of_the_target_alone()).then(|| played.quality.clone()),
+            carried: to_carry.map_or_else(Vec::new, |members| {
+                played
+                    .thresholds
+                    .iter()
+                    .zip(LOW_RATES)
+                    .map(|(&threshold, rate)| carry(threshold, rate, of_target, members))
+                    .collect()
+            }),
+            found_by_recipe: played.recurrence.as_ref().map(|counts| {
+                let often = |r: &&Recurrence| r.in_targets > 0 && 2 * r.found >= r.in_targets;
+                counts.iter().filter(often).count()
+            }),
+            stability: stable.as_ref().map(|(stability, _)| *stability),
         })
         .collect()
 }
 
 /// The signals of these units, and what whole outputs tell where that is needed. Without a
 /// target its part is empty of meaning: another plays it.
-fn collect(
+fn collect<'a>(
     run: &RunDirectory,
     pool: &Pool,
-    signals: &Signals,
+    signals: &'a Signals,
     units: &[u32],
     target: Option<&ModelSignals>,
     channel: Channel,
@@ -249,15 +275,20 @@ fn collect(
     use rayon::prelude::*;
     let membership = &pool.membership;
     let models = membership.models();
-    let mut by_model: Vec<Vec<f32>> = vec![Vec::with_capacity(units.len()); models];
-    for &unit in units {
-        for (row, &value) in by_model
-            .iter_mut()
-            .zip(signals.scaled_logits(unit as usize))
-        {
-            row.push(value);
+    // Signals lie unit after unit, attacks want model after model.
+    let by_model = |of_unit: &dyn Fn(usize) -> &'a [f32]| -> Vec<Vec<f32>> {
+        let mut rows: Vec<Vec<f32>> = vec![Vec::with_capacity(units.len()); models];
+        for &unit in units {
+            for (row, &value) in rows.iter_mut().zip(of_unit(unit as usize)) {
+                row.push(value);
+            }
         }
-    }
+        rows
+    };
+    let of_target = |values: Option<&[f32]>| -> Vec<f64> {
+        let value = |&unit: &u32| values.map_or(0.0, |v| f64::from(v[unit as usize]));
+        units.iter().map(value).collect()
+    };
     let inside = (0..models)
         .map(|model| {
             units
@@ -285,17 +316,16 @@ fn collect(
         _ => None,
     };
     Ok(Collected {
-        signals: by_model,
+        signals: by_model(&|unit| signals.scaled_logits(unit)),
+        losses: by_model(&|unit| signals.losses(unit)),
         inside,
         outputs,
         labels: units
             .iter()
             .map(|&unit| pool.dataset.labels[pool.units.records(unit as usize)[0] as usize])
             .collect(),
-        target: units
-            .iter()
-            .map(|&unit| target.map_or(0.0, |t| f64::from(t.scaled_logit[unit as usize])))
-            .collect(),
+        target: of_target(target.map(|t| t.scaled_logit.as_slice())),
+        target_losses: of_target(target.map(|t| t.loss.as_slice())),
         target_outputs,
         features: None,
         known_non_members: units

@@ -271,6 +271,13 @@ impl Default for TestConfig {
     }
 }
 
+/// Whether an attack can be made on records that no reference model was trained on. Without
+/// IN models BASE1 online would be BASE1 offline by another name.
+#[must_use]
+pub fn is_possible_apart(method: Method) -> bool {
+    !method.needs_inside() && method != Method::Base1Online
+}
+
 impl Config {
     /// Reads a configuration, as `run.toml` holds it.
     ///
@@ -366,7 +373,7 @@ impl Config {
     fn check_attacks(&self) -> Result<()> {
         self.attack_parameters().check()?;
         if self.data.reference.is_some()
-            && let Some(method) = self.attacks().into_iter().find(|m| m.needs_inside())
+            && let Some(method) = self.attacks().into_iter().find(|&m| !is_possible_apart(m))
         {
             return Err(Error::usage(format!(
                 "{} needs reference models that were trained on the audited records, and here they are trained on others",

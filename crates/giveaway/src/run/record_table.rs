@@ -185,10 +185,13 @@ fn attacks(columns: &mut Columns<'_>, findings: &Findings) {
             });
         }
         if pool.config.data.reference.is_none() {
+            let counts = attacked.recurrence[index].as_ref();
             let of = |unit: usize, count: fn(&Recurrence) -> u32| {
-                eligible[unit]
-                    .map(|position| i64::from(count(&attacked.recurrence[index][position])))
+                Some(i64::from(count(&counts?[eligible[unit]?])))
             };
+            if counts.is_none() {
+                continue;
+            }
             columns.whole(&format!("found_{name}"), |unit| of(unit, |r| r.found));
             columns.whole(&format!("wrongly_accused_{name}"), |unit| {
                 of(unit, |r| r.wrongly_accused)
@@ -196,7 +199,7 @@ fn attacks(columns: &mut Columns<'_>, findings: &Findings) {
         }
     }
     if pool.config.data.reference.is_none()
-        && let Some(first) = attacked.recurrence.first()
+        && let Some(first) = attacked.recurrence.iter().flatten().next()
     {
         let of = |unit: usize, count: fn(&Recurrence) -> u32| {
             eligible[unit].map(|position| i64::from(count(&first[position])))

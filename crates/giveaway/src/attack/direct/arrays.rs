@@ -28,10 +28,10 @@ pub fn p_values<T: Real>(evidence: &Evidence<'_, T>, logits: &Moments, null: Nul
 /// Empirical p-values of the losses.
 #[must_use]
 pub fn ecdf<T: Real>(evidence: &Evidence<'_, T>) -> Vec<f64> {
-    let query = &evidence.queries[0];
+    let (query, kind) = evidence.of_losses();
     let counts = out_counts(&query.references, &evidence.inside, &query.target);
     // A low loss is a high confidence and a high scaled logit.
-    let as_low = match evidence.kind {
+    let as_low = match kind {
         Scalar::Loss => &counts.at_most,
         Scalar::ScaledLogit | Scalar::Confidence => &counts.at_least,
     };
@@ -50,9 +50,9 @@ pub fn ecdf<T: Real>(evidence: &Evidence<'_, T>) -> Vec<f64> {
 
 fn pchip<T: Real>(evidence: &Evidence<'_, T>) -> Vec<f64> {
     let losses = evidence.target_losses();
-    let kind = evidence.kind;
+    let (query, kind) = evidence.of_losses();
     of_sorted_out(
-        &evidence.queries[0].references,
+        &query.references,
         &evidence.inside,
         evidence.records(),
         |x| kind.loss(x),

@@ -98,14 +98,11 @@ fn figures_are_means_over_targets_and_the_complement_is_no_reference() {
             let members: Vec<bool> = known.iter().map(|&r| inside[model][r]).collect();
             aucs.push(Roc::new(&of, &members).unwrap().auc());
         }
+        let counts = outcome.recurrence.as_ref().unwrap();
         let mean = aucs.iter().sum::<f64>() / 12.0;
         let found = outcome.quality.ranking.auc.value.unwrap();
         assert!((found - mean).abs() < 1e-12, "{}", outcome.method.name());
-        let counts: u32 = outcome
-            .recurrence
-            .iter()
-            .map(|r| r.in_targets + r.out_targets)
-            .sum();
+        let counts: u32 = counts.iter().map(|r| r.in_targets + r.out_targets).sum();
         assert_eq!(counts, 12 * 200);
     }
 }
@@ -115,9 +112,10 @@ fn a_threshold_keeps_to_its_rate_where_it_was_chosen() {
     let (signals, inside) = pairs(8, 250, 2.0, 4);
     for outcome in play(&signals, &inside, &[Method::LiraOnlineFixed, Method::Loss]) {
         // 8 pairs of 250 records: 2,000 non-members
-        let accused: u32 = outcome.recurrence.iter().map(|r| r.wrongly_accused).sum();
+        let counts = outcome.recurrence.as_ref().unwrap();
+        let accused: u32 = counts.iter().map(|r| r.wrongly_accused).sum();
         assert!(accused <= 20 && accused > 0, "{accused}");
-        let found: u32 = outcome.recurrence.iter().map(|r| r.found).sum();
+        let found: u32 = counts.iter().map(|r| r.found).sum();
         assert!(found > 10 * accused);
         assert!(outcome.thresholds[2].is_some() && outcome.thresholds[3].is_none());
     }
@@ -141,7 +139,7 @@ fn on_the_target_figures_are_those_of_its_roc_and_nan_is_counted() {
         .map(|&m| stream.normal() + f64::from(u8::from(m)))
         .collect();
     scores[7] = f64::NAN;
-    let quality = on_target(&Scores::of(scores.clone()), &members, 1);
+    let quality = Judge::new(&members, 1).judge(&Scores::of(scores.clone()));
     assert_eq!((quality.scored, quality.unscored), (499, 1));
     let (mut known, mut of) = (scores.clone(), members.clone());
     known.remove(7);
@@ -163,4 +161,80 @@ fn on_the_target_figures_are_those_of_its_roc_and_nan_is_counted() {
     };
     assert_eq!(carried.true_positive_rate.value, Some(accused(true)));
     assert_eq!(carried.false_positive_rate.value, Some(accused(false)));
+}
+
+/// Replicates draw whole families: where one family of models behaves otherwise, figures
+/// spread far more than records alone would make them.
+#[test]
+fn intervals_know_that_families_differ() {
+    let (mut signals, inside) = pairs(8, 400, 0.0, 6);
+    let width = |signals: &[Vec<f32>]| {
+        let auc = play(signals, &inside, &[Method::Loss])[0]
+            .quality
+            .ranking
+            .auc;
+        auc.upper.unwrap() - auc.lower.unwrap()
+    };
+    let alike = width(&signals);
+    for model in [4, 5] {
+        for (value, &member) in signals[model].iter_mut().zip(&inside[model]) {
+            *value += if member { 6.0 } else { 0.0 };
+        }
+    }
+    // an AUC of 1 among seven of .5: families drawn again spread by about .5 √(7/64)/√8 · 4
+    assert!(width(&signals) > 3.0 * alike && width(&signals) > 0.15);
+}
+
+#[test]
+fn every_interval_holds_its_value() {
+    let (signals, inside) = pairs(8, 150, 0.7, 8);
+    let is_member = &inside[3];
+    let judge = Judge::new(is_member, 2);
+    for played in play(&signals, &inside, &METHODS) {
+        let own = Scores::of(signals[3].iter().map(|&x| f64::from(x)).collect());
+        for quality in [&played.quality, &judge.judge(&own)] {
+            let ranking = &quality.ranking;
+            let mut estimates = vec![ranking.auc, ranking.advantage, ranking.balanced_accuracy];
+            estimates.extend(quality.predictive_value.iter().map(|p| p.value));
+            for estimate in estimates {
+                let (Some(value), Some(lower), Some(upper)) =
+                    (estimate.value, estimate.lower, estimate.upper)
+                else {
+                    continue;
+                };
+                assert!(
+                    lower <= value && value <= upper,
+                    "{}: {estimate:?}",
+                    played.method.name()
+                );
+            }
+        }
+    }
+}
+
+/// A floor that more than 1 % of the non-members share leaves no threshold that can be carried.
+#[test]
+fn a_floor_is_not_carried() {
+    let (signals, inside) = pairs(6, 300, 0.3, 9);
+    let evidence = Evidence::new(
+        Scalar::ScaledLogit,
+        signals.iter().map(Vec::as_slice).collect(),
+        inside.iter().map(Vec::as_slice).collect(),
+        vec![0.0; 300],
+    );
+    let families: Vec<usize> = (0..12).map(|model| model / 2).collect();
+    let played = Protocol {
+        evidence: &evidence,
+        methods: &[Method::GmiaDirect],
+        parameters: Parameters {
+            null: crate::attack::direct::Null::Ecdf,
+            ..Parameters::default()
+        },
+        families: &families,
+        seed: 3,
+    }
+    .run(|| ());
+    // five OUT models: p is 1/6 for one non-member in six
+    assert_eq!(played[0].thresholds, [None; 4]);
+    assert!(played[0].recurrence.is_none());
 }
