@@ -128,7 +128,7 @@ struct Logarithm;
 impl Function for Logarithm {
     #[inline(always)]
     fn covers(&self, x: f64) -> bool {
-        (x >= f64::MIN_POSITIVE) & (x <= f64::MAX)
+        (f64::MIN_POSITIVE..=f64::MAX).contains(&x)
     }
 
     #[inline(always)]

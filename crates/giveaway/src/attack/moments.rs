@@ -380,12 +380,13 @@ impl Loops for Finished<'_> {
             let average = centre[i] + offset;
             let left = squares[i] - sums[i] * offset;
             let rounding = ROUNDING * average;
-            let few = (left <= CANCELLED * squares[i]) | (left <= n * (rounding * rounding));
+            let cancelled = u64::from(left <= CANCELLED * squares[i]);
+            let rounded = u64::from(left <= n * (rounding * rounding));
             let some = n > 0.0;
             count[i] = n;
             mean[i] = average;
             deviations[i] = if some { left } else { 0.0 };
-            again[i] = u64::from(some & few);
+            again[i] = u64::from(some) & (cancelled | rounded);
         }
     }
 }

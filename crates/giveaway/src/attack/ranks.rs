@@ -122,10 +122,10 @@ fn count<T: Real, const MODELS: usize>(
         let mut sums = [at_most[i], at_least[i], models[i]];
         for model in 0..MODELS {
             let value: f64 = rows[model][i].into();
-            let out = !inside[model][i];
-            sums[0] += u32::from(out & (value <= target[i]));
-            sums[1] += u32::from(out & (value >= target[i]));
-            sums[2] += u32::from(out);
+            let out = u32::from(!inside[model][i]);
+            sums[0] += out & u32::from(value <= target[i]);
+            sums[1] += out & u32::from(value >= target[i]);
+            sums[2] += out;
         }
         [at_most[i], at_least[i], models[i]] = sums;
     }
