@@ -10,6 +10,10 @@
 //! `--dump` writes the scores of each method beside them. Only computing is timed: the median
 //! of `--repeat` runs, each with nothing prepared.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(
+    clippy::inline_always,
+    reason = "vector code works only when inlined into a function compiled for its instruction set"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,7 @@ use std::time::Instant;
 use giveaway::attack::direct::Null;
 use giveaway::attack::evidence::{Evidence, Population, Query, Real, Scalar};
 use giveaway::attack::method::{Attacker, Method, Parameters};
+use giveaway_nn::{Loops, vectorised};
 use giveaway_stats::random::Stream;
 use rayon::prelude::*;
 
@@ -244,25 +249,52 @@ fn memberships(models: usize, records: usize) -> Vec<Vec<bool>> {
 
 /// The least that an attack has to read: a sum of everything, in blocks shared among threads.
 fn read_everything<T: Real>(signals: &[Vec<T>], inside: &[Vec<bool>]) -> f64 {
-    let lanes = |row: &[T]| -> f64 {
-        let mut sums = [0.0f64; 8];
-        let (chunks, _) = row.as_chunks::<8>();
+    const BLOCK: usize = 1 << 15;
+    let sum: f64 = signals
+        .par_iter()
+        .map(|row| {
+            let blocks = row.par_chunks(BLOCK);
+            blocks.map(|block| vectorised(Sum(block))).sum::<f64>()
+        })
+        .sum();
+    let members: u64 = inside
+        .par_iter()
+        .map(|row| {
+            let blocks = row.par_chunks(BLOCK);
+            blocks.map(|block| vectorised(Count(block))).sum::<u64>()
+        })
+        .sum();
+    sum + members as f64
+}
+
+/// A sum in 64 lanes, so that no addition waits for the one before it.
+struct Sum<'a, T>(&'a [T]);
+
+impl<T: Real> Loops for Sum<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let mut sums = [0.0f64; 64];
+        let (chunks, _) = self.0.as_chunks::<64>();
         for chunk in chunks {
             for (sum, &x) in sums.iter_mut().zip(chunk) {
                 *sum += x.into();
             }
         }
         sums.iter().sum()
-    };
-    let sum: f64 = signals
-        .par_iter()
-        .map(|row| row.par_chunks(1 << 15).map(lanes).sum::<f64>())
-        .sum();
-    let members: usize = inside
-        .par_iter()
-        .map(|row| row.iter().map(|&member| usize::from(member)).sum::<usize>())
-        .sum();
-    sum + members as f64
+    }
+}
+
+struct Count<'a>(&'a [bool]);
+
+impl Loops for Count<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        self.0.iter().map(|&member| u64::from(member)).sum()
+    }
 }
 
 fn median(repeat: usize, mut work: impl FnMut()) -> f64 {

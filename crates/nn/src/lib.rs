@@ -38,6 +38,6 @@ pub use config::{
 };
 pub use error::Error;
 pub use examples::Examples;
-pub use kernel::{Kernel, kernel};
+pub use kernel::{Kernel, Loops, kernel, vectorised};
 pub use train::{Trainer, train};
 pub use trained::{Dense, EpochLoss, Filters, Quantity, Trained};

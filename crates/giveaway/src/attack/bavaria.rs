@@ -15,7 +15,8 @@
 
 use rayon::prelude::*;
 
-use super::moments::{Moments, Side};
+use super::exponential::logarithms;
+use super::moments::{BLOCK, Moments, Side};
 
 /// Which predictive distribution is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +66,15 @@ impl Prior {
         }
     }
 
-    /// Log density of x after n observations with this mean and sum of squares, without
-    /// terms that are the same on both sides.
-    fn log_density(&self, x: f64, n: f64, mean: f64, squares: f64) -> f64 {
+    /// The density of x after n observations with this mean and sum of squares.
+    fn density(&self, x: f64, n: f64, mean: f64, squares: f64) -> Density {
         let mean = if n > 0.0 { mean } else { self.mean };
         let kappa = PRIOR_OBSERVATIONS + n;
         let alpha = self.alpha + n / 2.0;
+        let from_prior = mean - self.mean;
         let beta = self.beta
             + squares / 2.0
-            + PRIOR_OBSERVATIONS * n * (mean - self.mean).powi(2) / (2.0 * kappa);
+            + PRIOR_OBSERVATIONS * n * (from_prior * from_prior) / (2.0 * kappa);
         match self.predictive {
             Predictive::Normal => {
                 let variance = if alpha > 1.0 {
@@ -82,59 +83,108 @@ impl Prior {
                     beta
                 };
                 let variance = variance.max(LEAST_VARIANCE);
-                -0.5 * variance.ln() - (x - mean).powi(2) / (2.0 * variance)
+                let away = x - mean;
+                Density {
+                    constant: -(away * away) / (2.0 * variance),
+                    scale: variance,
+                    ..Density::default()
+                }
             }
             Predictive::StudentT => {
                 let freedom = 2.0 * alpha;
                 let location = (PRIOR_OBSERVATIONS * self.mean + n * mean) / kappa;
                 let scale = (beta * (kappa + 1.0) / (alpha * kappa)).max(LEAST_VARIANCE) * freedom;
-                self.gamma_ratios[n as usize]
-                    - 0.5 * scale.ln()
-                    - f64::midpoint(freedom, 1.0) * ((x - location).powi(2) / scale).ln_1p()
+                let away = x - location;
+                Density {
+                    constant: self.gamma_ratios[n as usize],
+                    scale,
+                    power: f64::midpoint(freedom, 1.0),
+                    square: away * away / scale,
+                }
             }
         }
     }
+
+    /// Log densities, without terms that are the same on both sides, of the target at records
+    /// from `first` on, in blocks of at most [`BLOCK`]. Without a side nothing was observed.
+    fn log_densities(&self, target: &[f64], side: Option<&Side>, first: usize, of: &mut [f64]) {
+        let width = of.len();
+        let mut densities = [Density::default(); BLOCK];
+        let mut numbers = [0.0; BLOCK];
+        for (i, density) in densities[..width].iter_mut().enumerate() {
+            let r = first + i;
+            *density = match side {
+                Some(side) => {
+                    self.density(target[r], side.count[r], side.mean[r], side.deviations[r])
+                }
+                None => self.density(target[r], 0.0, 0.0, 0.0),
+            };
+            numbers[i] = density.scale;
+        }
+        logarithms(&numbers[..width], of);
+        for (log, density) in of.iter_mut().zip(&densities) {
+            *log = density.constant - 0.5 * *log;
+        }
+        if self.predictive == Predictive::StudentT {
+            for (number, density) in numbers[..width].iter_mut().zip(&densities) {
+                *number = 1.0 + density.square;
+            }
+            let mut logs = [0.0; BLOCK];
+            logarithms(&numbers[..width], &mut logs[..width]);
+            for i in 0..width {
+                // what the sum of 1 and the square has lost to rounding
+                let lost = densities[i].square - (numbers[i] - 1.0);
+                of[i] -= densities[i].power * (logs[i] + lost / numbers[i]);
+            }
+        }
+    }
+}
+
+/// `constant - ½ ln scale - power · ln(1 + square)`.
+#[derive(Clone, Copy, Default)]
+struct Density {
+    constant: f64,
+    scale: f64,
+    power: f64,
+    square: f64,
 }
 
 /// Scores with IN and OUT models, one for each record. `NaN` where no record has an
 /// observation on one of the sides.
 #[must_use]
 pub fn online(target: &[f64], logits: &Moments, predictive: Predictive) -> Vec<f64> {
-    let (inside, outside) = (&logits.inside, &logits.outside);
-    let (prior_in, prior_out) = (
-        Prior::of(inside, predictive),
-        Prior::of(outside, predictive),
-    );
-    (0..target.len())
-        .into_par_iter()
-        .map(|r| {
-            of_side(&prior_in, target[r], inside, r) - of_side(&prior_out, target[r], outside, r)
-        })
-        .collect()
+    ratios(target, logits, predictive, Some(&logits.inside))
 }
 
 /// Scores with OUT models; the IN side is its prior. `NaN` as with [`online`].
 #[must_use]
 pub fn offline(target: &[f64], logits: &Moments, predictive: Predictive) -> Vec<f64> {
-    let outside = &logits.outside;
-    let prior_in = Prior::of(&logits.inside, predictive);
-    let prior_out = Prior::of(outside, predictive);
-    (0..target.len())
-        .into_par_iter()
-        .map(|r| {
-            prior_in.log_density(target[r], 0.0, 0.0, 0.0)
-                - of_side(&prior_out, target[r], outside, r)
-        })
-        .collect()
+    ratios(target, logits, predictive, None)
 }
 
-fn of_side(prior: &Prior, x: f64, side: &Side, record: usize) -> f64 {
-    prior.log_density(
-        x,
-        side.count[record],
-        side.mean[record],
-        side.deviations[record],
-    )
+fn ratios(
+    target: &[f64],
+    logits: &Moments,
+    predictive: Predictive,
+    inside: Option<&Side>,
+) -> Vec<f64> {
+    let prior_in = Prior::of(&logits.inside, predictive);
+    let prior_out = Prior::of(&logits.outside, predictive);
+    let mut scores = vec![0.0; target.len()];
+    scores
+        .par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, scores)| {
+            let mut buffer = [0.0; BLOCK];
+            let outside = &mut buffer[..scores.len()];
+            let first = block * BLOCK;
+            prior_in.log_densities(target, inside, first, scores);
+            prior_out.log_densities(target, Some(&logits.outside), first, outside);
+            for (score, outside) in scores.iter_mut().zip(outside) {
+                *score -= *outside;
+            }
+        });
+    scores
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@
 
 use ndarray::Array2;
 
-use super::exponential::exponentials;
+use rayon::prelude::*;
+
+use super::exponential::{
+    exponentials_of_minus, logistics, softplus_of_minus, softpluses_of_minus,
+};
+use super::finite::first_not_finite;
 use crate::error::{Error, Result};
 
 /// A number as signals are stored.
@@ -41,7 +46,7 @@ impl Scalar {
     #[must_use]
     pub fn loss(self, x: f64) -> f64 {
         match self {
-            Self::ScaledLogit => softplus(-x),
+            Self::ScaledLogit => softplus_of_minus(x),
             Self::Loss => x,
             Self::Confidence => -x.ln(),
         }
@@ -62,21 +67,9 @@ impl Scalar {
     /// [`Scalar::confidence`] of many numbers, faster; a number's result does not depend on
     /// those beside it.
     pub(super) fn confidences<T: Real>(self, numbers: &[T], confidences: &mut [f64]) {
-        let minus = |confidences: &mut [f64]| {
-            for (confidence, &x) in confidences.iter_mut().zip(numbers) {
-                let x: f64 = x.into();
-                *confidence = -x;
-            }
-            exponentials(confidences);
-        };
         match self {
-            Self::ScaledLogit => {
-                minus(confidences);
-                for confidence in confidences {
-                    *confidence = 1.0 / (1.0 + *confidence);
-                }
-            }
-            Self::Loss => minus(confidences),
+            Self::ScaledLogit => logistics(numbers, confidences),
+            Self::Loss => exponentials_of_minus(numbers, confidences),
             Self::Confidence => {
                 for (confidence, &x) in confidences.iter_mut().zip(numbers) {
                     *confidence = x.into();
@@ -84,14 +77,16 @@ impl Scalar {
             }
         }
     }
-}
 
-/// `ln(1 + e^x)` without overflow.
-fn softplus(x: f64) -> f64 {
-    if x > 0.0 {
-        x + (-x).exp().ln_1p()
-    } else {
-        x.exp().ln_1p()
+    /// [`Scalar::loss`] of many numbers, faster, with the same bits.
+    pub(super) fn losses<T: Real>(self, numbers: &[T], losses: &mut [f64]) {
+        if self == Self::ScaledLogit {
+            softpluses_of_minus(numbers, losses);
+            return;
+        }
+        for (loss, &x) in losses.iter_mut().zip(numbers) {
+            *loss = self.loss(x.into());
+        }
     }
 }
 
@@ -215,7 +210,9 @@ impl<'a, T: Real> Evidence<'a, T> {
     #[must_use]
     pub fn target_losses(&self) -> Vec<f64> {
         let (query, kind) = self.of_losses();
-        query.target.iter().map(|&x| kind.loss(x)).collect()
+        let mut losses = vec![0.0; query.target.len()];
+        kind.losses(&query.target, &mut losses);
+        losses
     }
 
     /// The target's signal on the record itself, as scaled logits.
@@ -383,16 +380,24 @@ impl<'a, T: Real> Evidence<'a, T> {
             self.models(),
             "reference models with a signal",
         )?;
-        finite(&query.target, |record| {
-            format!("record {record}{place} of the target")
-        })?;
+        if let Some(record) = first_not_finite(&query.target) {
+            let place = format!("record {record}{place} of the target");
+            return Err(not_finite(query.target[record], place));
+        }
         for (model, row) in query.references.iter().enumerate() {
             length(row.len(), records, &format!("the signal of model {model}"))?;
-            finite(row, |record| {
-                format!("model {model}, record {record}{place}")
-            })?;
         }
-        Ok(())
+        let rows = query.references.par_iter().enumerate();
+        let found = rows.find_map_first(|(model, row)| {
+            first_not_finite(row).map(|record| (model, record, row[record].into()))
+        });
+        match found {
+            None => Ok(()),
+            Some((model, record, value)) => {
+                let place = format!("model {model}, record {record}{place}");
+                Err(not_finite(value, place))
+            }
+        }
     }
 }
 
@@ -414,24 +419,10 @@ fn length(found: usize, expected: usize, what: &str) -> Result<()> {
     )
 }
 
-/// Refuses the first number that is not finite.
-fn finite<T: Real>(values: &[T], place: impl Fn(usize) -> String) -> Result<()> {
-    // x - x is 0 for finite numbers only, and sums of zeros need no branch
-    let not_finite = |&x: &T| {
-        let x: f64 = x.into();
-        !x.is_finite()
-    };
-    match values.iter().position(not_finite) {
-        None => Ok(()),
-        Some(record) => {
-            let value: f64 = values[record].into();
-            Err(
-                Error::input(format!("the signal is {value}, not a finite number"))
-                    .at(place(record))
-                    .hint("mend the array, or leave the record or the model out of all arrays"),
-            )
-        }
-    }
+fn not_finite(value: f64, place: String) -> Error {
+    Error::input(format!("the signal is {value}, not a finite number"))
+        .at(place)
+        .hint("mend the array, or leave the record or the model out of all arrays")
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@
 use giveaway_stats::distribution::normal_log_sf;
 use rayon::prelude::*;
 
-use super::moments::{Moments, Side};
+use super::exponential::logarithms;
+use super::moments::{BLOCK, Moments, Side};
 
 /// Added to every standard deviation, as in the authors' code: models that agree to the last
 /// bit have none, and a score is to stay finite.
@@ -30,27 +31,34 @@ pub enum Variance {
     Fixed,
 }
 
-/// The standard deviation of each record's signal on one side.
-fn deviations(side: &Side, variance: Variance) -> Vec<f64> {
-    match variance {
-        Variance::PerRecord => (0..side.count.len())
-            .map(|record| {
-                if side.count[record] < 2.0 {
-                    f64::NAN
+/// The standard deviations of the records' signals on one side.
+enum Deviations<'a> {
+    PerRecord(&'a Side),
+    Fixed(f64),
+}
+
+impl<'a> Deviations<'a> {
+    fn of(side: &'a Side, variance: Variance) -> Self {
+        match variance {
+            Variance::PerRecord => Self::PerRecord(side),
+            Variance::Fixed => {
+                // One model for each record leaves no residuals: then nothing is known of the
+                // spread.
+                let known = side.count.iter().any(|&count| count >= 2.0);
+                Self::Fixed(if known {
+                    side.pooled_variance().sqrt() + LEAST_DEVIATION
                 } else {
-                    side.variance(record).sqrt() + LEAST_DEVIATION
-                }
-            })
-            .collect(),
-        Variance::Fixed => {
-            // One model for each record leaves no residuals: then nothing is known of the spread.
-            let known = side.count.iter().any(|&count| count >= 2.0);
-            let deviation = if known {
-                side.pooled_variance().sqrt() + LEAST_DEVIATION
-            } else {
-                f64::NAN
-            };
-            vec![deviation; side.count.len()]
+                    f64::NAN
+                })
+            }
+        }
+    }
+
+    fn at(&self, record: usize) -> f64 {
+        match self {
+            Self::PerRecord(side) if side.count[record] < 2.0 => f64::NAN,
+            Self::PerRecord(side) => side.variance(record).sqrt() + LEAST_DEVIATION,
+            Self::Fixed(deviation) => *deviation,
         }
     }
 }
@@ -60,17 +68,31 @@ fn deviations(side: &Side, variance: Variance) -> Vec<f64> {
 /// `NaN` where a side has no model, or too few for its variance.
 #[must_use]
 pub fn online(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64> {
-    let inside = deviations(&moments.inside, variance);
-    let outside = deviations(&moments.outside, variance);
-    (0..target.len())
-        .into_par_iter()
-        .map(|r| {
-            let z_in = (target[r] - moments.inside.mean[r]) / inside[r];
-            let z_out = (target[r] - moments.outside.mean[r]) / outside[r];
-            // z² is apart from the logarithms, which cancel where both deviations are equal
-            0.5 * (z_out - z_in) * (z_out + z_in) + (outside[r] / inside[r]).ln()
-        })
-        .collect()
+    let inside = Deviations::of(&moments.inside, variance);
+    let outside = Deviations::of(&moments.outside, variance);
+    let mut scores = vec![0.0; target.len()];
+    scores
+        .par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, scores)| {
+            let mut ratios = [0.0; BLOCK];
+            let mut squares = [0.0; BLOCK];
+            let first = block * BLOCK;
+            for i in 0..scores.len() {
+                let r = first + i;
+                let (s_in, s_out) = (inside.at(r), outside.at(r));
+                let z_in = (target[r] - moments.inside.mean[r]) / s_in;
+                let z_out = (target[r] - moments.outside.mean[r]) / s_out;
+                ratios[i] = s_out / s_in;
+                // apart from the logarithms, which cancel where both deviations are equal
+                squares[i] = 0.5 * (z_out - z_in) * (z_out + z_in);
+            }
+            logarithms(&ratios[..scores.len()], scores);
+            for (score, squares) in scores.iter_mut().zip(squares) {
+                *score += squares;
+            }
+        });
+    scores
 }
 
 /// Offline scores, one for each record: the logarithm of the normal distribution function.
@@ -78,10 +100,10 @@ pub fn online(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64>
 /// `NaN` where there is no OUT model, or too few for the variance.
 #[must_use]
 pub fn offline(target: &[f64], moments: &Moments, variance: Variance) -> Vec<f64> {
-    let outside = deviations(&moments.outside, variance);
+    let outside = Deviations::of(&moments.outside, variance);
     (0..target.len())
         .into_par_iter()
-        .map(|r| normal_log_sf((moments.outside.mean[r] - target[r]) / outside[r]))
+        .map(|r| normal_log_sf((moments.outside.mean[r] - target[r]) / outside.at(r)))
         .collect()
 }
 

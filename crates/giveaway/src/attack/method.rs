@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::direct::{self, Null};
 use super::evidence::{Evidence, Real, Scalar};
 use super::lira::Variance;
-use super::moments::{Moments, moments};
+use super::moments::{Moments, moments, moments_of_rows};
 use super::rmia::Line;
 use super::{
     Scores, base, bavaria, confidence, difficulty, entropy, gap, lira, loss, loss_trace,
@@ -511,7 +511,9 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
             match kind {
                 Scalar::Loss => moments(references, inside, records, |x| x),
                 Scalar::ScaledLogit => {
-                    moments(references, inside, records, |x| Scalar::ScaledLogit.loss(x))
+                    moments_of_rows(references, inside, records, |row, losses| {
+                        Scalar::ScaledLogit.losses(row, losses);
+                    })
                 }
                 Scalar::Confidence => {
                     moments(references, inside, records, |x| Scalar::Confidence.loss(x))

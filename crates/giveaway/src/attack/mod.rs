@@ -11,6 +11,7 @@ pub mod direct;
 pub mod entropy;
 pub mod evidence;
 mod exponential;
+mod finite;
 pub mod gap;
 pub mod lira;
 pub mod loss;

@@ -6,6 +6,12 @@
 //! large numbers, the record is done again from its mean. The sums of a record run over the
 //! models in their order, so the result depends on neither threads nor other records.
 
+#![expect(
+    clippy::inline_always,
+    reason = "vector code works only when inlined into a function compiled for its instruction set"
+)]
+
+use giveaway_nn::{Loops, vectorised};
 use rayon::prelude::*;
 
 use super::evidence::Real;
@@ -39,15 +45,26 @@ impl Side {
     /// all. `NaN` without observations.
     #[must_use]
     pub fn global(&self) -> (f64, f64) {
-        let observed = || (0..self.count.len()).filter(|&r| self.count[r] > 0.0);
-        let total: f64 = self.count.iter().sum();
-        let mean = observed()
-            .map(|r| self.count[r] * self.mean[r])
-            .sum::<f64>()
-            / total;
-        let squares: f64 = observed()
-            .map(|r| self.deviations[r] + self.count[r] * (self.mean[r] - mean).powi(2))
-            .sum();
+        let sum = |of: &(dyn Fn(usize) -> f64 + Sync)| -> f64 {
+            let records = self.count.len();
+            // shares of one size, added in their order: no matter how many threads
+            let shares: Vec<f64> = (0..records.div_ceil(SHARE))
+                .into_par_iter()
+                .map(|share| {
+                    (share * SHARE..records.min((share + 1) * SHARE))
+                        .filter(|&r| self.count[r] > 0.0)
+                        .map(of)
+                        .sum()
+                })
+                .collect();
+            shares.iter().sum()
+        };
+        let total = sum(&|r| self.count[r]);
+        let mean = sum(&|r| self.count[r] * self.mean[r]) / total;
+        let squares = sum(&|r| {
+            let away = self.mean[r] - mean;
+            self.deviations[r] + self.count[r] * (away * away)
+        });
         (mean, squares / total)
     }
 }
@@ -66,6 +83,9 @@ pub(super) const BLOCK: usize = 512;
 
 /// Records that one thread takes at a time.
 pub(super) const SHARE: usize = 4 * BLOCK;
+
+/// Models that are added at once, so that sums are read and written once for them all.
+const TOGETHER: usize = 4;
 
 /// Models whose mean is the provisional centre.
 const CENTRE_MODELS: usize = 8;
@@ -88,9 +108,7 @@ pub fn moments<T: Real>(
     convert: impl Fn(f64) -> f64 + Sync,
 ) -> Moments {
     moments_of_rows(references, inside, records, |row, values| {
-        for (value, &x) in values.iter_mut().zip(row) {
-            *value = convert(x.into());
-        }
+        vectorised(Converted(row, values, &convert));
     })
 }
 
@@ -106,69 +124,115 @@ pub fn moments_of_rows<T: Real>(
     records: usize,
     convert: impl Fn(&[T], &mut [f64]) + Sync,
 ) -> Moments {
-    let parts: Vec<Moments> = (0..records.div_ceil(SHARE))
+    let side = || Side {
+        count: vec![0.0; records],
+        mean: vec![0.0; records],
+        deviations: vec![0.0; records],
+    };
+    let mut whole = Moments {
+        inside: side(),
+        outside: side(),
+    };
+    let Moments {
+        inside: of_in,
+        outside: of_out,
+    } = &mut whole;
+    (
+        of_in.count.par_chunks_mut(SHARE),
+        of_in.mean.par_chunks_mut(SHARE),
+        of_in.deviations.par_chunks_mut(SHARE),
+        of_out.count.par_chunks_mut(SHARE),
+        of_out.mean.par_chunks_mut(SHARE),
+        of_out.deviations.par_chunks_mut(SHARE),
+    )
         .into_par_iter()
-        .map(|share| {
-            let mut part = Moments::default();
-            let mut sums = Sums::new();
-            let end = records.min((share + 1) * SHARE);
-            for first in (share * SHARE..end).step_by(BLOCK) {
-                let range = first..end.min(first + BLOCK);
-                sums.block(references, inside, range, &convert, &mut part);
-            }
-            part
-        })
-        .collect();
-    let mut whole = Moments::default();
-    for (whole, part) in [
-        (&mut whole.inside, (|m| &m.inside) as fn(&Moments) -> &Side),
-        (&mut whole.outside, |m| &m.outside),
-    ] {
-        let join = |of: fn(&Side) -> &Vec<f64>| -> Vec<f64> {
-            let mut all = Vec::with_capacity(records);
-            for piece in &parts {
-                all.extend_from_slice(of(part(piece)));
-            }
-            all
-        };
-        whole.count = join(|side| &side.count);
-        whole.mean = join(|side| &side.mean);
-        whole.deviations = join(|side| &side.deviations);
-    }
+        .enumerate()
+        .for_each_init(
+            Sums::new,
+            |sums, (share, (n_in, m_in, d_in, n_out, m_out, d_out))| {
+                for first in (0..n_in.len()).step_by(BLOCK) {
+                    let part = first..n_in.len().min(first + BLOCK);
+                    let start = share * SHARE;
+                    let range = start + part.start..start + part.end;
+                    sums.block(references, inside, range.clone(), &convert);
+                    for (side, member, count, mean, deviations) in [
+                        (0, true, &mut *n_in, &mut *m_in, &mut *d_in),
+                        (1, false, &mut *n_out, &mut *m_out, &mut *d_out),
+                    ] {
+                        let count = &mut count[part.clone()];
+                        let mean = &mut mean[part.clone()];
+                        let deviations = &mut deviations[part.clone()];
+                        vectorised(Finished {
+                            sums,
+                            side,
+                            models: references.len() as f64,
+                            count,
+                            mean,
+                            deviations,
+                        });
+                        // where too little is left, and not many are
+                        for i in 0..count.len() {
+                            if sums.again[i] != 0 {
+                                let record = range.start + i;
+                                (mean[i], deviations[i]) =
+                                    by_definition(references, inside, record, member, &convert);
+                            }
+                        }
+                    }
+                }
+            },
+        );
     whole
+}
+
+/// A conversion of each number.
+struct Converted<'a, T, F>(&'a [T], &'a mut [f64], &'a F);
+
+impl<T: Real, F: Fn(f64) -> f64> Loops for Converted<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (value, &x) in self.1.iter_mut().zip(self.0) {
+            *value = (self.2)(x.into());
+        }
+    }
 }
 
 /// Sums over models for one block of records.
 struct Sums {
-    values: [f64; BLOCK],
+    /// Converted numbers of a few models.
+    values: [[f64; BLOCK]; TOGETHER],
     centre: [f64; BLOCK],
     /// Distances from the centre, and their squares, IN and OUT.
     distance: [[f64; BLOCK]; 2],
     square: [[f64; BLOCK]; 2],
     members: [u32; BLOCK],
     few_members: [u8; BLOCK],
+    /// Not 0 where moments are to be had by definition.
+    again: [u64; BLOCK],
 }
 
 impl Sums {
     fn new() -> Box<Self> {
         Box::new(Self {
-            values: [0.0; BLOCK],
+            values: [[0.0; BLOCK]; TOGETHER],
             centre: [0.0; BLOCK],
             distance: [[0.0; BLOCK]; 2],
             square: [[0.0; BLOCK]; 2],
             members: [0; BLOCK],
             few_members: [0; BLOCK],
+            again: [0; BLOCK],
         })
     }
 
-    /// The moments of one block, appended to `part`.
+    /// The sums of one block.
     fn block<T: Real>(
         &mut self,
         references: &[&[T]],
         inside: &[&[bool]],
         range: std::ops::Range<usize>,
         convert: &impl Fn(&[T], &mut [f64]),
-        part: &mut Moments,
     ) {
         let width = range.len();
         self.centre = [0.0; BLOCK];
@@ -178,74 +242,151 @@ impl Sums {
         self.few_members = [0; BLOCK];
         let few = references.len().min(CENTRE_MODELS);
         for row in &references[..few] {
-            convert(&row[range.clone()], &mut self.values[..width]);
-            for (centre, value) in self.centre.iter_mut().zip(&self.values) {
+            convert(&row[range.clone()], &mut self.values[0][..width]);
+            for (centre, value) in self.centre.iter_mut().zip(&self.values[0]) {
                 *centre += value;
             }
         }
         for centre in &mut self.centre {
             *centre /= few as f64;
         }
-        for (model, (row, inside)) in references.iter().zip(inside).enumerate() {
-            convert(&row[range.clone()], &mut self.values[..width]);
-            self.add(&inside[range.clone()]);
+        let mut counted = 0;
+        for (rows, inside) in references.chunks(TOGETHER).zip(inside.chunks(TOGETHER)) {
+            for (row, values) in rows.iter().zip(&mut self.values) {
+                convert(&row[range.clone()], &mut values[..width]);
+            }
+            if let [a, b, c, d] = inside {
+                let inside = [a, b, c, d].map(|row| &row[range.clone()]);
+                vectorised(Added {
+                    sums: self,
+                    inside,
+                    first: 0,
+                });
+            } else {
+                for (first, row) in inside.iter().enumerate() {
+                    let inside = [&row[range.clone()]];
+                    vectorised(Added {
+                        sums: self,
+                        inside,
+                        first,
+                    });
+                }
+            }
+            counted += inside.len();
             // a byte counts to 255
-            if model % 255 == 254 {
+            if counted > 255 - TOGETHER {
                 self.carry();
+                counted = 0;
             }
         }
         self.carry();
-        let models = references.len() as f64;
-        for i in 0..width {
-            let count_in = f64::from(self.members[i]);
-            for (side, member, count) in [(0, true, count_in), (1, false, models - count_in)] {
-                let (sum, squares) = (self.distance[side][i], self.square[side][i]);
-                let mut mean = self.centre[i] + sum / count;
-                let mut deviations = squares - sum * (sum / count);
-                if count <= 0.0 {
-                    deviations = 0.0;
-                } else if deviations <= CANCELLED * squares
-                    || deviations <= count * (ROUNDING * mean).powi(2)
-                {
-                    let record = range.start + i;
-                    (mean, deviations) = by_definition(references, inside, record, member, convert);
-                }
-                let to = if member {
-                    &mut part.inside
-                } else {
-                    &mut part.outside
-                };
-                to.count.push(count);
-                to.mean.push(mean);
-                to.deviations.push(deviations);
-            }
-        }
-    }
-
-    /// Adds the values of one model. Without a branch: all bits of a number are kept or none.
-    fn add(&mut self, inside: &[bool]) {
-        let width = inside.len();
-        let [distance_in, distance_out] = self.distance.each_mut().map(|of| &mut of[..width]);
-        let [square_in, square_out] = self.square.each_mut().map(|of| &mut of[..width]);
-        let (values, centre) = (&self.values[..width], &self.centre[..width]);
-        for i in 0..width {
-            let mask = 0u64.wrapping_sub(u64::from(inside[i]));
-            let distance = values[i] - centre[i];
-            let square = distance * distance;
-            distance_in[i] += f64::from_bits(distance.to_bits() & mask);
-            distance_out[i] += f64::from_bits(distance.to_bits() & !mask);
-            square_in[i] += f64::from_bits(square.to_bits() & mask);
-            square_out[i] += f64::from_bits(square.to_bits() & !mask);
-        }
-        for (few, &member) in self.few_members.iter_mut().zip(inside) {
-            *few += u8::from(member);
-        }
     }
 
     fn carry(&mut self) {
         for (all, few) in self.members.iter_mut().zip(&mut self.few_members) {
             *all += u32::from(*few);
             *few = 0;
+        }
+    }
+}
+
+/// Adds the converted values of some models, the first of them `first`, in their order.
+struct Added<'a, const MODELS: usize> {
+    sums: &'a mut Sums,
+    inside: [&'a [bool]; MODELS],
+    first: usize,
+}
+
+impl<const MODELS: usize> Loops for Added<'_, MODELS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let width = self.inside[0].len();
+        let inside = self.inside.map(|row| &row[..width]);
+        let sums = self.sums;
+        let values: [&[f64]; MODELS] =
+            std::array::from_fn(|model| &sums.values[self.first + model][..width]);
+        let [distance_in, distance_out] = &mut sums.distance;
+        let [square_in, square_out] = &mut sums.square;
+        let distances = [&mut distance_in[..width], &mut distance_out[..width]];
+        let squares = [&mut square_in[..width], &mut square_out[..width]];
+        add(&sums.centre[..width], values, inside, distances, squares);
+        for row in inside {
+            for (few, &member) in sums.few_members[..width].iter_mut().zip(row) {
+                *few += u8::from(member);
+            }
+        }
+    }
+}
+
+/// Without a branch: a number or 0 is added to either side. All slices are of one length.
+#[inline(always)]
+fn add<const MODELS: usize>(
+    centre: &[f64],
+    values: [&[f64]; MODELS],
+    inside: [&[bool]; MODELS],
+    [distance_in, distance_out]: [&mut [f64]; 2],
+    [square_in, square_out]: [&mut [f64]; 2],
+) {
+    for i in 0..centre.len() {
+        let mut distance = [distance_in[i], distance_out[i]];
+        let mut square = [square_in[i], square_out[i]];
+        for model in 0..MODELS {
+            let away = values[model][i] - centre[i];
+            let (of_in, of_out) = if inside[model][i] {
+                (away, 0.0)
+            } else {
+                (0.0, away)
+            };
+            distance[0] += of_in;
+            distance[1] += of_out;
+            square[0] += of_in * of_in;
+            square[1] += of_out * of_out;
+        }
+        [distance_in[i], distance_out[i]] = distance;
+        [square_in[i], square_out[i]] = square;
+    }
+}
+
+/// Moments of one side from its sums.
+struct Finished<'a> {
+    sums: &'a mut Sums,
+    side: usize,
+    models: f64,
+    count: &'a mut [f64],
+    mean: &'a mut [f64],
+    deviations: &'a mut [f64],
+}
+
+impl Loops for Finished<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let width = self.count.len();
+        let members = &self.sums.members[..width];
+        let (count, mean) = (&mut self.count[..width], &mut self.mean[..width]);
+        let deviations = &mut self.deviations[..width];
+        let again = &mut self.sums.again[..width];
+        let centre = &self.sums.centre[..width];
+        let sums = &self.sums.distance[self.side][..width];
+        let squares = &self.sums.square[self.side][..width];
+        let (models, is_in) = (self.models, self.side == 0);
+        for i in 0..width {
+            let inside = f64::from(members[i]);
+            let n = if is_in { inside } else { models - inside };
+            let offset = sums[i] / n;
+            let average = centre[i] + offset;
+            let left = squares[i] - sums[i] * offset;
+            let rounding = ROUNDING * average;
+            let cancelled = u64::from(left <= CANCELLED * squares[i]);
+            let rounded = u64::from(left <= n * (rounding * rounding));
+            let some = n > 0.0;
+            count[i] = n;
+            mean[i] = average;
+            deviations[i] = if some { left } else { 0.0 };
+            again[i] = u64::from(some) & (cancelled | rounded);
         }
     }
 }

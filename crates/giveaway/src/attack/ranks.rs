@@ -1,9 +1,15 @@
 //! Where the target's signal lies among those of a record's OUT models.
 
+#![expect(
+    clippy::inline_always,
+    reason = "vector code works only when inlined into a function compiled for its instruction set"
+)]
+
+use giveaway_nn::{Loops, vectorised};
 use rayon::prelude::*;
 
 use super::evidence::Real;
-use super::moments::{BLOCK, SHARE};
+use super::moments::BLOCK;
 
 /// How many OUT models there are, and how many of them do not exceed the target.
 #[derive(Clone, Debug, Default)]
@@ -23,43 +29,106 @@ pub struct OutCounts {
 #[must_use]
 pub fn out_counts<T: Real>(references: &[&[T]], inside: &[&[bool]], target: &[f64]) -> OutCounts {
     let records = target.len();
-    let parts: Vec<OutCounts> = (0..records.div_ceil(SHARE))
+    let mut whole = OutCounts {
+        at_most: vec![0; records],
+        at_least: vec![0; records],
+        models: vec![0; records],
+    };
+    (
+        whole.at_most.par_chunks_mut(BLOCK),
+        whole.at_least.par_chunks_mut(BLOCK),
+        whole.models.par_chunks_mut(BLOCK),
+        target.par_chunks(BLOCK),
+    )
         .into_par_iter()
-        .map(|share| {
-            let mut part = OutCounts::default();
-            let end = records.min((share + 1) * SHARE);
-            for first in (share * SHARE..end).step_by(BLOCK) {
-                let range = first..end.min(first + BLOCK);
-                let width = range.len();
-                let target = &target[range.clone()];
-                let mut sums = [[0u32; BLOCK]; 3];
-                // slices of one length, so that the loop over records has no checks
-                let [at_most, at_least, models] = sums.each_mut().map(|sums| &mut sums[..width]);
-                for (row, inside) in references.iter().zip(inside) {
-                    let row = &row[range.clone()];
-                    let inside = &inside[range.clone()];
-                    for i in 0..width {
-                        let value: f64 = row[i].into();
-                        let out = u32::from(!inside[i]);
-                        models[i] += out;
-                        at_most[i] += out & u32::from(value <= target[i]);
-                        at_least[i] += out & u32::from(value >= target[i]);
+        .enumerate()
+        .for_each(|(block, (at_most, at_least, models, target))| {
+            let first = block * BLOCK;
+            let range = first..first + target.len();
+            let counts = [at_most, at_least, models];
+            let mut block = Block { target, counts };
+            let groups = references.chunks(TOGETHER).zip(inside.chunks(TOGETHER));
+            for (rows, inside) in groups {
+                if let ([a, b, c, d], [e, f, g, h]) = (rows, inside) {
+                    let rows = [a, b, c, d].map(|row| &row[range.clone()]);
+                    let inside = [e, f, g, h].map(|row| &row[range.clone()]);
+                    vectorised(Counted {
+                        block: &mut block,
+                        rows,
+                        inside,
+                    });
+                } else {
+                    for (row, inside) in rows.iter().zip(inside) {
+                        let rows = [&row[range.clone()]];
+                        let inside = [&inside[range.clone()]];
+                        vectorised(Counted {
+                            block: &mut block,
+                            rows,
+                            inside,
+                        });
                     }
                 }
-                part.at_most.extend_from_slice(at_most);
-                part.at_least.extend_from_slice(at_least);
-                part.models.extend_from_slice(models);
             }
-            part
-        })
-        .collect();
-    let mut whole = OutCounts::default();
-    for part in parts {
-        whole.at_most.extend(part.at_most);
-        whole.at_least.extend(part.at_least);
-        whole.models.extend(part.models);
-    }
+        });
     whole
+}
+
+/// Models that are counted at once, so that counts are read and written once for them all.
+const TOGETHER: usize = 4;
+
+/// Some records: the target's numbers, and their counts as in [`OutCounts`].
+struct Block<'a> {
+    target: &'a [f64],
+    counts: [&'a mut [u32]; 3],
+}
+
+/// Counts some models, `[models][records of the block]`.
+struct Counted<'a, 'b, T, const MODELS: usize> {
+    block: &'a mut Block<'b>,
+    rows: [&'a [T]; MODELS],
+    inside: [&'a [bool]; MODELS],
+}
+
+impl<T: Real, const MODELS: usize> Loops for Counted<'_, '_, T, MODELS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [at_most, at_least, models] = &mut self.block.counts;
+        count(
+            self.block.target,
+            self.rows,
+            self.inside,
+            [at_most, at_least, models],
+        );
+    }
+}
+
+/// Without a branch.
+#[inline(always)]
+fn count<T: Real, const MODELS: usize>(
+    target: &[f64],
+    rows: [&[T]; MODELS],
+    inside: [&[bool]; MODELS],
+    [at_most, at_least, models]: [&mut [u32]; 3],
+) {
+    // slices of one length, so that the loop has no checks
+    let width = target.len();
+    let rows = rows.map(|row| &row[..width]);
+    let inside = inside.map(|row| &row[..width]);
+    let (at_most, at_least) = (&mut at_most[..width], &mut at_least[..width]);
+    let models = &mut models[..width];
+    for i in 0..width {
+        let mut sums = [at_most[i], at_least[i], models[i]];
+        for model in 0..MODELS {
+            let value: f64 = rows[model][i].into();
+            let out = u32::from(!inside[model][i]);
+            sums[0] += out & u32::from(value <= target[i]);
+            sums[1] += out & u32::from(value >= target[i]);
+            sums[2] += out;
+        }
+        [at_most[i], at_least[i], models[i]] = sums;
+    }
 }
 
 /// For each record, what `judge` makes of its number and its OUT models' values, sorted upwards.
@@ -101,6 +170,7 @@ pub fn of_sorted_out<T: Real>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::SHARE;
     use super::*;
     use giveaway_stats::random::Stream;
 

@@ -7,6 +7,7 @@
 //! it checks every shape first, and a [`Kernel`] exists only for an instruction set that
 //! this CPU was found to have. Everything computed stands in the operation's generic
 //! body, written once over the trait `Simd` and compiled for each instruction set.
+//! `dispatch` does the same for plain loops of other crates.
 #![expect(
     unsafe_code,
     reason = "vector instructions and unchecked inner loops; nn is twice as fast for it"
@@ -21,6 +22,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod convolution;
+mod dispatch;
 mod elementwise;
 mod environment;
 mod gather;
@@ -45,6 +47,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub(crate) use convolution::After;
+pub use dispatch::{Loops, vectorised};
 pub(crate) use environment::DefaultEnvironment;
 pub(crate) use generator::Generator;
 pub(crate) use images::{Images, Move, padded_channels};
