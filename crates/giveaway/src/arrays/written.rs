@@ -78,16 +78,18 @@ impl Outcome {
         let staged: Vec<(PathBuf, NamedTempFile)> = files
             .into_iter()
             .map(|(path, bytes)| {
-                let file = staged(directory, &bytes)
-                    .map_err(|e| Error::io("write", &path, &e).at("--out"))?;
+                let file = staged(directory, &bytes).map_err(|e| {
+                    Error::io("write", &path, &e).at(format!("--out {}", directory.display()))
+                })?;
                 Ok((path, file))
             })
             .collect::<Result<_>>()?;
         let paths = staged
             .into_iter()
             .map(|(path, file)| {
-                file.persist(&path)
-                    .map_err(|e| Error::io("write", &path, &e.error).at("--out"))?;
+                file.persist(&path).map_err(|e| {
+                    Error::io("write", &path, &e.error).at(format!("--out {}", directory.display()))
+                })?;
                 Ok(path)
             })
             .collect::<Result<_>>()?;
