@@ -46,7 +46,7 @@ struct ArrayOptions {
     /// Which record was in the training set of which model, [models x records]
     #[arg(long, value_name = "M.npy")]
     membership: PathBuf,
-    /// Signals of the target, [records], or [records x classes]
+    /// Signals of the target: one for each record, or [records x classes]
     #[arg(long, value_name = "T.npy")]
     target: PathBuf,
     /// Class of each record, from 0; needed for logits and probabilities
@@ -71,7 +71,7 @@ struct PopulationOptions {
         requires = "population_target"
     )]
     signals: Option<PathBuf>,
-    /// The target's, [population]
+    /// The target's, one for each of them
     #[arg(
         long = "population-target",
         id = "population_target",
@@ -139,7 +139,7 @@ struct MethodOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lower bound on epsilon from canaries, in one training run")]
 struct OptionsOfCanaries {
-    /// Which records are canaries, [records]: put into the target's training set, or not, by
+    /// Which records are canaries, one truth value for each: put into the target's training set, or not, by
     /// independent fair coins
     #[arg(long, value_name = "FILE")]
     canaries: Option<PathBuf>,
