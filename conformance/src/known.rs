@@ -4,6 +4,11 @@ use giveaway::attack::evidence::Scalar;
 use giveaway::attack::lira::{self, Variance};
 use giveaway::attack::moments::moments;
 use giveaway::attack::outputs::RowReader;
+use giveaway_stats::combination::combine;
+use giveaway_stats::distribution::normal_isf;
+use giveaway_stats::one_run;
+use giveaway_stats::privacy::threshold::ThresholdStrategy;
+use giveaway_stats::privacy::{Counts, Method, epsilon_interval};
 use giveaway_stats::roc::{Roc, ppv};
 
 use crate::{Failure, Row};
@@ -18,10 +23,82 @@ pub fn rows() -> Result<Vec<Row>, Failure> {
         log_densities(),
         membership_test()?,
         positive_predictive_value(),
+        one_run()?,
+        joint_beta()?,
+        kost()?,
     ])
 }
 
-/// Confidence, loss, scaled logit and hinge of two rows of logits.
+/// A number as it is printed with so many decimals.
+fn rounded(x: f64, decimals: i32) -> f64 {
+    let scale = 10f64.powi(decimals);
+    (x * scale).round() / scale
+}
+
+/// Canaries whose scores are evenly spaced normal quantiles, members moved by a shift.
+fn one_run() -> Result<Row, Failure> {
+    let mut row = Row::new(
+        "one-run audit",
+        "jax_privacy, auditing_test.py (its digits)",
+    );
+    let count = 10_000;
+    let scores = |shift: f64| -> Vec<f64> {
+        let quantile = |i: u32| shift - normal_isf((f64::from(i) + 0.5) / f64::from(count));
+        (0..count).map(quantile).collect()
+    };
+    for (shift, expected, decimals) in
+        [(1.0, 1.133_46, 5), (2.0, 2.311_945, 6), (4.0, 4.395_568, 6)]
+    {
+        row.cases += 1;
+        let strategy = ThresholdStrategy::BonferroniFrontier;
+        let bound = one_run::from_thresholds(&scores(shift), &scores(0.0), &strategy, 0.05, 1e-6)?;
+        row.compare(rounded(bound.epsilon, decimals), expected, || {
+            format!("shift {shift}")
+        });
+    }
+    Ok(row)
+}
+
+/// The published ends, .145 and 6.399, are those of a coarse integration.
+fn joint_beta() -> Result<Row, Failure> {
+    let mut row = Row::new(
+        "joint-beta interval of ε",
+        "privacy-estimates, integrated by scipy (6 decimals)",
+    );
+    let counts = Counts {
+        true_positives: 487,
+        false_negatives: 0,
+        false_positives: 512,
+        true_negatives: 1,
+    };
+    row.cases += 1;
+    let found = epsilon_interval(counts, Method::JointBeta, 1e-5, 0.1)?;
+    row.compare(rounded(found.lower, 6), 0.143_895, || "lower".to_owned());
+    row.compare(rounded(found.upper, 6), 6.415_596, || "upper".to_owned());
+    Ok(row)
+}
+
+/// Correlation 0 is Fisher's method; 1 with equal p gives p back.
+fn kost() -> Result<Row, Failure> {
+    let mut row = Row::new(
+        "combination of p-values",
+        "Kost and McDermott 2002, identities",
+    );
+    row.cases += 2;
+    let identity = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    let fisher = combine(&[0.01, 0.2, 0.3], &identity, 1e-9)?.p_value;
+    // the tail of χ² with 6 degrees of freedom in closed form
+    let product = 0.01f64 * 0.2 * 0.3;
+    let x = -product.ln();
+    row.compare(fisher, product * (1.0 + x + 0.5 * x * x), || {
+        "Fisher".to_owned()
+    });
+    let same = combine(&[0.03; 3], &[1.0; 9], 1e-9)?.p_value;
+    row.compare(same, 0.03, || "equal p, correlation 1".to_owned());
+    Ok(row)
+}
+
+/// Confidence, loss and scaled logit of two rows of logits.
 fn signals() -> Row {
     let mut row = Row::new("signals of logits", "methods, section 0 (8 digits)");
     let reader = RowReader {
