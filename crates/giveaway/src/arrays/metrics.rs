@@ -7,7 +7,6 @@
 //! Scores are sorted once. A replicate is a weight for each record, the same for all
 //! methods, and one walk down the sorted scores.
 
-use giveaway_stats::interval::percentile_interval;
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::ppv;
 use rayon::prelude::*;
@@ -15,7 +14,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::canaries::CanaryBound;
-use crate::evaluate::{CONFIDENCE, Estimate, LOW_RATES, PRIORS};
+use crate::evaluate::{Estimate, LOW_RATES, PRIORS};
 
 /// Most bootstrap replicates, and fewest.
 const REPLICATES: (u64, u64) = (100, 1000);
@@ -308,7 +307,7 @@ fn summarise(
             .map(figure)
             .filter(|x| !x.is_nan())
             .collect();
-        estimate(value.as_ref().map(figure).filter(|x| !x.is_nan()), draws)
+        Estimate::with_replicates(value.as_ref().map(figure).filter(|x| !x.is_nan()), draws)
     };
     let (members, non_members) = (ranked.count(true), ranked.count(false));
     let at_rates: Vec<Estimate> = (0..RATES)
@@ -383,19 +382,6 @@ fn summarise(
         ppv: Named(ppv),
         calibrated,
         canaries: None,
-    }
-}
-
-/// An estimate with the percentile interval of its replicates; replicates that are all
-/// alike have not seen the spread, and show none.
-fn estimate(value: Option<f64>, mut draws: Vec<f64>) -> Estimate {
-    let interval = value
-        .and_then(|_| percentile_interval(&mut draws, CONFIDENCE))
-        .filter(|interval| interval.lower < interval.upper);
-    Estimate {
-        value,
-        lower: interval.map(|i| i.lower),
-        upper: interval.map(|i| i.upper),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a row of logits or probabilities to the signals of one record.
 
+use super::exponential::softplus_of_minus;
+
 /// What a row holds and how it is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowReader {
@@ -79,7 +81,7 @@ impl RowReader {
         let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
         let scaled_logit = self.scaled_logit(row, label);
         // ln p_y and 1 - p_y from φ: neither cancels where p_y is nearly 1
-        let log_own = -softplus(-scaled_logit);
+        let log_own = -softplus_of_minus(scaled_logit);
         let others = 1.0 / (1.0 + scaled_logit.exp());
         let modified: f64 = probabilities
             .iter()
@@ -104,14 +106,6 @@ impl RowReader {
             modified_entropy: -others * log_own + modified,
             correct: row.iter().position(|&x| x >= largest) == Some(label),
         }
-    }
-}
-
-fn softplus(x: f64) -> f64 {
-    if x > 0.0 {
-        x + (-x).exp().ln_1p()
-    } else {
-        x.exp().ln_1p()
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// An estimate with the percentile interval of its bootstrap replicates.
-    fn with_replicates(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
+    pub(crate) fn with_replicates(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
         // Replicates that are all alike have not seen the spread, and show none.
         let interval = value
             .and_then(|_| percentile_interval(&mut replicates, CONFIDENCE))
