@@ -5,6 +5,7 @@ pub mod fail_on;
 pub mod printable;
 pub mod records;
 pub mod text;
+pub mod toy;
 
 use serde::{Deserialize, Serialize};
 
