@@ -9,6 +9,7 @@ pub mod records;
 pub mod redact;
 mod shown;
 pub mod text;
+pub mod toy;
 
 use serde::{Deserialize, Serialize};
 
