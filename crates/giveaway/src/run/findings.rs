@@ -402,8 +402,8 @@ impl Findings {
                 .map(|groups| groups[first].clone()),
             records: records.len(),
             class: pool.table.classes[pool.table.labels[first] as usize].clone(),
-            target_loss: f64::from(self.target.loss[unit as usize]),
-            out_loss: self.out_loss[position],
+            target_loss: Some(f64::from(self.target.loss[unit as usize])),
+            out_loss: Some(self.out_loss[position]),
             in_loss: Some(self.in_loss[position]).filter(|loss| !loss.is_nan()),
             neighbours: self
                 .neighbours
@@ -543,6 +543,7 @@ fn empty_audit(
     Audit {
         format_version: FORMAT_VERSION,
         giveaway_version: env!("CARGO_PKG_VERSION").to_owned(),
+        redacted: false,
         seed: pool.config.seed,
         data: DataSummary {
             name: pool.table.name.clone(),
@@ -602,6 +603,7 @@ fn empty_audit(
             given_away: 0,
             given_away_any_dependence: 0,
             expected_wrong: crate::evaluate::Estimate::default(),
+            expected_wrong_records: crate::evaluate::Estimate::default(),
             wrong: None,
             given_away_by_recipe: 0,
         },

@@ -8,6 +8,7 @@ pub mod progress;
 
 mod attacking;
 mod findings;
+mod publish;
 mod record_table;
 mod schedule;
 mod selecting;
@@ -24,6 +25,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use publish::{ReportRequest, report};
 pub use training::Shard;
 
 /// What an audit leaves.
@@ -70,11 +72,13 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     let report = run.stage("report.json", json.as_bytes())?;
     // The report comes last: where it is, everything else belongs to it.
     run.remove("report.json")?;
+    run.remove("report.html")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;
     run.publish(records)?;
     run.publish(report)?;
+    publish::write_page(&run)?;
     finish_stage(&run, &mut manifest, "report")?;
     run.event(
         "done",
