@@ -8,4 +8,6 @@
 mod checks;
 mod kit;
 mod numbers;
+mod promises;
+mod runs;
 mod webdriver;
