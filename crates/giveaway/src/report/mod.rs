@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod fail_on;
+pub mod figures;
 pub mod printable;
 pub mod records;
 pub mod text;
@@ -49,6 +50,9 @@ pub struct Audit {
     /// Other attacks on the same signals, for comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacks: Option<attacks::AttackSection>,
+    /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
+    #[serde(default)]
+    pub figures: figures::Figures,
     /// Checks of the set-up.
     pub checks: Vec<Check>,
     /// What else the user should know.
@@ -172,6 +176,9 @@ pub struct Verdict {
     pub given_away_any_dependence: usize,
     /// Share of accusations expected to be wrong, measured on the reference models.
     pub expected_wrong: Estimate,
+    /// How many of the units given away are expected to be no members: that share of them.
+    #[serde(default)]
+    pub expected_wrong_records: Estimate,
     /// Accusations on the target that were in fact wrong, where its members are known.
     pub wrong: Option<usize>,
     /// Claim *this recipe*: selected units found in at least half of the models trained on them.
