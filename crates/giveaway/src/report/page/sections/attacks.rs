@@ -7,14 +7,12 @@ use super::certainty::band;
 use super::{Content, Figure, Section, render, table};
 use crate::error::Result;
 use crate::evaluate::attacks::Quality;
-use crate::report::Audit;
 use crate::report::attacks::{AttackSection, AttackSummary};
 use crate::report::chart::{Axis, Chart, Dot, Mark, row_height};
 
 #[derive(Template)]
 #[template(path = "sections/attacks.html")]
 struct Attacks<'a> {
-    audit: &'a Audit,
     n: Numbers<'a>,
     units: &'a str,
     curves: Vec<Html>,
@@ -54,7 +52,6 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         .map(|figure| figure.place(&mut files))
         .collect();
     let attacks = Attacks {
-        audit,
         n,
         units: &audit.data.unit_name,
         curves,
@@ -178,14 +175,22 @@ fn overview(section: &AttackSection, n: Numbers<'_>) -> Html {
                 ));
             }
             if known {
-                cells.push(match attack.carried.get(1).filter(|c| c.threshold.is_some()) {
-                    Some(_) => Html(format!(
-                        "{} at {}",
-                        n.show(format!("{place}/carried/1/true_positive_rate/value"), Style::Rate),
-                        n.show(format!("{place}/carried/1/false_positive_rate/value"), Style::Rate)
-                    )),
-                    None => none(),
-                });
+                cells.push(
+                    match attack.carried.get(1).filter(|c| c.threshold.is_some()) {
+                        Some(_) => Html(format!(
+                            "{} at {}",
+                            n.show(
+                                format!("{place}/carried/1/true_positive_rate/value"),
+                                Style::Rate
+                            ),
+                            n.show(
+                                format!("{place}/carried/1/false_positive_rate/value"),
+                                Style::Rate
+                            )
+                        )),
+                        None => none(),
+                    },
+                );
             }
             cells
         })
@@ -238,7 +243,10 @@ fn predictive_values(section: &AttackSection, n: Numbers<'_>) -> Option<Figure> 
             })
             .collect();
         chart.marks.push(Mark::Across { dots, series });
-        chart.name(series, &format!("{} are members", crate::report::shown::percent(at.prior)));
+        chart.name(
+            series,
+            &format!("{} are members", crate::report::shown::percent(at.prior)),
+        );
     }
     let rows: Vec<Vec<Html>> = qualities
         .iter()
@@ -355,7 +363,11 @@ fn agreement(section: &AttackSection, n: Numbers<'_>) -> Option<Html> {
         .collect();
     Some(table(
         "Pairs of attacks on this model",
-        &["pair", "rank correlation", "Jaccard index of the first <span data-fixed>1 %</span>"],
+        &[
+            "pair",
+            "rank correlation",
+            "Jaccard index of the first <span data-fixed>1 %</span>",
+        ],
         &rows,
     ))
 }

@@ -104,11 +104,17 @@ fn precision(curve: &CutoffCurve, index: usize, n: Numbers<'_>) -> Figure {
 fn draw(chart: &mut Chart, curve: &CutoffCurve, of: impl Fn(&AtCutoff) -> Estimate) {
     let all = &curve.leave_one_out;
     chart.marks.push(Mark::Band {
-        points: all.iter().filter_map(|at| band(at.cutoff, of(at))).collect(),
+        points: all
+            .iter()
+            .filter_map(|at| band(at.cutoff, of(at)))
+            .collect(),
         series: 0,
     });
     chart.marks.push(Mark::Line {
-        points: all.iter().filter_map(|at| point(at.cutoff, of(at))).collect(),
+        points: all
+            .iter()
+            .filter_map(|at| point(at.cutoff, of(at)))
+            .collect(),
         series: 0,
     });
     chart.name(0, OVER_REFERENCES);
@@ -163,7 +169,14 @@ fn numbers(curve: &CutoffCurve, index: usize, n: Numbers<'_>) -> Html {
         .collect();
     table(
         "Over reference models in the target’s place",
-        &["p at most", "named", "of these wrong", "precision", "recall", "FPR"],
+        &[
+            "p at most",
+            "named",
+            "of these wrong",
+            "precision",
+            "recall",
+            "FPR",
+        ],
         &rows,
     )
 }
@@ -202,9 +215,16 @@ fn rates(evaluations: &[Evaluation], audit: &Audit, name: &str, n: Numbers<'_>) 
             cells
         })
         .collect();
-    let mut header: Vec<String> = ["named if", "named", "of these wrong", "precision", "recall", "FPR"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut header: Vec<String> = [
+        "named if",
+        "named",
+        "of these wrong",
+        "precision",
+        "recall",
+        "FPR",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for prior in 0..evaluations[place].decisions.first()?.predictive_value.len() {
         let share = n.show(
             format!("/{name}/{place}/decisions/0/predictive_value/{prior}/prior"),

@@ -25,7 +25,12 @@ pub(super) fn section(_: &Content<'_>) -> Result<Option<Section>> {
     let toy = toy::compute()?;
     let mut files = Vec::new();
     let surfaces = [
-        ("toy-without", "without the lone record", &toy.surface_without, false),
+        (
+            "toy-without",
+            "without the lone record",
+            &toy.surface_without,
+            false,
+        ),
         ("toy-with", "with the lone record", &toy.surface_with, true),
     ]
     .map(|(name, words, values, with)| surface(&toy, name, words, values, with).place(&mut files));
@@ -72,7 +77,11 @@ fn surface(toy: &Toy, name: &str, words: &str, values: &[f64], with: bool) -> Fi
         chart.marks.push(Mark::Marks { points, series });
         chart.name(
             series,
-            if class == 0 { "the lone record’s class" } else { "the other class" },
+            if class == 0 {
+                "the lone record’s class"
+            } else {
+                "the other class"
+            },
         );
     }
     let lone = toy.points[toy.isolated];
@@ -93,7 +102,11 @@ fn surface(toy: &Toy, name: &str, words: &str, values: &[f64], with: bool) -> Fi
         y: ordinary.y,
         label: "ordinary record".to_owned(),
     });
-    Figure::new(name, chart, format!("<p><strong>Trained {words}.</strong></p>"))
+    Figure::new(
+        name,
+        chart,
+        format!("<p><strong>Trained {words}.</strong></p>"),
+    )
 }
 
 /// The surface as rectangles, neighbours of one shade in a row drawn as one.
@@ -150,7 +163,10 @@ fn loss_figure(name: &str, words: &str, losses: &ToyLosses) -> Figure {
         Axis::linear("share of the models", 0.0, largest * 1.08).percent(),
     );
     chart.height = 220.0;
-    for (heights, series, label) in [(out, 0, "OUT: not trained on it"), (inside, 1, "IN: trained on it")] {
+    for (heights, series, label) in [
+        (out, 0, "OUT: not trained on it"),
+        (inside, 1, "IN: trained on it"),
+    ] {
         chart.marks.push(Mark::Steps {
             edges: edges.clone(),
             heights,
@@ -158,5 +174,9 @@ fn loss_figure(name: &str, words: &str, losses: &ToyLosses) -> Figure {
         });
         chart.name(series, label);
     }
-    Figure::new(name, chart, format!("<p><strong>Losses of {words}.</strong></p>"))
+    Figure::new(
+        name,
+        chart,
+        format!("<p><strong>Losses of {words}.</strong></p>"),
+    )
 }

@@ -22,7 +22,11 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let mut figures = Vec::new();
     for (model, model_name, whose) in [
         (LossModel::Target, "target", "Losses of this model"),
-        (LossModel::References, "references", "Losses of the reference models"),
+        (
+            LossModel::References,
+            "references",
+            "Losses of the reference models",
+        ),
     ] {
         for (units, name, which) in [
             (LossUnits::All, "all", "all audited"),
@@ -36,8 +40,13 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
             if !both.is_empty() {
                 let name = format!("losses-{model_name}-{name}");
                 figures.push(
-                    figure(&name, &format!("{whose}, {which}"), &both, content.numbers())
-                        .place(&mut files),
+                    figure(
+                        &name,
+                        &format!("{whose}, {which}"),
+                        &both,
+                        content.numbers(),
+                    )
+                    .place(&mut files),
                 );
             }
         }
@@ -68,7 +77,10 @@ fn side(member: bool) -> (&'static str, usize) {
 fn figure(name: &str, title: &str, both: &[(usize, &LossHistogram)], n: Numbers<'_>) -> Figure {
     let shares = |h: &LossHistogram| -> Vec<f64> {
         let all: u64 = h.counts.iter().sum();
-        h.counts.iter().map(|&c| c as f64 / all.max(1) as f64).collect()
+        h.counts
+            .iter()
+            .map(|&c| c as f64 / all.max(1) as f64)
+            .collect()
     };
     let highest = both
         .iter()
@@ -80,7 +92,11 @@ fn figure(name: &str, title: &str, both: &[(usize, &LossHistogram)], n: Numbers<
     let mut chart = Chart::new(
         title,
         "How often the loss falls between two values, for members (IN) and non-members (OUT), as shares of each. The loss is on a logarithmic axis.",
-        Axis::log("loss (small: the model is sure of the true class)", lowest, largest),
+        Axis::log(
+            "loss (small: the model is sure of the true class)",
+            lowest,
+            largest,
+        ),
         Axis::linear("share", 0.0, highest * 1.08).percent(),
     );
     for (_, histogram) in both {
@@ -97,11 +113,20 @@ fn figure(name: &str, title: &str, both: &[(usize, &LossHistogram)], n: Numbers<
         .map(|bin| {
             let mut cells = vec![Html(format!(
                 "{} to {}",
-                n.show(format!("/figures/losses/{first}/edges/{bin}"), Style::Significant),
-                n.show(format!("/figures/losses/{first}/edges/{}", bin + 1), Style::Significant)
+                n.show(
+                    format!("/figures/losses/{first}/edges/{bin}"),
+                    Style::Significant
+                ),
+                n.show(
+                    format!("/figures/losses/{first}/edges/{}", bin + 1),
+                    Style::Significant
+                )
             ))];
             cells.extend(both.iter().map(|(index, _)| {
-                n.show(format!("/figures/losses/{index}/counts/{bin}"), Style::Count)
+                n.show(
+                    format!("/figures/losses/{index}/counts/{bin}"),
+                    Style::Count,
+                )
             }));
             cells
         })
