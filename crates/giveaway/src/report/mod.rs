@@ -3,6 +3,7 @@
 pub mod attacks;
 mod chart;
 pub mod fail_on;
+pub mod figures;
 pub mod page;
 pub mod printable;
 pub mod records;
@@ -57,6 +58,9 @@ pub struct Audit {
     /// Other attacks on the same signals, for comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacks: Option<attacks::AttackSection>,
+    /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
+    #[serde(default)]
+    pub figures: figures::Figures,
     /// Checks of the set-up.
     pub checks: Vec<Check>,
     /// What else the user should know.
@@ -180,7 +184,7 @@ pub struct Verdict {
     pub given_away_any_dependence: usize,
     /// Share of accusations expected to be wrong, measured on the reference models.
     pub expected_wrong: Estimate,
-    /// How many of those named are expected to be wrong: `given_away` times that share.
+    /// How many of the units given away are expected to be no members: that share of them.
     #[serde(default)]
     pub expected_wrong_records: Estimate,
     /// Accusations on the target that were in fact wrong, where its members are known.

@@ -63,8 +63,6 @@ pub(crate) enum Mark {
     Diagonal,
     /// A line up at x, with a few words.
     RuleX { x: f64, label: String },
-    /// A line across at y, with a few words.
-    RuleY { y: f64, label: String },
     /// Filled rectangles: left, right, bottom, top, and how dark from 0 to 1.
     Cells(Vec<[f64; 5]>),
     /// Single marks of a series' colour and shape.
@@ -412,19 +410,6 @@ impl<'a> Drawing<'a> {
                     at(if end { x - 5.0 } else { x + 5.0 }),
                     at(top + 13.0),
                     if end { "end" } else { "start" },
-                    escape(label)
-                );
-            }
-            Mark::RuleY { y, label } => {
-                let y = self.y(*y);
-                let _ = write!(
-                    self.out,
-                    "<path class=\"rule\" stroke=\"#6b7280\" stroke-dasharray=\"4 3\" d=\"M{} {}H{}\"/><text class=\"note\" fill=\"#4b5563\" font-size=\"12\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-                    at(self.chart.left),
-                    at(y),
-                    at(WIDTH - RIGHT),
-                    at(WIDTH - RIGHT - 5.0),
-                    at(if y < TOP + 20.0 { y + 14.0 } else { y - 5.0 }),
                     escape(label)
                 );
             }

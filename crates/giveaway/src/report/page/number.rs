@@ -19,6 +19,10 @@ pub(crate) enum Style {
     Count,
     /// A percentage.
     Percent,
+    /// A percentage with a decimal.
+    PercentFine,
+    /// Two digits.
+    Significant,
     /// A rate without leading zero: `.564`.
     Rate,
     /// Three decimals: losses, accuracies.
@@ -118,6 +122,8 @@ pub(crate) fn write(value: f64, style: Style) -> String {
     match style {
         Style::Count => thousands(value.round()),
         Style::Percent => percent(value),
+        Style::PercentFine => format!("{:.1}\u{a0}%", 100.0 * value),
+        Style::Significant => significant(value),
         Style::Rate => digits(value),
         Style::Decimals => format!("{value:.3}"),
         Style::Small => small(value),
@@ -129,6 +135,16 @@ pub(crate) fn write(value: f64, style: Style) -> String {
         Style::OneIn => "0".to_owned(),
         Style::Expected if value < 10.0 => format!("{value:.1}"),
         Style::Expected => thousands(value.round()),
+    }
+}
+
+/// Two digits of a number, as a decimal where that is short.
+fn significant(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    if rounded != 0.0 && rounded.abs() < 1e-3 {
+        format!("{rounded:e}")
+    } else {
+        format!("{rounded}")
     }
 }
 
@@ -178,6 +194,9 @@ mod tests {
         assert_eq!(write(0.632, Style::Expected), "0.6");
         assert_eq!(write(1_234_567.0, Style::Count), "1,234,567");
         assert_eq!(write(-1234.0, Style::Count), "-1,234");
+        assert_eq!(write(1.333_521e-4, Style::Significant), "1.3e-4");
+        assert_eq!(write(17.78, Style::Significant), "18");
+        assert_eq!(write(0.5644, Style::PercentFine), "56.4\u{a0}%");
         assert_eq!(write(999.0, Style::Count), "999");
     }
 }

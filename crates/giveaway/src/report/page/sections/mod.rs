@@ -1,5 +1,9 @@
 //! The sections of the page, in order. To add one, write its file and add it to [`LIST`].
 
+mod attacks;
+mod certainty;
+mod how;
+mod losses;
 mod setup;
 mod terms;
 mod verdict;
@@ -24,7 +28,15 @@ pub(super) struct Section {
 type Make = fn(&Content<'_>) -> Result<Option<Section>>;
 
 /// Every section makes itself, or nothing where the audit has nothing for it.
-const LIST: [Make; 3] = [verdict::section, setup::section, terms::section];
+const LIST: [Make; 7] = [
+    verdict::section,
+    certainty::section,
+    attacks::section,
+    losses::section,
+    how::section,
+    setup::section,
+    terms::section,
+];
 
 /// The sections that this audit has.
 pub(super) fn all(content: &Content<'_>) -> Result<Vec<Section>> {
