@@ -8,6 +8,7 @@
 mod checks;
 mod kit;
 mod numbers;
+mod pictures;
 mod promises;
 mod runs;
 mod webdriver;

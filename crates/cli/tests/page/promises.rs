@@ -11,10 +11,10 @@ use crate::runs::{Run, hostile, redacted, sample};
 use crate::webdriver::{Browser, file_url};
 
 /// As wide as A4 with margins of a centimetre and a half, at 96 pixels per inch.
-const PAPER: u32 = 680;
+pub(crate) const PAPER: u32 = 680;
 
 /// A smaller phone than most.
-const PHONE: (u32, u32) = (390, 844);
+pub(crate) const PHONE: (u32, u32) = (390, 844);
 
 /// Opens the page and waits until its script has done its work.
 pub(crate) fn open(browser: &Browser, run: &Run) {
@@ -59,10 +59,9 @@ fn on_paper(browser: &Browser, run: &Run) {
         assert_eq!(visible(browser, content), 1, "{content} is not printed");
     }
     browser.emulate_print(None);
-    // %PDF-
     let pdf = browser.print();
-    assert!(pdf.starts_with("JVBERi0"), "{}", &pdf[..20]);
-    assert!(pdf.len() > 20_000, "a PDF of {} characters", pdf.len());
+    assert!(pdf.starts_with(b"%PDF-"));
+    assert!(pdf.len() > 20_000, "a PDF of {} bytes", pdf.len());
 }
 
 fn numbers_of_the_report(browser: &Browser, run: &Run) {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -279,16 +281,22 @@ impl Browser {
         );
     }
 
-    /// A picture of the window, as PNG in base64.
-    pub(crate) fn screenshot(&self) -> String {
-        let picture = self.get("/screenshot");
-        picture.as_str().unwrap().to_owned()
+    /// A picture of the whole page, as PNG.
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        let metrics = self.devtools("Page.getLayoutMetrics", &json!({}));
+        let mut clip = metrics["cssContentSize"].clone();
+        clip["scale"] = json!(1);
+        let picture = self.devtools(
+            "Page.captureScreenshot",
+            &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}),
+        );
+        STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    /// The page as PDF, in base64.
-    pub(crate) fn print(&self) -> String {
+    /// The page as PDF.
+    pub(crate) fn print(&self) -> Vec<u8> {
         let printed = self.post("/print", &json!({"background": true}));
-        printed.as_str().unwrap().to_owned()
+        STANDARD.decode(printed.as_str().unwrap()).unwrap()
     }
 
     fn element(&self, selector: &str) -> String {
