@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::checks::{
-    accessibility_faults, console_complaints, injected, sideways_scroll, visible,
+    accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
 };
 use crate::numbers::{compare, digits_without_source};
 use crate::runs::{Run, hostile, redacted, sample};
@@ -37,6 +37,12 @@ fn readable_by_all(browser: &Browser, run: &Run) {
         assert_eq!(accessibility_faults(browser), [""; 0], "{scheme}");
     }
     browser.prefer("light");
+}
+
+fn figures_whole(browser: &Browser, run: &Run) {
+    open(browser, run);
+    assert_eq!(cut_labels(browser), [""; 0]);
+    assert!(visible(browser, "svg") >= 4, "where are the figures?");
 }
 
 fn narrow(browser: &Browser, run: &Run) {
@@ -102,7 +108,14 @@ macro_rules! promises {
         }
     )*};
 }
-promises!(quiet_and_alone, readable_by_all, narrow, on_paper, numbers_of_the_report);
+promises!(
+    quiet_and_alone,
+    readable_by_all,
+    figures_whole,
+    narrow,
+    on_paper,
+    numbers_of_the_report
+);
 
 /// Brightness of the page's background and text, 0 to 255.
 fn brightness(browser: &Browser) -> (f64, f64) {

@@ -73,7 +73,7 @@ pub(crate) fn hostile() -> &'static Run {
         std::fs::write(folder.join("people.csv"), hostile_csv()).unwrap();
         let mut command = giveaway(&folder);
         command.args(
-            "audit people.csv --models 16 --epochs 120 --learning-rate 0.01 --top 30% \
+            "audit people.csv --models 32 --epochs 120 --learning-rate 0.01 --top 30% \
              --attacks loss,lira-online --run run"
                 .split_whitespace(),
         );
