@@ -11,7 +11,7 @@ use crate::checks::{
 use crate::numbers::{compare, digits_without_source};
 use crate::webdriver::{Browser, file_url, key};
 
-const BAD: &str = r##"<!doctype html><html lang="en"><head><title>bad</title>
+const BAD: &str = r#"<!doctype html><html lang="en"><head><title>bad</title>
 <style>p { color: #ccc; background: #ddd } #wide { width: 3000px } #none { display: none }</style></head>
 <body><main id="main"><h1>Bad</h1>
 <p>A faint line with 17 in it</p><div id="wide" onclick="x()">wide</div><p id="none">none</p>
@@ -20,9 +20,9 @@ const BAD: &str = r##"<!doctype html><html lang="en"><head><title>bad</title>
 <svg id="figure" width="90" height="20"><text y="15" x="60">too far right</text></svg>
 <img src="https://giveaway.invalid/x.png">
 <script>console.error("a complaint"); setTimeout(() => alert("hello"), 0)</script>
-</main></body></html>"##;
+</main></body></html>"#;
 
-const GOOD: &str = r##"<!doctype html><html lang="en"><head><title>good</title>
+const GOOD: &str = r#"<!doctype html><html lang="en"><head><title>good</title>
 <style>@media print { button { display: none } }
 @media (prefers-color-scheme: dark) { body { background: #000; color: #fff } }</style></head>
 <body><main id="main"><h1>Good</h1>
@@ -30,7 +30,7 @@ const GOOD: &str = r##"<!doctype html><html lang="en"><head><title>good</title>
 <span data-fixed>95 %</span></p>
 <button onclick-not="">Press</button><svg role="img" aria-label="a figure"><text y="20">12</text></svg>
 <script>document.querySelector("button").addEventListener("click", () => document.title += "!")</script>
-</main></body></html>"##;
+</main></body></html>"#;
 
 fn page(folder: &TempDir, name: &str, content: &str) -> PathBuf {
     let path = folder.path().join(name);

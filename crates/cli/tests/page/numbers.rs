@@ -100,7 +100,7 @@ pub(crate) fn says(text: &str, value: f64) -> Result<bool, String> {
     if let Some(cases) = plain.strip_prefix("1in") {
         let shown = Shown::read(cases).ok_or_else(|| format!("{cases:?} is no number"))?;
         // Whole numbers of more than two digits are rounded to two.
-        let digits = cases.trim_start_matches('-').len() as i32;
+        let digits = whole(cases.len())?;
         let shown = Shown {
             unit: 10f64.powi((digits - 2).max(0)),
             ..shown
@@ -139,7 +139,7 @@ impl Shown {
         {
             return None;
         }
-        let decimals = mantissa.split_once('.').map_or(0, |(_, d)| d.len()) as i32;
+        let decimals = whole(mantissa.split_once('.').map_or(0, |(_, d)| d.len())).ok()?;
         // One reading of the whole text: a product would be off by a rounding.
         let value = format!("{mantissa}e{exponent}").parse().ok()?;
         Some(Self {
@@ -153,6 +153,10 @@ impl Shown {
         let off = (number - self.value).abs();
         off <= 0.5 * self.unit * (1.0 + 1e-9) + 1e-12 * number.abs()
     }
+}
+
+fn whole(length: usize) -> Result<i32, String> {
+    i32::try_from(length).map_err(|_| "too long".to_owned())
 }
 
 fn superscript(text: &str) -> Option<i32> {

@@ -1,5 +1,5 @@
-//! A real Chromium, driven through chromedriver by the WebDriver protocol (W3C) with
-//! Chromium's additions: logs and the DevTools protocol.
+//! A real Chromium, driven through chromedriver by the W3C's protocol for that with
+//! Chromium's additions: logs and the protocol of its developer tools.
 //!
 //! Whatever goes wrong panics, as in any test; then too browser, driver and profile go.
 
@@ -29,7 +29,7 @@ const BROWSERS: [&str; 4] = [
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Longest that a page may take for anything that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keys without a character, as the protocol names them.
 pub(crate) mod key {
@@ -246,7 +246,7 @@ impl Browser {
         log.as_array().unwrap().iter().filter_map(address).collect()
     }
 
-    /// Sends a command of the DevTools protocol.
+    /// Sends a command of the developer tools' protocol.
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.post(
             "/goog/cdp/execute",
