@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::checks::{
-    accessibility_faults, console_complaints, injected, sideways_scroll, visible,
-};
+use crate::checks::{accessibility_faults, console_complaints, injected, sideways_scroll, visible};
 use crate::numbers::{compare, digits_without_source};
 use crate::webdriver::{Browser, file_url, key};
 
@@ -71,7 +69,10 @@ fn a_bad_page_is_found_out() {
         assert!(faults.iter().any(|f| f.starts_with(rule)), "{faults:?}");
     }
     let wide = sideways_scroll(&browser);
-    assert!(wide.iter().any(|line| line.contains("id=\"wide\"")), "{wide:?}");
+    assert!(
+        wide.iter().any(|line| line.contains("id=\"wide\"")),
+        "{wide:?}"
+    );
     let injected = injected(&browser);
     assert_eq!(injected.len(), 2, "{injected:?}");
 

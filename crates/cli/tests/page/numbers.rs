@@ -43,9 +43,7 @@ pub(crate) fn compare(browser: &Browser, report: &Value) -> Comparison {
             }
         };
         if let Err(fault) = fault {
-            comparison
-                .faults
-                .push(format!("{from}: {text:?}: {fault}"));
+            comparison.faults.push(format!("{from}: {text:?}: {fault}"));
         }
     }
     comparison

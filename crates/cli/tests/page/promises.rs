@@ -3,9 +3,7 @@
 
 use serde_json::json;
 
-use crate::checks::{
-    accessibility_faults, console_complaints, injected, sideways_scroll, visible,
-};
+use crate::checks::{accessibility_faults, console_complaints, injected, sideways_scroll, visible};
 use crate::numbers::{compare, digits_without_source};
 use crate::runs::{Run, hostile, redacted, sample};
 use crate::webdriver::{Browser, file_url};
@@ -103,7 +101,13 @@ macro_rules! promises {
         }
     )*};
 }
-promises!(quiet_and_alone, readable_by_all, narrow, on_paper, numbers_of_the_report);
+promises!(
+    quiet_and_alone,
+    readable_by_all,
+    narrow,
+    on_paper,
+    numbers_of_the_report
+);
 
 /// Brightness of the page's background and text, 0 to 255.
 fn brightness(browser: &Browser) -> (f64, f64) {
