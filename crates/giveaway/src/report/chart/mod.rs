@@ -20,7 +20,7 @@ const COLOURS: [&str; 8] = [
 const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
 
 const WIDTH: f64 = 540.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const PLOT_HEIGHT: f64 = 310.0;
@@ -468,7 +468,11 @@ impl<'a> Drawing<'a> {
                     colour(series)
                 );
             }
-            self.shape(x, y, series);
+            // A logarithmic axis has no place for nothing: there is the interval only.
+            let shown = matches!(self.chart.y.scale, scale::Scale::Linear(..)) || dot.y > 0.0;
+            if shown {
+                self.shape(x, y, series);
+            }
         }
     }
 
@@ -549,14 +553,16 @@ impl<'a> Drawing<'a> {
         self.out
             .push_str("<g class=\"cells\" fill=\"#0060a8\" shape-rendering=\"crispEdges\">");
         for &[left, right, bottom, top, dark] in cells {
-            let (x, y) = (self.x(left), self.y(top));
+            // Rounded before they are subtracted, or neighbours would part or overlap.
+            let tenth = |value: f64| (10.0 * value).round() / 10.0;
+            let (x, y) = (tenth(self.x(left)), tenth(self.y(top)));
             let _ = write!(
                 self.out,
                 "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill-opacity=\"{:.2}\"/>",
                 at(x),
                 at(y),
-                at(self.x(right) - x),
-                at(self.y(bottom) - y),
+                at(tenth(self.x(right)) - x),
+                at(tenth(self.y(bottom)) - y),
                 dark.clamp(0.0, 1.0)
             );
         }
@@ -649,11 +655,11 @@ mod tests {
     #[test]
     fn points_lie_where_the_axes_say() {
         let svg = chart().svg("a");
-        // The plot goes from x 62 to 512 and from y 14 to 324.
-        assert!(svg.contains("d=\"M62 324L512 14\""), "{svg}");
-        assert!(svg.contains("d=\"M287 246.5V91.5\""), "{svg}");
+        // The plot goes from x 72 to 512 and from y 14 to 324.
+        assert!(svg.contains("d=\"M72 324L512 14\""), "{svg}");
+        assert!(svg.contains("d=\"M292 246.5V91.5\""), "{svg}");
         assert!(
-            svg.contains("M287 163.6l"),
+            svg.contains("M292 163.6l"),
             "the triangle is centred: {svg}"
         );
     }
