@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod fail_on;
+pub(crate) mod page;
 pub mod printable;
 pub mod records;
 pub mod text;

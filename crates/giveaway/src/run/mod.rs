@@ -9,6 +9,7 @@ pub mod progress;
 mod attacking;
 mod findings;
 mod record_table;
+mod reporting;
 mod schedule;
 mod selecting;
 mod training;

@@ -1,0 +1,4 @@
+//! `report.html`.
+
+pub(crate) mod gathered;
+pub(crate) mod rows;
