@@ -36,8 +36,33 @@ pub(crate) enum Command {
     Reference(Box<ShareOptions>),
     /// Attack signals that were made elsewhere: arrays in, table out
     Attack(Box<AttackOptions>),
+    /// Write the page of a finished audit again, its figures, or a redacted copy
+    Report(ReportOptions),
     /// List the data sets that come with the program
     Data(DataOptions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ReportOptions {
+    /// Run directory of a finished audit; nothing else is read
+    pub(crate) run: PathBuf,
+    /// Folder to write to; by default the run directory, or its folder `redacted`
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) out: Option<PathBuf>,
+    /// Also write every figure as an SVG file, into the folder `figures`
+    #[arg(long)]
+    pub(crate) figures: bool,
+    /// Leave out what could tell who is in it: feature values, membership, losses and scores of
+    /// single records; identifiers are hashed with a key
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// File with the key, 64 hexadecimal digits; by default the run makes and keeps its own
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub(crate) key: Option<PathBuf>,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Args)]

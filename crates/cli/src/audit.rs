@@ -35,6 +35,7 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
         let path = outcome.path.display();
         print_data(&format!(
             "{}\nWRITTEN (readable by you only: the list of exposed records is itself membership data)\n  \
+             {path}/report.html       the page to read; it needs no network\n  \
              {path}/records.parquet   a row per record: p-values, losses, selections\n  \
              {path}/report.json       this result\n  \
              {path}/run.toml          the configuration: audit --config with it repeats the run\n",

@@ -6,6 +6,7 @@ mod attack;
 mod attack_arguments;
 mod audit;
 mod exit_code;
+mod report;
 mod terminal;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Audit(options) => audit::audit(&options),
         Command::Reference(options) => audit::train_share(&options),
         Command::Attack(options) => attack::attack(&options),
+        Command::Report(options) => report::report(&options),
         Command::Data(options) => audit::list_shipped(options.json),
     });
     match outcome {

@@ -353,6 +353,7 @@ impl Noise {
                 nulls,
                 decisions: &LEVELS.map(Decision::Level),
                 headline: (nulls[0], Decision::Level(LEVELS[0])),
+                drawn: Rule::All,
                 misfit_sample: usize::MAX,
                 seed: 1,
             },

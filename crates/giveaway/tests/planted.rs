@@ -225,6 +225,7 @@ fn the_isolated_record_is_selected_and_recurs() {
             nulls: &[Null::T],
             decisions: &[decision],
             headline: (Null::T, decision),
+            drawn: Rule::All,
             misfit_sample: usize::MAX,
             seed: 1,
         },

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::leave_one_out::Recurrence;
 pub use super::weighted::PREDICTIVE_RATE;
 use super::weighted::{ACCUSED, Entry, FIGURES, figures, sort, tells, within};
-use super::{AtPrior, AtRate, CONFIDENCE, Estimate, LOW_RATES, PRIORS, Ranking};
+use super::{AtPrior, CONFIDENCE, Estimate, LOW_RATES, PRIORS, Ranking};
 use crate::attack::Scores;
 use crate::attack::evidence::{Evidence, Real};
 use crate::attack::method::{Attacker, Method, Parameters};
@@ -430,19 +430,10 @@ fn quality(by_target: &[Vec<Entry>], records: usize, weights: &Weights) -> Quali
     Quality {
         scored: scored as u64,
         unscored: (records * by_target.len() - scored) as u64,
-        ranking: Ranking {
-            auc: estimate(0),
-            advantage: maximum(1),
-            balanced_accuracy: maximum(2),
-            at_rates: LOW_RATES
-                .iter()
-                .enumerate()
-                .map(|(i, &rate)| AtRate {
-                    false_positive_rate: rate,
-                    true_positive_rate: estimate(3 + i),
-                })
-                .collect(),
-        },
+        ranking: Ranking::of(|index| match index {
+            1 | 2 => maximum(index),
+            _ => estimate(index),
+        }),
         predictive_value: PRIORS
             .iter()
             .map(|&prior| AtPrior {

@@ -13,9 +13,10 @@ use giveaway_stats::random::Stream;
 use giveaway_stats::roc::{Roc, ppv};
 use rayon::prelude::*;
 
+use super::cutoffs::{AtCutoff, CUTOFFS, first_cutoff};
 use super::{
-    AtPrior, AtRate, CONFIDENCE, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS,
-    Ranking, ratio, score,
+    AtPrior, CONFIDENCE, CURVE_RATES, CurveWalk, Decision, DecisionRates, Estimate, Evaluation,
+    PRIORS, RANKING_FIGURES, Ranking, figures_of_roc, ratio, score, tells_at,
 };
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::membership::Membership;
@@ -44,6 +45,8 @@ pub struct Protocol<'a> {
     pub decisions: &'a [Decision],
     /// The null and decision of the verdicts, for the counts per unit.
     pub headline: (Null, Decision),
+    /// The selection whose rates are given at every cut-off of p.
+    pub drawn: Rule,
     /// Non-members of the real target whose p-values its misfit is computed from: as many
     /// are taken of every reference model, since fewer are further from uniform by chance.
     pub misfit_sample: usize,
@@ -77,6 +80,8 @@ pub struct Recurrence {
 pub struct LeaveOneOut {
     /// Pooled over targets, by selection and null.
     pub evaluations: Vec<Evaluation>,
+    /// Rates at every cut-off of p on the selection to be drawn, pooled over targets, by null.
+    pub at_cutoffs: Vec<(Null, Vec<AtCutoff>)>,
     /// Per selection, aligned with the units that the first half selected (and on which the real target is tested).
     pub recurrence: Vec<(Rule, Vec<Recurrence>)>,
     /// Per target: how far its non-members' p-values (headline null, all candidates) are from uniform, by [`misfit`](super::misfit).
@@ -89,6 +94,8 @@ struct Accusation {
     family: u32,
     unit: u32,
     is_member: bool,
+    /// The first of the [`CUTOFFS`] at which it is made.
+    from: u8,
 }
 
 /// What one target contributes to one selection and null.
@@ -96,8 +103,10 @@ struct Contribution {
     accusations: Vec<Vec<Accusation>>,
     members: u64,
     non_members: u64,
-    figures: Option<Vec<Option<f64>>>,
+    figures: Option<[Option<f64>; RANKING_FIGURES]>,
     scores: Vec<(f64, Accusation)>,
+    /// Tested members and non-members by the first cut-off that they keep to.
+    first_cutoffs: [[u64; 2]; CUTOFFS.len()],
 }
 
 struct TargetOutcome {
@@ -138,6 +147,7 @@ pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
         .collect();
 
     let mut evaluations = Vec::new();
+    let mut at_cutoffs = Vec::new();
     for (selection_index, (rule, selected)) in protocol.selections.iter().enumerate() {
         let mut drawn: Option<([Vec<u32>; 2], Weights)> = None;
         for (null_index, &null) in protocol.nulls.iter().enumerate() {
@@ -163,12 +173,18 @@ pub fn run(protocol: &Protocol<'_>, step: impl Fn() + Sync) -> LeaveOneOut {
                 drawn = Some((tested, weights));
             }
             let Some((_, weights)) = &drawn else { continue };
-            evaluations.push(pool(protocol, *rule, null, &contributions, weights));
+            let evaluation = pool(protocol, *rule, null, &contributions, weights);
+            if *rule == protocol.drawn {
+                let sides = [evaluation.members, evaluation.non_members];
+                at_cutoffs.push((null, rates_at_cutoffs(&contributions, sides, weights)));
+            }
+            evaluations.push(evaluation);
             step();
         }
     }
     LeaveOneOut {
         evaluations,
+        at_cutoffs,
         recurrence: recurrences(protocol, &outcomes, &halves[1]),
         misfit: outcomes.iter().map(|o| o.misfit).collect(),
     }
@@ -224,6 +240,7 @@ fn contribute(
         family,
         unit: units[position],
         is_member: membership.is_in(model, units[position] as usize),
+        from: first_cutoff(p[position]),
     };
     let accusations = protocol
         .decisions
@@ -243,15 +260,13 @@ fn contribute(
     let members = tested.iter().filter(|t| t.1.is_member).count() as u64;
     let scores: Vec<f64> = tested.iter().map(|t| t.0).collect();
     let is_member: Vec<bool> = tested.iter().map(|t| t.1.is_member).collect();
-    let figures = Roc::new(&scores, &is_member).ok().map(|roc| {
-        let mut figures = vec![
-            Some(roc.auc()),
-            Some(roc.advantage()),
-            Some(roc.balanced_accuracy()),
-        ];
-        figures.extend(LOW_RATES.iter().map(|&rate| roc.tpr_at_fpr(rate)));
-        figures
-    });
+    let figures = Roc::new(&scores, &is_member)
+        .ok()
+        .map(|roc| figures_of_roc(&roc));
+    let mut first_cutoffs = [[0; 2]; CUTOFFS.len()];
+    for (_, entry) in &tested {
+        first_cutoffs[usize::from(entry.from)][usize::from(!entry.is_member)] += 1;
+    }
     let non_members = tested.len() as u64 - members;
     let keep = units.len() * protocol.membership.models() <= POOLED_AT_MOST;
     Contribution {
@@ -260,6 +275,7 @@ fn contribute(
         non_members,
         figures,
         scores: if keep { tested } else { Vec::new() },
+        first_cutoffs,
     }
 }
 
@@ -394,8 +410,7 @@ fn decision_rates(
 ) -> DecisionRates {
     let right = accusations.iter().filter(|a| a.is_member).count() as f64;
     let wrong = accusations.len() as f64 - right;
-    // Per replicate: right and wrong accusations, members and non-members.
-    let replicates: Vec<[f64; 4]> = weights
+    let replicates = weights
         .replicates
         .par_iter()
         .map(|replicate| {
@@ -406,37 +421,26 @@ fn decision_rates(
             [sums[0], sums[1], replicate.members, replicate.non_members]
         })
         .collect();
-    let estimate = |of: &dyn Fn([f64; 4]) -> Option<f64>| {
-        Estimate::with_replicates(
-            of([right, wrong, members as f64, non_members as f64]),
-            replicates.iter().filter_map(|&r| of(r)).collect(),
-        )
+    let counted = Counted {
+        counts: [right, wrong, members as f64, non_members as f64],
+        replicates,
+        clusters: weights.clusters,
+        clusters_of_accusations: clusters(accusations),
     };
-    let true_positive_rate = estimate(&|[right, _, members, _]| ratio(right, members));
-    let false_positive_rate = estimate(&|[_, wrong, _, non]| ratio(wrong, non));
-    let true_positive_rate = widened(
-        true_positive_rate,
-        [right, members as f64 - right],
-        weights.clusters,
-    );
-    let false_positive_rate = widened(
-        false_positive_rate,
-        [wrong, non_members as f64 - wrong],
-        weights.clusters,
-    );
-    let precision = estimate(&|[right, wrong, ..]| ratio(right, right + wrong));
+    let true_positive_rate = counted.true_positive_rate();
+    let false_positive_rate = counted.false_positive_rate();
     DecisionRates {
         decision,
         accusations: accusations.len() as u64,
         wrong: wrong as u64,
-        precision: widened(precision, [right, wrong], clusters(accusations)),
+        precision: counted.precision(),
         false_discovery_rate: Estimate::default(),
         predictive_value: PRIORS
             .iter()
             .map(|&prior| AtPrior {
                 prior,
                 value: if right > 0.0 && wrong > 0.0 {
-                    estimate(&|[right, wrong, members, non]| {
+                    counted.estimate(|[right, wrong, members, non]| {
                         ppv(ratio(right, members)?, ratio(wrong, non)?, prior)
                     })
                 } else {
@@ -447,6 +451,158 @@ fn decision_rates(
         true_positive_rate,
         false_positive_rate,
     }
+}
+
+/// Right and wrong accusations, members and non-members; of the data and of every replicate.
+struct Counted {
+    counts: [f64; 4],
+    replicates: Vec<[f64; 4]>,
+    /// Independent pieces at most, of all that is tested and of the accusations.
+    clusters: u64,
+    clusters_of_accusations: u64,
+}
+
+impl Counted {
+    fn estimate(&self, of: impl Fn([f64; 4]) -> Option<f64>) -> Estimate {
+        Estimate::with_replicates(
+            of(self.counts),
+            self.replicates.iter().filter_map(|&r| of(r)).collect(),
+        )
+    }
+
+    fn precision(&self) -> Estimate {
+        let [right, wrong, ..] = self.counts;
+        widened(
+            self.estimate(|[right, wrong, ..]| ratio(right, right + wrong)),
+            [right, wrong],
+            self.clusters_of_accusations,
+        )
+    }
+
+    fn true_positive_rate(&self) -> Estimate {
+        let [right, _, members, _] = self.counts;
+        widened(
+            self.estimate(|[right, _, members, _]| ratio(right, members)),
+            [right, members - right],
+            self.clusters,
+        )
+    }
+
+    fn false_positive_rate(&self) -> Estimate {
+        let [_, wrong, _, non_members] = self.counts;
+        widened(
+            self.estimate(|[_, wrong, _, non]| ratio(wrong, non)),
+            [wrong, non_members - wrong],
+            self.clusters,
+        )
+    }
+}
+
+/// The rates at every cut-off of p, pooled over targets.
+///
+/// A replicate adds the weights of all that is tested once, by the first cut-off that each
+/// keeps to; sums of those up to a cut-off are what is accused at it. Where scores are too
+/// many to be kept the rates have no intervals.
+fn rates_at_cutoffs(
+    contributions: &[&Contribution],
+    sides: [u64; 2],
+    weights: &Weights,
+) -> Vec<AtCutoff> {
+    let mut kept: Vec<Accusation> = contributions
+        .iter()
+        .flat_map(|c| c.scores.iter().map(|&(_, entry)| entry))
+        .collect();
+    // The halves may have selected so differently that only one's are kept.
+    if (kept.len() as u64) < sides[0] + sides[1] {
+        kept.clear();
+    }
+    // Per replicate and cut-off: right and wrong accusations.
+    let replicates: Vec<[[f64; 2]; CUTOFFS.len()]> = if kept.is_empty() {
+        Vec::new()
+    } else {
+        let of_one = |replicate: &Replicate| {
+            let mut sums = [[0.0; 2]; CUTOFFS.len()];
+            for &entry in &kept {
+                sums[usize::from(entry.from)][usize::from(!entry.is_member)] +=
+                    replicate.weight(entry);
+            }
+            for place in 1..sums.len() {
+                sums[place][0] += sums[place - 1][0];
+                sums[place][1] += sums[place - 1][1];
+            }
+            sums
+        };
+        weights.replicates.par_iter().map(of_one).collect()
+    };
+    let clusters = clusters_by_cutoff(&kept);
+    let [members, non_members] = sides;
+    let mut counts = [0u64; 2];
+    CUTOFFS
+        .into_iter()
+        .enumerate()
+        .map(|(place, cutoff)| {
+            for contribution in contributions {
+                counts[0] += contribution.first_cutoffs[place][0];
+                counts[1] += contribution.first_cutoffs[place][1];
+            }
+            let [right, wrong] = counts;
+            let counted = Counted {
+                counts: [right, wrong, members, non_members].map(|count| count as f64),
+                replicates: replicates
+                    .iter()
+                    .zip(&weights.replicates)
+                    .map(|(sums, r)| [sums[place][0], sums[place][1], r.members, r.non_members])
+                    .collect(),
+                clusters: weights.clusters,
+                clusters_of_accusations: clusters[place],
+            };
+            // Without replicates there is nothing that few events could widen.
+            let shown = |estimate: Estimate| {
+                if replicates.is_empty() {
+                    estimate.without_interval()
+                } else {
+                    estimate
+                }
+            };
+            AtCutoff {
+                cutoff,
+                accusations: right + wrong,
+                wrong,
+                precision: shown(counted.precision()),
+                true_positive_rate: shown(counted.true_positive_rate()),
+                false_positive_rate: shown(counted.false_positive_rate()),
+            }
+            .certain()
+        })
+        .collect()
+}
+
+/// [`clusters`] of what is accused at each cut-off.
+fn clusters_by_cutoff(entries: &[Accusation]) -> [u64; CUTOFFS.len()] {
+    let distinct = |of: fn(&Accusation) -> u32| {
+        let most = entries
+            .iter()
+            .map(of)
+            .max()
+            .map_or(0, |most| most as usize + 1);
+        let mut first = vec![u8::MAX; most];
+        for entry in entries {
+            let place = &mut first[of(entry) as usize];
+            *place = entry.from.min(*place);
+        }
+        let mut counts = [0u64; CUTOFFS.len()];
+        for from in first {
+            if let Some(count) = counts.get_mut(usize::from(from)) {
+                *count += 1;
+            }
+        }
+        for place in 1..counts.len() {
+            counts[place] += counts[place - 1];
+        }
+        counts
+    };
+    let (families, units) = (distinct(|a| a.family), distinct(|a| a.unit));
+    std::array::from_fn(|place| families[place].min(units[place]))
 }
 
 /// The mean over targets of the share of accusations that are wrong, 0 where there is none.
@@ -562,26 +718,14 @@ fn ranking(protocol: &Protocol<'_>, contributions: &[&Contribution], weights: &W
     };
     let pooled = pooled_figures(contributions, weights);
     let figure = |index: usize| averaged(index).unwrap_or(pooled[index]);
-    Ranking {
-        auc: figure(0),
-        advantage: figure(1),
-        balanced_accuracy: figure(2),
-        at_rates: LOW_RATES
-            .iter()
-            .enumerate()
-            .map(|(index, &rate)| AtRate {
-                false_positive_rate: rate,
-                true_positive_rate: figure(3 + index),
-            })
-            .collect(),
-    }
+    Ranking::of(figure)
 }
 
-/// AUC, advantage, balanced accuracy, and the true-positive rates at [`LOW_RATES`].
-const FIGURES: usize = 3 + LOW_RATES.len();
-
 /// The figures of the ranking from the scores of all targets together.
-fn pooled_figures(contributions: &[&Contribution], weights: &Weights) -> [Estimate; FIGURES] {
+fn pooled_figures(
+    contributions: &[&Contribution],
+    weights: &Weights,
+) -> [Estimate; RANKING_FIGURES] {
     let mut entries: Vec<(f64, Accusation)> = contributions
         .iter()
         .flat_map(|c| c.scores.iter().copied())
@@ -589,13 +733,13 @@ fn pooled_figures(contributions: &[&Contribution], weights: &Weights) -> [Estima
     entries.sort_by(|a, b| b.0.total_cmp(&a.0));
     let non_members = entries.iter().filter(|e| !e.1.is_member).count() as f64;
     let values = figures_of(&entries, |_| 1.0);
-    let replicates: Vec<[Option<f64>; FIGURES]> = weights
+    let replicates: Vec<[Option<f64>; RANKING_FIGURES]> = weights
         .replicates
         .par_iter()
         .map(|replicate| figures_of(&entries, |entry| replicate.weight(entry)))
         .collect();
     std::array::from_fn(|index| {
-        if index >= 3 && non_members < 1.0 / LOW_RATES[index - 3] {
+        if index >= 3 && !tells_at(CURVE_RATES[index - 3], non_members) {
             return Estimate::default();
         }
         let drawn = replicates.iter().filter_map(|r| r[index]).collect();
@@ -610,7 +754,7 @@ fn pooled_figures(contributions: &[&Contribution], weights: &Weights) -> [Estima
 fn figures_of(
     entries: &[(f64, Accusation)],
     weight: impl Fn(Accusation) -> f64,
-) -> [Option<f64>; FIGURES] {
+) -> [Option<f64>; RANKING_FIGURES] {
     let side = |is_member: bool| -> f64 {
         entries
             .iter()
@@ -620,11 +764,11 @@ fn figures_of(
     };
     let (all_members, all_non_members) = (side(true), side(false));
     if all_members <= 0.0 || all_non_members <= 0.0 {
-        return [None; FIGURES];
+        return [None; RANKING_FIGURES];
     }
     let (mut right, mut wrong) = (0.0, 0.0);
     let (mut area, mut advantage) = (0.0, 0.0f64);
-    let mut best = [0.0; LOW_RATES.len()];
+    let mut curve = CurveWalk::new(all_non_members);
     for tied in entries.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
         let (mut tied_right, mut tied_wrong) = (0.0, 0.0);
         for &(_, entry) in tied {
@@ -635,21 +779,18 @@ fn figures_of(
             }) += weight(entry);
         }
         area += tied_wrong * (right + tied_right / 2.0);
-        right += tied_right;
         wrong += tied_wrong;
+        curve.step(right, wrong);
+        right += tied_right;
         advantage = advantage.max(right / all_members - wrong / all_non_members);
-        for (best, rate) in best.iter_mut().zip(LOW_RATES) {
-            if wrong <= rate * all_non_members {
-                *best = right;
-            }
-        }
     }
+    let curve = curve.end(all_members);
     std::array::from_fn(|index| {
         Some(match index {
             0 => area / (all_members * all_non_members),
             1 => advantage,
             2 => f64::midpoint(1.0, advantage),
-            _ => best[index - 3] / all_members,
+            _ => curve[index - 3],
         })
     })
 }

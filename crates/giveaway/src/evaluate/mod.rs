@@ -3,10 +3,12 @@
 //! [`target`] judges the verdicts on the target itself; [`leave_one_out`] lets every
 //! reference model play the target in turn, which needs no more training and shows how
 //! the test behaves on models of this recipe. [`attacks`] does both for the attacks that
-//! select nobody, and [`agreement`] compares whom they name.
+//! select nobody, and [`agreement`] compares whom they name. [`cutoffs`] has what is drawn
+//! against the cut-off of p.
 
 pub mod agreement;
 pub mod attacks;
+pub mod cutoffs;
 pub mod leave_one_out;
 pub mod target;
 mod weighted;
@@ -22,6 +24,20 @@ use crate::select::Rule;
 
 /// False-positive rates at which true-positive rates are given.
 pub const LOW_RATES: [f64; 4] = [0.1, 0.01, 0.001, 0.0001];
+
+/// False-positive rates at which the ROC curve is given: about six a decade, with all of
+/// [`LOW_RATES`] among them.
+pub const CURVE_RATES: [f64; 25] = [
+    0.0001, 0.00015, 0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007,
+    0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0,
+];
+
+/// Where each of [`LOW_RATES`] stands in [`CURVE_RATES`].
+const LOW_PLACES: [usize; LOW_RATES.len()] = [18, 12, 6, 0];
+
+/// Figures of a ranking: AUC, advantage, balanced accuracy, then the true-positive rates at
+/// [`CURVE_RATES`].
+const RANKING_FIGURES: usize = 3 + CURVE_RATES.len();
 
 /// Shares of members among the audited for which the positive predictive value is given.
 pub const PRIORS: [f64; 3] = [0.5, 0.1, 0.01];
@@ -44,6 +60,14 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// The value alone.
+    fn without_interval(self) -> Self {
+        Self {
+            value: self.value,
+            ..Self::default()
+        }
+    }
+
     /// An estimate with the percentile interval of its bootstrap replicates.
     pub(crate) fn with_replicates(value: Option<f64>, mut replicates: Vec<f64>) -> Self {
         // Replicates that are all alike have not seen the spread, and show none.
@@ -180,6 +204,84 @@ pub struct Ranking {
     pub balanced_accuracy: Estimate,
     /// True-positive rates at low false-positive rates.
     pub at_rates: Vec<AtRate>,
+    /// The ROC curve: true-positive rates at [`CURVE_RATES`], by rising false-positive rate.
+    ///
+    /// Each point is computed as those of `at_rates`. Over several targets a point that every
+    /// target has enough non-members for is the mean over targets, and one at a lower rate is
+    /// of all scores together, so the curve may step where one becomes the other.
+    #[serde(default)]
+    pub curve: Vec<AtRate>,
+}
+
+impl Ranking {
+    /// From an estimate for each of [`RANKING_FIGURES`].
+    fn of(estimate: impl Fn(usize) -> Estimate) -> Self {
+        let at = |place: usize| AtRate {
+            false_positive_rate: CURVE_RATES[place],
+            true_positive_rate: estimate(3 + place),
+        };
+        Self {
+            auc: estimate(0),
+            advantage: estimate(1),
+            balanced_accuracy: estimate(2),
+            at_rates: LOW_PLACES.map(at).to_vec(),
+            curve: (0..CURVE_RATES.len()).map(at).collect(),
+        }
+    }
+}
+
+/// The figures of a ROC, in the order of [`RANKING_FIGURES`].
+fn figures_of_roc(roc: &giveaway_stats::roc::Roc) -> [Option<f64>; RANKING_FIGURES] {
+    std::array::from_fn(|index| match index {
+        0 => Some(roc.auc()),
+        1 => Some(roc.advantage()),
+        2 => Some(roc.balanced_accuracy()),
+        _ => roc.tpr_at_fpr(CURVE_RATES[index - 3]),
+    })
+}
+
+/// True-positive rates at [`CURVE_RATES`], found in one walk over falling scores.
+struct CurveWalk {
+    /// False positives that each rate allows.
+    allowed: [f64; CURVE_RATES.len()],
+    /// Members accused at each rate that was passed.
+    best: [f64; CURVE_RATES.len()],
+    /// The first rate that was not passed.
+    next: usize,
+}
+
+impl CurveWalk {
+    fn new(non_members: f64) -> Self {
+        Self {
+            allowed: CURVE_RATES.map(|rate| allowance(rate, non_members)),
+            best: [0.0; CURVE_RATES.len()],
+            next: 0,
+        }
+    }
+
+    /// Takes one step: `right` members were accused before it, and `wrong` non-members are now.
+    fn step(&mut self, right: f64, wrong: f64) {
+        while self.next < self.allowed.len() && wrong > self.allowed[self.next] {
+            self.best[self.next] = right;
+            self.next += 1;
+        }
+    }
+
+    /// Ends with all `members` accused.
+    fn end(mut self, members: f64) -> [f64; CURVE_RATES.len()] {
+        self.best[self.next..].fill(members);
+        self.best.map(|right| right / members)
+    }
+}
+
+/// How many of `all` a rate allows. A level such as .29 is no binary fraction.
+fn allowance(rate: f64, all: f64) -> f64 {
+    rate * all * (1.0 + 1e-12)
+}
+
+/// Whether a false-positive rate says anything with so many non-members: f needs 1/f of them.
+fn tells_at(rate: f64, non_members: f64) -> bool {
+    1.0 <= allowance(rate, non_members)
 }
 
 /// Everything about one selection and one null.
@@ -250,6 +352,14 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_low_rates_stand_in_the_curve() {
+        for (place, rate) in LOW_PLACES.into_iter().zip(LOW_RATES) {
+            assert_eq!(CURVE_RATES[place].to_bits(), rate.to_bits());
+        }
+        assert!(CURVE_RATES.is_sorted());
+    }
 
     #[test]
     fn untested_units_are_neither_accused_nor_counted() {

@@ -8,9 +8,10 @@ use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::Roc;
 
+use super::cutoffs::{AtCutoff, CUTOFFS, first_cutoff};
 use super::{
-    AtPrior, AtRate, CONFIDENCE, Decision, DecisionRates, Estimate, Evaluation, LOW_RATES, PRIORS,
-    Ranking, predictive_value, score,
+    AtPrior, CONFIDENCE, Decision, DecisionRates, Estimate, Evaluation, PRIORS, RANKING_FIGURES,
+    Ranking, figures_of_roc, predictive_value, score,
 };
 use crate::attack::direct::Null;
 use crate::select::Rule;
@@ -51,12 +52,7 @@ pub fn evaluate(
                 decision,
                 accusations: right + wrong,
                 wrong,
-                // Where nobody could be accused wrongly, being right says nothing.
-                precision: if non_members == 0 {
-                    Estimate::default()
-                } else {
-                    proportion(right, right + wrong)
-                },
+                precision: precision(right, wrong, non_members),
                 // One target: its own share, without an interval for the average over targets.
                 false_discovery_rate: Estimate {
                     value: (non_members > 0).then(|| wrong as f64 / (right + wrong).max(1) as f64),
@@ -87,6 +83,49 @@ pub fn evaluate(
     }
 }
 
+/// What accusing every p-value up to each cut-off comes to; `NaN`s are left out.
+#[must_use]
+pub fn at_cutoffs(p_values: &[f64], is_member: &[bool]) -> Vec<AtCutoff> {
+    let mut sides = [0u64; 2];
+    let mut first = [[0u64; 2]; CUTOFFS.len()];
+    for (&p, &member) in p_values.iter().zip(is_member) {
+        if !p.is_nan() {
+            sides[usize::from(!member)] += 1;
+            if let Some(counts) = first.get_mut(usize::from(first_cutoff(p))) {
+                counts[usize::from(!member)] += 1;
+            }
+        }
+    }
+    let [members, non_members] = sides;
+    let (mut right, mut wrong) = (0, 0);
+    CUTOFFS
+        .into_iter()
+        .zip(first)
+        .map(|(cutoff, [members_here, others_here])| {
+            right += members_here;
+            wrong += others_here;
+            AtCutoff {
+                cutoff,
+                accusations: right + wrong,
+                wrong,
+                precision: precision(right, wrong, non_members),
+                true_positive_rate: proportion(right, members),
+                false_positive_rate: proportion(wrong, non_members),
+            }
+            .certain()
+        })
+        .collect()
+}
+
+/// Share of accusations that are right. Where nobody could be accused wrongly, being right
+/// says nothing.
+fn precision(right: u64, wrong: u64, non_members: u64) -> Estimate {
+    if non_members == 0 {
+        return Estimate::default();
+    }
+    proportion(right, right + wrong)
+}
+
 fn proportion(part: u64, whole: u64) -> Estimate {
     if whole == 0 {
         return Estimate::default();
@@ -100,20 +139,9 @@ fn proportion(part: u64, whole: u64) -> Estimate {
 }
 
 fn rank(scores: &[f64], is_member: &[bool], seed: u64) -> Ranking {
-    let of = |roc: &Roc| {
-        let mut figures = vec![
-            Some(roc.auc()),
-            Some(roc.advantage()),
-            Some(roc.balanced_accuracy()),
-        ];
-        figures.extend(LOW_RATES.iter().map(|&rate| roc.tpr_at_fpr(rate)));
-        figures
-    };
-    let figures = match Roc::new(scores, is_member) {
-        Ok(roc) => of(&roc),
-        // one side is empty: nothing to rank
-        Err(_) => vec![None; 3 + LOW_RATES.len()],
-    };
+    // Without both sides there is nothing to rank.
+    let figures =
+        Roc::new(scores, is_member).map_or([None; RANKING_FIGURES], |roc| figures_of_roc(&roc));
     let mut replicates = vec![Vec::new(); figures.len()];
     for replicate in 0..REPLICATES {
         let mut stream = Stream::new(seed, "bootstrap over units", replicate);
@@ -123,33 +151,21 @@ fn rank(scores: &[f64], is_member: &[bool], seed: u64) -> Ranking {
         let resampled: Vec<f64> = drawn.iter().map(|&i| scores[i]).collect();
         let membership: Vec<bool> = drawn.iter().map(|&i| is_member[i]).collect();
         if let Ok(roc) = Roc::new(&resampled, &membership) {
-            for (values, figure) in replicates.iter_mut().zip(of(&roc)) {
+            for (values, figure) in replicates.iter_mut().zip(figures_of_roc(&roc)) {
                 values.extend(figure);
             }
         }
     }
-    let mut estimates =
-        figures
-            .into_iter()
-            .zip(replicates)
-            .enumerate()
-            .map(|(index, (value, replicates))| match index {
-                1 | 2 => Estimate::of_a_maximum(value, replicates),
-                _ => Estimate::with_replicates(value, replicates),
-            });
-    let mut next = || estimates.next().unwrap_or_default();
-    Ranking {
-        auc: next(),
-        advantage: next(),
-        balanced_accuracy: next(),
-        at_rates: LOW_RATES
-            .iter()
-            .map(|&rate| AtRate {
-                false_positive_rate: rate,
-                true_positive_rate: next(),
-            })
-            .collect(),
-    }
+    let estimates: Vec<Estimate> = figures
+        .into_iter()
+        .zip(replicates)
+        .enumerate()
+        .map(|(index, (value, replicates))| match index {
+            1 | 2 => Estimate::of_a_maximum(value, replicates),
+            _ => Estimate::with_replicates(value, replicates),
+        })
+        .collect();
+    Ranking::of(|index| estimates[index])
 }
 
 #[cfg(test)]
@@ -180,6 +196,72 @@ mod tests {
         // .5 · 2/3 / (.5 · 2/3 + .5 · 1/2)
         let half = rates.predictive_value[0].value.value.unwrap();
         assert!((half - 4.0 / 7.0).abs() < 1e-12);
+    }
+
+    /// Against the definition, with p-values on cut-offs and between them.
+    #[test]
+    fn cutoffs_count_the_p_values_up_to_them() {
+        let p = [
+            1e-6,
+            0.001,
+            0.01,
+            0.010_000_1,
+            0.05,
+            0.5,
+            1.0,
+            f64::NAN,
+            0.2,
+        ];
+        let member = [true, false, true, true, false, false, true, true, false];
+        let found = at_cutoffs(&p, &member);
+        assert_eq!(found.len(), CUTOFFS.len());
+        for (at, cutoff) in found.iter().zip(CUTOFFS) {
+            let counted = |side: bool| {
+                (0..p.len())
+                    .filter(|&i| p[i] <= cutoff && member[i] == side)
+                    .count() as u64
+            };
+            let (right, wrong) = (counted(true), counted(false));
+            assert_eq!(
+                (at.accusations, at.wrong),
+                (right + wrong, wrong),
+                "{cutoff}"
+            );
+            if cutoff < 1.0 {
+                assert_eq!(at.true_positive_rate, proportion(right, 4));
+                assert_eq!(at.false_positive_rate, proportion(wrong, 4));
+            } else {
+                let all = Estimate {
+                    value: Some(1.0),
+                    ..Estimate::default()
+                };
+                assert_eq!([at.true_positive_rate, at.false_positive_rate], [all; 2]);
+            }
+            assert_eq!(at.precision, proportion(right, right + wrong));
+        }
+        assert_eq!(found.last().unwrap().accusations, 8, "all that are tested");
+        let members_only = at_cutoffs(&[0.01], &[true]);
+        assert_eq!(members_only.last().unwrap().precision, Estimate::default());
+    }
+
+    /// Between cut-offs and p-values no difference of `<` and `<=` can be seen.
+    #[test]
+    fn a_cutoff_is_the_decision_at_its_level() {
+        let mut stream = Stream::new(8, "p-values", 0);
+        let p: Vec<f64> = (0..400).map(|_| stream.uniform().powi(3)).collect();
+        let member: Vec<bool> = (0..400).map(|_| stream.uniform() < 0.5).collect();
+        let decisions: Vec<Decision> = CUTOFFS.map(Decision::Level).to_vec();
+        let evaluation = evaluate(Rule::All, Null::T, &p, &member, &decisions, 1);
+        let found = at_cutoffs(&p, &member);
+        let below_one = found.iter().filter(|at| at.cutoff < 1.0);
+        for (at, rates) in below_one.zip(&evaluation.decisions) {
+            assert_eq!(
+                (at.accusations, at.wrong, at.precision),
+                (rates.accusations, rates.wrong, rates.precision)
+            );
+            assert_eq!(at.true_positive_rate, rates.true_positive_rate);
+            assert_eq!(at.false_positive_rate, rates.false_positive_rate);
+        }
     }
 
     #[test]

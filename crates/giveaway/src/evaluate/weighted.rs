@@ -1,7 +1,7 @@
 //! Figures of a ranking whose entries have weights: what a bootstrap over targets and records
 //! needs, without sorting anew for each replicate.
 
-use super::LOW_RATES;
+use super::{CURVE_RATES, CurveWalk, RANKING_FIGURES, allowance, tells_at};
 
 /// A scored record of one target.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +16,9 @@ pub(super) struct Entry {
     pub(super) is_member: bool,
 }
 
-/// AUC, advantage, balanced accuracy, true-positive rates at [`LOW_RATES`], then the true and
-/// the false-positive rate where one of [`PREDICTIVE_RATE`] is allowed.
-pub(super) const FIGURES: usize = 3 + LOW_RATES.len() + 2;
+/// Those of [`RANKING_FIGURES`], then the true and the false-positive rate where one of
+/// [`PREDICTIVE_RATE`] is allowed.
+pub(super) const FIGURES: usize = RANKING_FIGURES + 2;
 
 /// The place of the last two.
 pub(super) const ACCUSED: usize = FIGURES - 2;
@@ -46,7 +46,7 @@ pub(super) fn figures(entries: &[Entry], weight: impl Fn(&Entry) -> f64) -> [Opt
     }
     let (mut right, mut wrong) = (0.0, 0.0);
     let (mut area, mut advantage) = (0.0, 0.0f64);
-    let mut at_rates = [0.0; LOW_RATES.len()];
+    let mut curve = CurveWalk::new(others);
     let (mut accused_right, mut accused_wrong) = (0.0, 0.0);
     let mut next = 0;
     while next < entries.len() {
@@ -62,41 +62,38 @@ pub(super) fn figures(entries: &[Entry], weight: impl Fn(&Entry) -> f64) -> [Opt
             next += 1;
         }
         area += tied_wrong * (right + tied_right / 2.0);
-        right += tied_right;
         wrong += tied_wrong;
+        curve.step(right, wrong);
+        right += tied_right;
         advantage = advantage.max(right / members - wrong / others);
-        for (best, rate) in at_rates.iter_mut().zip(LOW_RATES) {
-            if within(wrong, rate, others) {
-                *best = right;
-            }
-        }
         if within(wrong, PREDICTIVE_RATE, others) {
             (accused_right, accused_wrong) = (right, wrong);
         }
     }
+    let curve = curve.end(members);
     std::array::from_fn(|index| match index {
         0 => Some(area / (members * others)),
         1 => Some(advantage),
         2 => Some(f64::midpoint(1.0, advantage)),
-        _ if index < ACCUSED => Some(at_rates[index - 3] / members),
+        _ if index < ACCUSED => Some(curve[index - 3]),
         ACCUSED => Some(accused_right / members),
         _ => Some(accused_wrong / others),
     })
 }
 
-/// Whether so many of `all` are at most this share. A level such as .29 is no binary fraction.
+/// Whether so many of `all` are at most this share.
 pub(super) fn within(count: f64, rate: f64, all: f64) -> bool {
-    count <= rate * all * (1.0 + 1e-12)
+    count <= allowance(rate, all)
 }
 
 /// Whether a figure says anything with so many non-members: a rate of f needs 1/f of them.
 pub(super) fn tells(index: usize, non_members: usize) -> bool {
     let rate = match index {
         0..3 => return true,
-        _ if index < ACCUSED => LOW_RATES[index - 3],
+        _ if index < ACCUSED => CURVE_RATES[index - 3],
         _ => PREDICTIVE_RATE,
     };
-    within(1.0, rate, non_members as f64)
+    tells_at(rate, non_members as f64)
 }
 
 #[cfg(test)]
@@ -132,8 +129,12 @@ mod tests {
         assert!(close(found[0], roc.auc()));
         assert!(close(found[1], roc.advantage()));
         assert!(close(found[2], roc.balanced_accuracy()));
-        assert!(close(found[3], roc.tpr_at_fpr(0.1).unwrap()));
-        assert!(close(found[4], roc.tpr_at_fpr(0.01).unwrap()));
+        for (index, rate) in CURVE_RATES.into_iter().enumerate() {
+            match roc.tpr_at_fpr(rate) {
+                Some(expected) => assert!(close(found[3 + index], expected), "{rate}"),
+                None => assert!(!tells(3 + index, roc.non_members()), "{rate}"),
+            }
+        }
         let point = roc.points().iter().rfind(|p| p.fpr <= 0.01).unwrap();
         assert!(close(found[ACCUSED], point.tpr) && close(found[ACCUSED + 1], point.fpr));
         assert_eq!(
@@ -144,7 +145,9 @@ mod tests {
 
     #[test]
     fn a_rate_needs_enough_non_members() {
-        assert!(tells(0, 1) && tells(3, 10) && !tells(3, 9) && tells(4, 100));
+        let at = |rate: f64| 3 + CURVE_RATES.iter().position(|&r| r >= rate).unwrap();
+        assert!(tells(0, 1) && tells(at(0.1), 10) && !tells(at(0.1), 9) && tells(at(0.01), 100));
+        assert!(tells(at(0.015), 67) && !tells(at(0.015), 66) && tells(at(1.0), 1));
         assert!(!tells(ACCUSED, 99) && tells(ACCUSED, 100));
     }
 }

@@ -1,11 +1,16 @@
 //! The result of an audit: one value that everything printed or written comes from.
 
 pub mod attacks;
+mod chart;
 pub mod fail_on;
-pub(crate) mod page;
+pub mod figures;
+pub mod page;
 pub mod printable;
 pub mod records;
+pub mod redact;
+mod shown;
 pub mod text;
+pub mod toy;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +34,9 @@ pub struct Audit {
     pub format_version: u32,
     /// The giveaway that made it.
     pub giveaway_version: String,
+    /// Whether it leaves out what could tell who is in it (see [`redact`]).
+    #[serde(default)]
+    pub redacted: bool,
     /// Seed of the run.
     pub seed: u64,
     /// What was audited.
@@ -50,6 +58,9 @@ pub struct Audit {
     /// Other attacks on the same signals, for comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacks: Option<attacks::AttackSection>,
+    /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
+    #[serde(default)]
+    pub figures: figures::Figures,
     /// Checks of the set-up.
     pub checks: Vec<Check>,
     /// What else the user should know.
@@ -173,6 +184,9 @@ pub struct Verdict {
     pub given_away_any_dependence: usize,
     /// Share of accusations expected to be wrong, measured on the reference models.
     pub expected_wrong: Estimate,
+    /// How many of the units given away are expected to be no members: that share of them.
+    #[serde(default)]
+    pub expected_wrong_records: Estimate,
     /// Accusations on the target that were in fact wrong, where its members are known.
     pub wrong: Option<usize>,
     /// Claim *this recipe*: selected units found in at least half of the models trained on them.
@@ -190,10 +204,11 @@ pub struct Exposed {
     pub records: usize,
     /// The class of its first record.
     pub class: String,
-    /// Loss under the target.
-    pub target_loss: f64,
-    /// Mean loss under reference models that were not trained on it.
-    pub out_loss: f64,
+    /// Loss under the target; nothing in a redacted report.
+    pub target_loss: Option<f64>,
+    /// Mean loss under reference models that were not trained on it; nothing in a redacted
+    /// report.
+    pub out_loss: Option<f64>,
     /// Mean loss under reference models that were.
     pub in_loss: Option<f64>,
     /// Reference units nearer than α, where counted.

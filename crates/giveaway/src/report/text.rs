@@ -5,6 +5,7 @@ use std::fmt::Write;
 use giveaway_nn::{Network, Padding, Pool};
 
 use super::printable::printable;
+use super::shown::{digits, percent, percent_interval, rate, small};
 use super::{Audit, Exposed, Spread};
 use crate::attack::direct::Null;
 use crate::evaluate::{Estimate, Evaluation, LOW_RATES};
@@ -421,13 +422,17 @@ fn exposed_table(out: &mut String, audit: &Audit) {
     }
 }
 
+fn loss(loss: Option<f64>) -> String {
+    loss.map_or("n/a".to_owned(), |l| format!("{l:.3}"))
+}
+
 fn exposed_row(e: &Exposed, neighbours: bool, recurrence: bool, member: bool) -> Vec<String> {
     let mut cells = vec![
         clip(e.group.as_ref().unwrap_or(&e.id), 24),
         clip(&e.class, 16),
-        format!("{:.3}", e.target_loss),
-        format!("{:.3}", e.out_loss),
-        e.in_loss.map_or("n/a".to_owned(), |l| format!("{l:.3}")),
+        loss(e.target_loss),
+        loss(e.out_loss),
+        loss(e.in_loss),
     ];
     if neighbours {
         cells.push(e.neighbours.map_or("n/a".to_owned(), |n| n.to_string()));
@@ -674,59 +679,6 @@ fn table(out: &mut String, header: &[&str], rows: &[Vec<String>], left: usize) {
     }
 }
 
-fn rate(estimate: Estimate) -> String {
-    match (estimate.value, estimate.lower, estimate.upper) {
-        (Some(value), Some(lower), Some(upper)) => {
-            format!("{} [{}–{}]", digits(value), digits(lower), digits(upper))
-        }
-        (Some(value), ..) => digits(value),
-        _ => "n/a".to_owned(),
-    }
-}
-
-/// Three decimals, or more for small rates, without the leading zero.
-fn digits(value: f64) -> String {
-    let text = if value != 0.0 && value < 0.01 {
-        format!("{value:.4}")
-    } else {
-        format!("{value:.3}")
-    };
-    match text.strip_prefix("0.") {
-        Some(rest) => format!(".{rest}"),
-        None => text,
-    }
-}
-
-fn small(p: f64) -> String {
-    if p.is_nan() {
-        "n/a".to_owned()
-    } else if p < 0.0001 {
-        format!("{p:.1e}")
-    } else {
-        format!("{p:.4}")
-    }
-}
-
-/// A percentage; its sign is tied to it by a space that does not break.
-fn percent(share: f64) -> String {
-    let value = 100.0 * share;
-    if (value - value.round()).abs() < 1e-9 || value.abs() >= 10.0 {
-        format!("{value:.0}\u{a0}%")
-    } else {
-        format!("{value:.1}\u{a0}%")
-    }
-}
-
-fn percent_interval(estimate: Estimate) -> String {
-    let value = estimate.value.map_or("n/a".to_owned(), percent);
-    match (estimate.lower, estimate.upper) {
-        (Some(lower), Some(upper)) => {
-            format!("{value} [{}–{}]", percent(lower), percent(upper))
-        }
-        _ => value,
-    }
-}
-
 /// A text of the data, cut to `most` characters, without anything that acts on a terminal.
 fn clip(text: &str, most: usize) -> String {
     let text = printable(text);
@@ -761,14 +713,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
-        assert_eq!(digits(0.5), ".500");
-        assert_eq!(digits(0.0012), ".0012");
-        assert_eq!(digits(0.0), ".000");
-        assert_eq!(digits(1.0), "1.000");
-        assert_eq!(small(3.2e-7), "3.2e-7");
-        assert_eq!(percent(0.05), "5\u{a0}%");
-        assert_eq!(percent(0.025), "2.5\u{a0}%");
+    fn long_names_are_cut() {
         assert_eq!(clip("abcdef", 4), "abc…");
     }
 

@@ -366,7 +366,16 @@ impl RunDirectory {
 
     /// Removes the files that killed processes have left, and not those that others are writing.
     fn remove_unfinished(&self) -> Result<()> {
-        for folder in ["", "signals", "features", "models"].map(|name| self.file(name)) {
+        let folders = [
+            "",
+            "signals",
+            "features",
+            "models",
+            "figures",
+            "redacted",
+            "redacted/figures",
+        ];
+        for folder in folders.map(|name| self.file(name)) {
             if !folder.exists() {
                 continue;
             }
@@ -386,6 +395,29 @@ impl RunDirectory {
         }
         Ok(())
     }
+}
+
+/// Writes a file whole or not at all, anywhere, readable by its owner only; makes its folder.
+///
+/// # Errors
+/// If it cannot be written; nothing is left behind then.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |e: &std::io::Error| Error::io("write the file", path, e);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    let mut temporary = locked_temporary(folder).map_err(|e| failed(&e))?;
+    temporary
+        .as_file_mut()
+        .write_all(bytes)
+        .and_then(|()| temporary.as_file().sync_all())
+        .map_err(|e| failed(&e))?;
+    temporary
+        .persist(path)
+        .map(drop)
+        .map_err(|e| failed(&e.error))
 }
 
 /// Makes a temporary file and locks it, for as long as it is written.

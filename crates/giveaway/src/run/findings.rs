@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use giveaway_stats::multiplicity::{benjamini_yekutieli, minimum_rejections, models_out_needed};
+use rayon::prelude::*;
 
 use super::array_file::read_outputs;
 use super::attacking::{self, Attacked};
@@ -10,13 +11,14 @@ use super::config::MINIMUM_MODELS;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
-use super::selecting;
+use super::selecting::{self, NearestOfUnits};
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::evaluate::leave_one_out::{self, LeaveOneOut, Protocol, Recurrence};
-use crate::evaluate::{Decision, LEVELS, adjust_tested, q_values, target as on_target};
+use crate::evaluate::{Decision, Estimate, LEVELS, adjust_tested, q_values, target as on_target};
 use crate::membership::share_of_eligible;
+use crate::report::figures::{CutoffCurve, Figures, LossHistogram, LossModel, LossUnits, Losses};
 use crate::report::{
     Audit, DataSummary, Exposed, FORMAT_VERSION, ModelsNeeded, ReferenceSummary, Spread,
     TargetSummary, TestSummary, Verdict, text,
@@ -46,6 +48,8 @@ pub(super) struct Findings {
     pub(super) out_loss: Vec<f64>,
     pub(super) in_loss: Vec<f64>,
     pub(super) neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+    /// The most exposed of the selected units, with the reference units nearest to each.
+    pub(super) nearest: Option<NearestOfUnits>,
     /// The other attacks.
     pub(super) attacked: Option<Attacked>,
 }
@@ -80,22 +84,14 @@ pub(super) fn find(
 
     let halves = membership.halves();
     let inference = DirectInference::new(&signals, membership, &pool.audited, halves[1].clone());
-    let most_out = (0..pool.audited.len())
-        .map(|i| inference.models_out(i))
-        .max()
-        .unwrap_or(0);
     let null = pool.config.test.null;
-    if most_out < null.models_needed() + 1 {
-        return Err(Error::usage(format!(
-            "no record is OUT for more than {most_out} of the {} reference models that test, but the null {} needs {} and one to leave out",
-            halves[1].len(),
-            null.name(),
-            null.models_needed()
-        ))
-        .at("--models")
-        .hint("train more reference models"));
-    }
-    let chosen = selecting::select(run, pool, &signals, progress)?;
+    enough_models(pool, &inference, halves[1].len())?;
+    let position_of = positions(pool);
+    let p_of_verdict = |units: &[u32]| {
+        let positions: Vec<usize> = units.iter().map(|&u| position_of[u as usize]).collect();
+        inference.p_values_of(&positions, null, &target, LeftOut::Nobody)
+    };
+    let chosen = selecting::select(run, pool, &signals, p_of_verdict, progress)?;
     let p_values: Vec<(Null, Vec<f64>)> = Null::EVERY
         .iter()
         .map(|&null| (null, inference.p_values(null, &target, LeftOut::Nobody)))
@@ -111,6 +107,7 @@ pub(super) fn find(
         nulls: &Null::EVERY,
         decisions: &decisions,
         headline,
+        drawn: chosen.rule,
         misfit_sample: non_members(pool),
         seed: pool.config.seed,
     };
@@ -135,6 +132,7 @@ pub(super) fn find(
         out_loss: Vec::new(),
         in_loss: Vec::new(),
         neighbours: chosen.neighbours,
+        nearest: chosen.nearest,
         attacked,
     };
     if let Some(attacked) = &findings.attacked {
@@ -152,6 +150,8 @@ pub(super) fn find(
         chosen.alpha,
         &decisions,
     )?;
+    findings.audit.figures.losses = findings.losses(pool, &signals, chosen.rule);
+    findings.draw_cutoffs(&left_out);
     findings.check(pool, &left_out)?;
     findings.audit.leave_one_out = left_out.evaluations;
     findings.conclude(pool);
@@ -290,10 +290,7 @@ impl Findings {
         decisions: &[Decision],
     ) -> Result<()> {
         let test = &pool.config.test;
-        let mut position_of = vec![usize::MAX; pool.units.len()];
-        for (position, &unit) in pool.audited.iter().enumerate() {
-            position_of[unit as usize] = position;
-        }
+        let position_of = positions(pool);
         let selection = self
             .selections
             .iter()
@@ -402,8 +399,8 @@ impl Findings {
                 .map(|groups| groups[first].clone()),
             records: records.len(),
             class: pool.table.classes[pool.table.labels[first] as usize].clone(),
-            target_loss: f64::from(self.target.loss[unit as usize]),
-            out_loss: self.out_loss[position],
+            target_loss: Some(f64::from(self.target.loss[unit as usize])),
+            out_loss: Some(self.out_loss[position]),
             in_loss: Some(self.in_loss[position]).filter(|loss| !loss.is_nan()),
             neighbours: self
                 .neighbours
@@ -448,8 +445,72 @@ impl Findings {
                     decisions,
                     pool.config.seed,
                 ));
+                if selection.rule == self.audit.test.selection {
+                    self.audit.figures.cutoffs.push(CutoffCurve {
+                        null,
+                        on_target: on_target::at_cutoffs(&p, &is_member),
+                        leave_one_out: Vec::new(),
+                    });
+                }
             }
         }
+    }
+
+    /// Joins what the reference models say at each cut-off to what the target says.
+    fn draw_cutoffs(&mut self, left_out: &LeaveOneOut) {
+        let curves = &mut self.audit.figures.cutoffs;
+        for (null, at_cutoffs) in &left_out.at_cutoffs {
+            let place = curves.iter().position(|curve| curve.null == *null);
+            let place = place.unwrap_or_else(|| {
+                curves.push(CutoffCurve {
+                    null: *null,
+                    on_target: Vec::new(),
+                    leave_one_out: Vec::new(),
+                });
+                curves.len() - 1
+            });
+            curves[place].leave_one_out.clone_from(at_cutoffs);
+        }
+    }
+
+    /// Distributions of the loss over the audited units and over those that the verdict's rule
+    /// selected: of the target where membership is known, and of the models that test.
+    fn losses(&self, pool: &Pool, signals: &Signals, rule: Rule) -> Vec<LossHistogram> {
+        let models = pool.membership.halves()[1].clone();
+        let selected = self.selections.iter().find(|s| s.rule == rule);
+        let sets = [
+            (LossUnits::All, pool.audited.as_slice()),
+            (
+                LossUnits::Selected,
+                selected.map_or(&[], |s| s.selected.as_slice()),
+            ),
+        ];
+        let mut histograms = Vec::new();
+        for (units, of) in sets {
+            let target = of
+                .par_iter()
+                .fold(Losses::default, |mut losses, &unit| {
+                    if let Some(member) = pool.is_member[unit as usize] {
+                        losses.add(member, self.target.loss[unit as usize]);
+                    }
+                    losses
+                })
+                .reduce(Losses::default, Losses::and);
+            let references = of
+                .par_iter()
+                .fold(Losses::default, |mut losses, &unit| {
+                    let all = signals.losses(unit as usize);
+                    for model in models.clone() {
+                        let member = pool.membership.is_in(model, unit as usize);
+                        losses.add(member, all[model]);
+                    }
+                    losses
+                })
+                .reduce(Losses::default, Losses::and);
+            histograms.extend(target.histograms(LossModel::Target, units));
+            histograms.extend(references.histograms(LossModel::References, units));
+        }
+        histograms
     }
 
     fn check(&mut self, pool: &Pool, left_out: &LeaveOneOut) -> Result<()> {
@@ -504,15 +565,51 @@ impl Findings {
             .and_then(|e| e.rates(self.audit.verdict.decision))
         {
             let precision = rates.precision;
-            self.audit.verdict.expected_wrong = crate::evaluate::Estimate {
+            let share = Estimate {
                 value: precision.value.map(|v| 1.0 - v),
                 lower: precision.upper.map(|v| 1.0 - v),
                 upper: precision.lower.map(|v| 1.0 - v),
+            };
+            let given_away = self.audit.verdict.given_away as f64;
+            self.audit.verdict.expected_wrong = share;
+            self.audit.verdict.expected_wrong_records = Estimate {
+                value: share.value.map(|v| given_away * v),
+                lower: share.lower.map(|v| given_away * v),
+                upper: share.upper.map(|v| given_away * v),
             };
         }
         self.audit.notes.extend(pool.notes.iter().cloned());
         self.audit.verdict.headline = text::headline(&self.audit);
     }
+}
+
+/// Refuses an audit in which nobody is OUT for as many models as the null needs.
+fn enough_models(pool: &Pool, inference: &DirectInference<'_>, testing: usize) -> Result<()> {
+    let null = pool.config.test.null;
+    let most_out = (0..pool.audited.len())
+        .map(|i| inference.models_out(i))
+        .max()
+        .unwrap_or(0);
+    if most_out < null.models_needed() + 1 {
+        return Err(Error::usage(format!(
+            "no record is OUT for more than {most_out} of the {} reference models that test, but the null {} needs {} and one to leave out",
+            testing,
+            null.name(),
+            null.models_needed()
+        ))
+        .at("--models")
+        .hint("train more reference models"));
+    }
+    Ok(())
+}
+
+/// Of each audited unit, its position among them.
+fn positions(pool: &Pool) -> Vec<usize> {
+    let mut position_of = vec![usize::MAX; pool.units.len()];
+    for (position, &unit) in pool.audited.iter().enumerate() {
+        position_of[unit as usize] = position;
+    }
+    position_of
 }
 
 /// Share of the eligible units in a training set of a reference model.
@@ -543,6 +640,7 @@ fn empty_audit(
     Audit {
         format_version: FORMAT_VERSION,
         giveaway_version: env!("CARGO_PKG_VERSION").to_owned(),
+        redacted: false,
         seed: pool.config.seed,
         data: DataSummary {
             name: pool.table.name.clone(),
@@ -601,7 +699,8 @@ fn empty_audit(
             decision,
             given_away: 0,
             given_away_any_dependence: 0,
-            expected_wrong: crate::evaluate::Estimate::default(),
+            expected_wrong: Estimate::default(),
+            expected_wrong_records: Estimate::default(),
             wrong: None,
             given_away_by_recipe: 0,
         },
@@ -609,6 +708,7 @@ fn empty_audit(
         on_target: Vec::new(),
         leave_one_out: Vec::new(),
         attacks: None,
+        figures: Figures::default(),
         checks: Vec::new(),
         notes: Vec::new(),
     }

@@ -8,6 +8,7 @@ pub mod progress;
 
 mod attacking;
 mod findings;
+mod publish;
 mod record_table;
 mod reporting;
 mod schedule;
@@ -25,6 +26,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use publish::{ReportRequest, report};
 pub use training::Shard;
 
 /// What an audit leaves.
@@ -61,21 +63,32 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
 
     let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
     let records = record_table::records_parquet(&findings, &pool)?;
+    let neighbours = record_table::neighbours_parquet(&findings, &pool)?;
     let mut json = serde_json::to_string_pretty(&findings.audit)
         .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
     json.push('\n');
-    // All three are written before the first takes its place, so a full disk leaves the
+    // All are written before the first takes its place, so a full disk leaves the
     // result of an earlier audit whole.
     let settings = run.stage("run.toml", config.to_toml()?.as_bytes())?;
     let records = run.stage("records.parquet", &records)?;
+    let neighbours = neighbours
+        .map(|bytes| run.stage("neighbours.parquet", &bytes))
+        .transpose()?;
     let report = run.stage("report.json", json.as_bytes())?;
     // The report comes last: where it is, everything else belongs to it.
     run.remove("report.json")?;
+    run.remove("report.html")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;
     run.publish(records)?;
+    match neighbours {
+        Some(neighbours) => run.publish(neighbours)?,
+        // An earlier audit in this directory may have had them.
+        None => run.remove("neighbours.parquet")?,
+    }
     run.publish(report)?;
+    publish::write_page(&run)?;
     finish_stage(&run, &mut manifest, "report")?;
     run.event(
         "done",

@@ -31,6 +31,8 @@ pub struct Pool {
     pub inputs: BTreeMap<String, String>,
     /// The audited records as they were read.
     pub table: Table,
+    /// Ids of the records of the reference file, which follow the audited ones; empty without.
+    pub reference_ids: Vec<String>,
     /// Records in the file that the audited ones are from.
     pub records_in_file: usize,
     /// All records as numbers: the audited ones first, then those of the reference file.
@@ -152,6 +154,7 @@ impl Pool {
             name,
             inputs,
             table,
+            reference_ids: reference.map_or_else(Vec::new, |table| table.ids),
             records_in_file,
             dataset,
             encoding,

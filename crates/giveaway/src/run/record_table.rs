@@ -1,4 +1,5 @@
-//! `records.parquet`: what is said of every audited record.
+//! `records.parquet`, what is said of every audited record, and `neighbours.parquet`, who is
+//! nearest to the most exposed.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,7 @@ use crate::evaluate::leave_one_out::Recurrence;
 use crate::report::FORMAT_VERSION;
 use crate::report::records::{Values, to_parquet};
 use crate::select::Rule;
+use crate::select::neighbours::Neighbour;
 
 /// Builds columns with one value per record from what is known per unit.
 struct Columns<'a> {
@@ -95,6 +97,57 @@ pub(super) fn records_parquet(findings: &Findings, pool: &Pool) -> Result<Vec<u8
         &columns.done,
         &[("giveaway.format_version", FORMAT_VERSION.to_string())],
     )
+}
+
+/// The nearest reference units of the most exposed, one row for each pair; nothing where they
+/// were not looked for.
+pub(super) fn neighbours_parquet(findings: &Findings, pool: &Pool) -> Result<Option<Vec<u8>>> {
+    let Some(nearest) = &findings.nearest else {
+        return Ok(None);
+    };
+    let id = |record: usize| {
+        let ids = &pool.table.ids;
+        ids.get(record)
+            .or_else(|| pool.reference_ids.get(record - ids.len()))
+            .cloned()
+    };
+    let class = |record: usize| {
+        let label = pool.dataset.labels[record] as usize;
+        pool.dataset.schema.classes.get(label).cloned()
+    };
+    let pairs: Vec<(u32, i64, Neighbour)> = nearest
+        .iter()
+        .flat_map(|(unit, found)| (1..).zip(found).map(|(rank, &other)| (*unit, rank, other)))
+        .collect();
+    let first_record = |pair: &(u32, i64, Neighbour)| pool.units.records(pair.2.unit as usize)[0];
+    let whole = |of: fn(&(u32, i64, Neighbour)) -> i64| {
+        Values::Whole(pairs.iter().map(|pair| Some(of(pair))).collect())
+    };
+    let text = |of: &dyn Fn(usize) -> Option<String>| {
+        let records = pairs.iter().map(|pair| first_record(pair) as usize);
+        Values::Text(records.map(of).collect())
+    };
+    let audited = pairs
+        .iter()
+        .map(|pair| Some((first_record(pair) as usize) < pool.table.len()));
+    let columns = [
+        ("unit", whole(|pair| i64::from(pair.0))),
+        ("rank", whole(|pair| pair.1)),
+        ("neighbour_unit", whole(|pair| i64::from(pair.2.unit))),
+        ("neighbour_id", text(&id)),
+        ("neighbour_class", text(&class)),
+        ("neighbour_audited", Values::Truth(audited.collect())),
+        (
+            "distance",
+            Values::Number(pairs.iter().map(|p| f64::from(p.2.distance)).collect()),
+        ),
+    ]
+    .map(|(name, values)| (name.to_owned(), values));
+    to_parquet(
+        &columns,
+        &[("giveaway.format_version", FORMAT_VERSION.to_string())],
+    )
+    .map(Some)
 }
 
 fn verdicts(columns: &mut Columns<'_>, findings: &Findings) {

@@ -1,13 +1,11 @@
 //! The selections of an audit: each rule, by each half of the reference models.
 
-use std::ops::Range;
-
 use super::array_file::read_outputs;
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
 use crate::error::Result;
-use crate::select::neighbours::{self, Features, NeighbourCount, Neighbours};
+use crate::select::neighbours::{self, Features, Neighbour, NeighbourCount, Neighbours};
 use crate::select::{Amount, Rule, Selection, loss_vulnerability, neighbour_vulnerability, take};
 use crate::signals::Signals;
 
@@ -20,6 +18,15 @@ const NEIGHBOUR_BUDGET: f64 = 1e12;
 /// Share that a rule selects where the amount asked for is another rule's.
 const USUAL_SHARE: f64 = 0.01;
 
+/// Units of the verdict's selection whose nearest neighbours are named, at most.
+const NAMED_UNITS: usize = 1000;
+
+/// Neighbours that are named of each.
+const NAMED_NEIGHBOURS: usize = 5;
+
+/// Units with the reference units nearest to each.
+pub(super) type NearestOfUnits = Vec<(u32, Vec<Neighbour>)>;
+
 /// What was selected.
 pub(super) struct Selections {
     /// The rule of the verdicts.
@@ -30,6 +37,9 @@ pub(super) struct Selections {
     pub(super) for_evaluation: Vec<(Rule, [Vec<u32>; 2])>,
     /// Distances and counts of the audited units, where neighbours were looked for.
     pub(super) neighbours: Option<(Neighbours, Vec<NeighbourCount>)>,
+    /// The most exposed units of the verdict's selection, with the reference units nearest to
+    /// each, where they were looked for.
+    pub(super) nearest: Option<NearestOfUnits>,
     /// α of the selection by neighbours.
     pub(super) alpha: Option<f64>,
     /// What the user should know.
@@ -46,11 +56,13 @@ struct Searched {
     features: Features,
 }
 
-/// Makes every selection that can be made.
+/// Makes every selection that can be made. `p_values` gives those of units as the verdict has
+/// them.
 pub(super) fn select(
     run: &RunDirectory,
     pool: &Pool,
     signals: &Signals,
+    p_values: impl Fn(&[u32]) -> Vec<f64>,
     progress: &dyn Progress,
 ) -> Result<Selections> {
     let membership = &pool.membership;
@@ -67,6 +79,7 @@ pub(super) fn select(
         for_target: Vec::new(),
         for_evaluation: Vec::new(),
         neighbours: None,
+        nearest: None,
         alpha: None,
         notes: Vec::new(),
     };
@@ -76,7 +89,7 @@ pub(super) fn select(
     let searched = if with_neighbours {
         let passes = 3 * pool.eligible.len() + usize::from(separate) * 2 * pool.audited.len();
         progress.begin("measuring distances to neighbours", passes as u64);
-        Some(search(run, pool, &halves, progress)?)
+        Some(search(run, pool, progress)?)
     } else {
         selections.notes.push(not_counted(pool));
         None
@@ -130,6 +143,7 @@ pub(super) fn select(
         selections.for_evaluation.push((other, for_evaluation));
         selections.for_target.push(for_target);
     }
+    selections.nearest = nearest(run, pool, &selections, p_values, searched.as_ref())?;
     if let (Some(searched), Some(alpha)) = (searched, selections.alpha) {
         let counts = neighbours::count(
             &searched.features,
@@ -150,6 +164,57 @@ pub(super) fn select(
         .filter(|s| s.selected.is_empty());
     selections.notes.extend(empty.map(took_nobody));
     Ok(selections)
+}
+
+/// The nearest neighbours of the most exposed selected units. The feature vectors are those of
+/// the search, where one was made; else they are gathered if they fit in memory.
+fn nearest(
+    run: &RunDirectory,
+    pool: &Pool,
+    selections: &Selections,
+    p_values: impl Fn(&[u32]) -> Vec<f64>,
+    searched: Option<&Searched>,
+) -> Result<Option<NearestOfUnits>> {
+    let Some(selection) = selections
+        .for_target
+        .iter()
+        .find(|s| s.rule == selections.rule)
+    else {
+        return Ok(None);
+    };
+    let p = p_values(&selection.selected);
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    // Those that could not be tested, which are NaN, come last.
+    order.sort_by(|&a, &b| p[a].abs().total_cmp(&p[b].abs()).then(a.cmp(&b)));
+    order.truncate(NAMED_UNITS);
+    let units: Vec<u32> = order.into_iter().map(|i| selection.selected[i]).collect();
+    let gathered;
+    let features = if let Some(searched) = searched {
+        &searched.features
+    } else {
+        let width = pool.membership.halves()[0].len() * pool.dataset.schema.classes.len();
+        let values = pool.units.len() as f64 * width as f64;
+        if 4.0 * values > FEATURE_MEMORY as f64 || values * units.len() as f64 > NEIGHBOUR_BUDGET {
+            return Ok(None);
+        }
+        gathered = gather(run, pool, 0)?;
+        &gathered
+    };
+    let found = neighbours::nearest(features, &units, &pool.eligible, NAMED_NEIGHBOURS)?;
+    Ok(Some(units.into_iter().zip(found).collect()))
+}
+
+/// The feature vectors of all units as one half of the models gives them.
+fn gather(run: &RunDirectory, pool: &Pool, half: usize) -> Result<Features> {
+    let classes = pool.dataset.schema.classes.len();
+    Features::gather(
+        &pool.units,
+        classes,
+        pool.membership.halves()[half].clone(),
+        FEATURE_MEMORY,
+        run.path(),
+        |model| read_outputs(&run.signal_file(model), pool.dataset.len(), classes),
+    )
 }
 
 fn took_nobody(selection: &Selection) -> String {
@@ -179,23 +244,7 @@ fn alpha_of(selection: &Selection, audited: &[u32], amount: Amount) -> f64 {
     }
 }
 
-fn search(
-    run: &RunDirectory,
-    pool: &Pool,
-    halves: &[Range<usize>; 2],
-    progress: &dyn Progress,
-) -> Result<Searched> {
-    let classes = pool.dataset.schema.classes.len();
-    let gather = |half: usize| {
-        Features::gather(
-            &pool.units,
-            classes,
-            halves[half].clone(),
-            FEATURE_MEMORY,
-            run.path(),
-            |model| read_outputs(&run.signal_file(model), pool.dataset.len(), classes),
-        )
-    };
+fn search(run: &RunDirectory, pool: &Pool, progress: &dyn Progress) -> Result<Searched> {
     let training_units = pool.membership.training_units(0).len();
     let search = |features: &Features, candidates: &[u32]| {
         neighbours::search(features, candidates, &pool.eligible, training_units, |n| {
@@ -203,8 +252,8 @@ fn search(
         })
     };
     // One half after the other, so that memory holds the feature vectors of one.
-    let second = search(&gather(1)?, &pool.eligible)?;
-    let features = gather(0)?;
+    let second = search(&gather(run, pool, 1)?, &pool.eligible)?;
+    let features = gather(run, pool, 0)?;
     let first = search(&features, &pool.eligible)?;
     let audited = if pool.config.data.reference.is_some() {
         search(&features, &pool.audited)?

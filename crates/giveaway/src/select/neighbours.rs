@@ -200,14 +200,17 @@ fn normalise(features: &mut Array2<f32>) {
     }
 }
 
-/// Calls `meet(candidate position, reference unit, distance)` for every candidate and every
+/// Calls `meet(reference unit, state of the candidate, distance)` for every candidate and every
 /// other reference unit, candidate by candidate in parallel; returns each candidate's state.
+///
+/// The candidates are taken `together` at a time, which decides how many cores have work.
 fn sweep<S: Send + Clone>(
     features: &Features,
     candidates: &[u32],
     reference: &[u32],
+    together: usize,
     start: &S,
-    meet: impl Fn(usize, &mut S, f32) + Sync,
+    meet: impl Fn(u32, &mut S, f32) + Sync,
     step: impl Fn(u64) + Sync,
 ) -> Result<Vec<S>> {
     let mut states = vec![start.clone(); candidates.len()];
@@ -219,10 +222,10 @@ fn sweep<S: Send + Clone>(
         flags
     };
     states
-        .par_chunks_mut(BLOCK)
+        .par_chunks_mut(together)
         .enumerate()
         .try_for_each(|(chunk, states)| -> Result<()> {
-            let first = chunk * BLOCK;
+            let first = chunk * together;
             let own = &candidates[first..first + states.len()];
             let mut left = Array2::zeros((own.len(), features.width));
             for (mut row, &unit) in left.rows_mut().into_iter().zip(own) {
@@ -240,7 +243,7 @@ fn sweep<S: Send + Clone>(
                         let unit = begin + column;
                         if is_reference[unit] && unit != own[row] as usize {
                             // float32 products of unit vectors can exceed 1 by rounding
-                            meet(first + row, state, (1.0 - cosine).clamp(0.0, 2.0));
+                            meet(unit as u32, state, (1.0 - cosine).clamp(0.0, 2.0));
                         }
                     }
                 }
@@ -277,6 +280,7 @@ pub fn search(
         features,
         candidates,
         reference,
+        BLOCK,
         &vec![f32::INFINITY; deciding_count],
         |_, smallest: &mut Vec<f32>, distance| {
             if distance < smallest[deciding_count - 1] {
@@ -312,6 +316,7 @@ pub fn count(
         features,
         candidates,
         reference,
+        BLOCK,
         &0u32,
         |_, count, distance| *count += u32::from(distance < alpha),
         step,
@@ -326,6 +331,48 @@ pub fn count(
                 * training_units as f64,
         })
         .collect())
+}
+
+/// A neighbour of a unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbour {
+    /// The reference unit.
+    pub unit: u32,
+    /// How far it is.
+    pub distance: f32,
+}
+
+/// Candidates of [`nearest`] that are taken together: few, because there are few of them in
+/// all and every core shall have some.
+const FEW: usize = 64;
+
+/// The `wanted` nearest other reference units of each candidate, nearest first; of equally
+/// near ones that with the smaller number. Fewer where there are fewer.
+///
+/// # Errors
+/// If the scratch file cannot be read.
+pub fn nearest(
+    features: &Features,
+    candidates: &[u32],
+    reference: &[u32],
+    wanted: usize,
+) -> Result<Vec<Vec<Neighbour>>> {
+    sweep(
+        features,
+        candidates,
+        reference,
+        FEW,
+        &Vec::with_capacity(wanted),
+        |unit, found: &mut Vec<Neighbour>, distance| {
+            // Units are met by rising number, so an equal that comes later goes behind.
+            let place = found.partition_point(|n| n.distance <= distance);
+            if place < wanted {
+                found.truncate(wanted - 1);
+                found.insert(place, Neighbour { unit, distance });
+            }
+        },
+        |_| {},
+    )
 }
 
 #[cfg(test)]
@@ -390,6 +437,49 @@ mod tests {
                 found.deciding_distance[position] >= alpha
             );
         }
+    }
+
+    /// Against all pairs in float64, with equals, over several blocks and chunks.
+    #[test]
+    fn the_nearest_are_those_of_all_pairs() {
+        let mut raw = random_features(1100, 6);
+        for copy in [7usize, 600, 1099] {
+            let row = raw.row(4).to_owned();
+            raw.row_mut(copy).assign(&row);
+        }
+        let reference: Vec<u32> = (0..1100).filter(|u| u % 5 != 0).collect();
+        let candidates: Vec<u32> = (0..1100).step_by(3).chain([4, 7]).collect();
+        let features = Features::from_array(raw.clone());
+        let found = nearest(&features, &candidates, &reference, 5).unwrap();
+        assert_eq!(found.len(), candidates.len());
+        for (found, &unit) in found.iter().zip(&candidates) {
+            let row = |unit: u32| raw.row(unit as usize).to_vec();
+            let mut all: Vec<(f64, u32)> = reference
+                .iter()
+                .filter(|&&other| other != unit)
+                .map(|&other| (cosine_distance(&row(unit), &row(other)), other))
+                .collect();
+            all.sort_by(|a, b| a.0.total_cmp(&b.0));
+            assert_eq!(found.len(), 5);
+            assert!(found.is_sorted_by_key(|n| n.distance));
+            for (place, neighbour) in found.iter().enumerate() {
+                let expected = all[place].0;
+                assert!((f64::from(neighbour.distance) - expected).abs() < 1e-6);
+                let own = all.iter().find(|a| a.1 == neighbour.unit).unwrap().0;
+                assert!((own - expected).abs() < 1e-6, "the unit has that distance");
+                assert!(found[..place].iter().all(|n| n.unit != neighbour.unit));
+            }
+        }
+        // equals of unit 4 among the reference units, by number
+        let of_four = &found[candidates.len() - 2];
+        assert_eq!([of_four[0].unit, of_four[1].unit], [7, 1099]);
+    }
+
+    #[test]
+    fn the_nearest_are_as_many_as_there_are() {
+        let features = Features::from_array(random_features(4, 3));
+        let found = nearest(&features, &[0, 1], &[1, 2], 5).unwrap();
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ fn run_on(membership: &Membership, signals: &Signals) -> LeaveOneOut {
             nulls: &Null::EVERY,
             decisions: &decisions(),
             headline: (Null::Ecdf, Decision::Level(0.2)),
+            drawn: Rule::Influence,
             misfit_sample: usize::MAX,
             seed: 3,
         },
@@ -289,6 +290,7 @@ fn weighted_figures_are_those_of_repeated_entries() {
                 family: 0,
                 unit,
                 is_member: stream.below(2) == 1,
+                from: 0,
             };
             // few distinct scores, so that there are ties
             (
@@ -312,10 +314,152 @@ fn weighted_figures_are_those_of_repeated_entries() {
     assert!(close(found[0], roc.auc()), "{found:?} {}", roc.auc());
     assert!(close(found[1], roc.advantage()));
     assert!(close(found[2], roc.balanced_accuracy()));
-    assert!(close(found[3], roc.tpr_at_fpr(0.1).unwrap()));
+    let mut told = 0;
+    for (index, rate) in CURVE_RATES.into_iter().enumerate() {
+        if let Some(expected) = roc.tpr_at_fpr(rate) {
+            told += 1;
+            assert!(close(found[3 + index], expected), "{rate}");
+        }
+    }
+    assert!(told > 8, "{told}");
 }
 
 #[test]
 fn without_members_there_are_no_figures() {
-    assert_eq!(figures_of(&[], |_| 1.0), [None; FIGURES]);
+    assert_eq!(figures_of(&[], |_| 1.0), [None; RANKING_FIGURES]);
+}
+
+/// By definition, target after target: how many p-values are at most each cut-off. And at the
+/// levels of single p-values, where those of the null t never tie with a level, all is as the
+/// decision says, intervals included.
+#[test]
+fn cutoffs_are_those_of_counting_and_of_decisions() {
+    for (design, models) in [(Design::Halves, 28), (Design::Share, 40)] {
+        let membership = drawn(design, models);
+        let signals = signals(&membership, 0.7);
+        let outcome = run_on(&membership, &signals);
+        let halves = membership.halves();
+        let (rule, selected) = selections().remove(1);
+        assert_eq!(outcome.at_cutoffs.len(), Null::EVERY.len());
+        for (null, at_cutoffs) in &outcome.at_cutoffs {
+            let mut counts = [[0u64; 2]; CUTOFFS.len()];
+            for model in 0..models {
+                let half = usize::from(model >= halves[1].start);
+                let units = &selected[1 - half];
+                let p = DirectInference::new(&signals, &membership, units, halves[half].clone())
+                    .p_values(*null, &signals.of_model(model), LeftOut::Model(model));
+                for (&unit, p) in units.iter().zip(p) {
+                    let side = usize::from(!membership.is_in(model, unit as usize));
+                    for (count, cutoff) in counts.iter_mut().zip(CUTOFFS) {
+                        count[side] += u64::from(p <= cutoff);
+                    }
+                }
+            }
+            let evaluation = outcome
+                .evaluations
+                .iter()
+                .find(|e| e.selection == rule && e.null == *null)
+                .unwrap();
+            let sides = [evaluation.members as f64, evaluation.non_members as f64];
+            for ((at, cutoff), [right, wrong]) in at_cutoffs.iter().zip(CUTOFFS).zip(counts) {
+                let what = format!("{design:?} {null:?} {cutoff}");
+                assert_eq!(at.cutoff.to_bits(), cutoff.to_bits());
+                assert_eq!((at.accusations, at.wrong), (right + wrong, wrong), "{what}");
+                let (right, wrong) = (right as f64, wrong as f64);
+                if cutoff < 1.0 {
+                    same(at.precision, ratio(right, right + wrong), &what);
+                    same(at.true_positive_rate, ratio(right, sides[0]), &what);
+                    same(at.false_positive_rate, ratio(wrong, sides[1]), &what);
+                } else {
+                    assert_eq!(at.accusations, evaluation.members + evaluation.non_members);
+                    assert_eq!(at.false_positive_rate.value, Some(1.0));
+                    assert_eq!(at.false_positive_rate.upper, None, "by definition");
+                }
+            }
+            if *null == Null::T {
+                for level in [0.01, 0.05, 0.2] {
+                    let at = at_cutoffs.iter().find(|at| at.cutoff >= level).unwrap();
+                    let rates = evaluation.rates(Decision::Level(level)).unwrap();
+                    assert_eq!(
+                        (at.accusations, at.wrong, at.precision),
+                        (rates.accusations, rates.wrong, rates.precision)
+                    );
+                    assert_eq!(at.true_positive_rate, rates.true_positive_rate);
+                    assert_eq!(at.false_positive_rate, rates.false_positive_rate);
+                }
+            }
+        }
+    }
+}
+
+/// At the floor `1/(k + 1)` of the null ecdf *at most* and *below* differ.
+#[test]
+fn a_cutoff_holds_p_values_that_equal_it() {
+    // Ten models a half, complements: each unit is OUT for five; one leaves with the target.
+    let membership = drawn(Design::Halves, 20);
+    let signals = signals(&membership, 0.0);
+    let outcome = run_on(&membership, &signals);
+    let (_, at_cutoffs) = outcome
+        .at_cutoffs
+        .iter()
+        .find(|(null, _)| *null == Null::Ecdf)
+        .unwrap();
+    let at = at_cutoffs.iter().find(|at| at.cutoff >= 0.2).unwrap();
+    let rates = outcome.evaluations[4].rates(Decision::Level(0.2)).unwrap();
+    assert_eq!(outcome.evaluations[4].null, Null::Ecdf);
+    assert_eq!(rates.accusations, 0, "no p-value is below its floor, 1/5");
+    assert!(at.wrong > 0, "{at:?}");
+    let rate = at.false_positive_rate;
+    assert!(
+        rate.lower.unwrap() <= 0.2 && 0.2 <= rate.upper.unwrap(),
+        "{rate:?}"
+    );
+}
+
+/// The curve has the figures of `at_rates` at their rates, and rises.
+#[test]
+fn the_curve_goes_through_the_low_rates() {
+    let membership = drawn(Design::Halves, 28);
+    let outcome = run_on(&membership, &signals(&membership, 0.7));
+    for evaluation in &outcome.evaluations {
+        let ranking = &evaluation.ranking;
+        assert_eq!(ranking.curve.len(), CURVE_RATES.len());
+        for at in &ranking.at_rates {
+            assert!(ranking.curve.contains(at), "{at:?}");
+        }
+        let last = ranking.curve.last().unwrap().true_positive_rate;
+        assert!((last.value.unwrap() - 1.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn scores_that_are_not_kept_leave_rates_without_intervals() {
+    let membership = drawn(Design::Halves, 28);
+    let signals = signals(&membership, 0.7);
+    let outcome = run_on(&membership, &signals);
+    let (_, with) = &outcome.at_cutoffs[0];
+    let weights = Weights {
+        replicates: Vec::new(),
+        clusters: 14,
+    };
+    let mut contribution = Contribution {
+        accusations: Vec::new(),
+        members: 0,
+        non_members: 0,
+        figures: None,
+        scores: Vec::new(),
+        first_cutoffs: [[0; 2]; CUTOFFS.len()],
+    };
+    contribution.first_cutoffs[9] = [3, 1];
+    let found = rates_at_cutoffs(&[&contribution], [10, 10], &weights);
+    assert_eq!(found.len(), with.len());
+    assert_eq!(found[8].precision, Estimate::default());
+    assert_eq!(
+        found[9].precision,
+        Estimate {
+            value: Some(0.75),
+            ..Estimate::default()
+        }
+    );
+    assert_eq!(found[15].false_positive_rate.value, Some(0.1));
 }

@@ -1,0 +1,75 @@
+//! How numbers are written for people, alike in the terminal and on the page.
+
+use crate::evaluate::Estimate;
+
+/// A rate with its interval, without leading zeros.
+pub(crate) fn rate(estimate: Estimate) -> String {
+    match (estimate.value, estimate.lower, estimate.upper) {
+        (Some(value), Some(lower), Some(upper)) => {
+            format!("{} [{}–{}]", digits(value), digits(lower), digits(upper))
+        }
+        (Some(value), ..) => digits(value),
+        _ => "n/a".to_owned(),
+    }
+}
+
+/// Three decimals, or more for small rates, without the leading zero.
+pub(crate) fn digits(value: f64) -> String {
+    let text = if value != 0.0 && value < 0.01 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3}")
+    };
+    match text.strip_prefix("0.") {
+        Some(rest) => format!(".{rest}"),
+        None => text,
+    }
+}
+
+/// A p-value: four decimals, or one digit and a power of ten.
+pub(crate) fn small(p: f64) -> String {
+    if p.is_nan() {
+        "n/a".to_owned()
+    } else if p < 0.0001 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.4}")
+    }
+}
+
+/// A percentage; its sign is tied to it by a space that does not break.
+pub(crate) fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    if (value - value.round()).abs() < 1e-9 || value.abs() >= 10.0 {
+        format!("{value:.0}\u{a0}%")
+    } else {
+        format!("{value:.1}\u{a0}%")
+    }
+}
+
+/// A percentage with its interval.
+pub(crate) fn percent_interval(estimate: Estimate) -> String {
+    let value = estimate.value.map_or("n/a".to_owned(), percent);
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => {
+            format!("{value} [{}–{}]", percent(lower), percent(upper))
+        }
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(digits(0.5), ".500");
+        assert_eq!(digits(0.0012), ".0012");
+        assert_eq!(digits(0.0), ".000");
+        assert_eq!(digits(1.0), "1.000");
+        assert_eq!(small(3.2e-7), "3.2e-7");
+        assert_eq!(percent(0.05), "5\u{a0}%");
+        assert_eq!(percent(0.025), "2.5\u{a0}%");
+    }
+}
