@@ -8,15 +8,16 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::array_file::open_array;
+use super::publish::read_result;
 use crate::channel::Channel;
 use crate::dataset::{Encoding, ImageShape};
 use crate::error::{Error, Result};
+use crate::report::Audit;
 use crate::report::page::gathered::{
     Cells, FeatureColumn, Features, Gathered, Images, Losses, Neighbour, Records, Typical,
 };
 use crate::report::page::rows::{self, Chosen};
 use crate::report::records::{Table, Values};
-use crate::report::{Audit, FORMAT_VERSION};
 
 /// Pixels of single records on the page, in bytes.
 const MOST_PIXELS: usize = 700_000;
@@ -34,7 +35,7 @@ const MOST_NEIGHBOURS: i64 = 5;
 /// # Errors
 /// If the run has no report yet, was made by a newer version, or a file is damaged.
 pub(super) fn gather(run: &Path) -> Result<Gathered> {
-    let (audit, json) = read_report(run)?;
+    let (audit, json) = read_result(run)?;
     let records = read_records(&run.join("records.parquet"), &audit)?;
     let chosen = rows::choose(&audit, &records);
     let losses = read_losses(run, &audit, &records, &chosen)?;
@@ -58,42 +59,6 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read the file", path, &e)),
     }
-}
-
-fn read_report(run: &Path) -> Result<(Audit, serde_json::Value)> {
-    let path = run.join("report.json");
-    let Some(bytes) = read_if_there(&path)? else {
-        let (what, hint) = if run.join("manifest.json").exists() {
-            (
-                "the run has no report yet",
-                "let the audit come to its end first: giveaway audit with the same options goes on where it stopped",
-            )
-        } else {
-            (
-                "no run of giveaway",
-                "name the directory that an audit has written, such as runs/NAME-HASH",
-            )
-        };
-        return Err(Error::input(what).at(run.display()).hint(hint));
-    };
-    let broken = |e: serde_json::Error| {
-        Error::input(format!("not a report of giveaway: {e}"))
-            .at(path.display())
-            .hint("run the audit again: it is made anew from the models that are there")
-    };
-    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(broken)?;
-    let version = json
-        .get("format_version")
-        .and_then(serde_json::Value::as_u64);
-    if let Some(version) = version.filter(|&v| v > u64::from(FORMAT_VERSION)) {
-        return Err(Error::input(format!(
-            "the report has format version {version}, this giveaway knows version {FORMAT_VERSION} and those before it"
-        ))
-        .at(path.display())
-        .hint("use the giveaway that made it, or a newer one"));
-    }
-    let audit = serde_json::from_slice(&bytes).map_err(broken)?;
-    Ok((audit, json))
 }
 
 /// The columns of a table, read side by side.
@@ -655,14 +620,24 @@ fn read_images(
 mod dev {
     #[test]
     fn dev_dump() {
-        let Ok(run) = std::env::var("DEV_RUN") else { return };
+        let Ok(run) = std::env::var("DEV_RUN") else {
+            return;
+        };
         let out = std::env::var("DEV_OUT").unwrap();
         for _ in 0..2 {
             let t = std::time::Instant::now();
             let gathered = super::gather(std::path::Path::new(&run)).unwrap();
             let a = t.elapsed();
             let payload = crate::report::page::rows::payload(&gathered, None).unwrap();
-            println!("gather {:?} payload {:?} chars {} shown {} of {} {:?}", a, t.elapsed() - a, payload.text.len(), payload.shown, payload.units, payload.left_out);
+            println!(
+                "gather {:?} payload {:?} chars {} shown {} of {} {:?}",
+                a,
+                t.elapsed() - a,
+                payload.text.len(),
+                payload.shown,
+                payload.units,
+                payload.left_out
+            );
             std::fs::write(&out, payload.text).unwrap();
         }
     }

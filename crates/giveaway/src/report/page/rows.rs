@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::agreement::named;
 use crate::report::Audit;
 use crate::report::printable::printable;
+use crate::report::redact::{Redaction, coarse};
 use crate::select::Rule;
 
 /// Rows on a page at most.
@@ -44,8 +45,19 @@ const SMALLEST_LOSS: f64 = 1e-9;
 /// Characters of a text of the data that are shown.
 const LONGEST_TEXT: usize = 300;
 
-/// What replaces ids and groups in a redacted page.
-pub(crate) type Pseudonym<'a> = &'a dyn Fn(&str) -> String;
+/// The anchor of a record: who follows a link to it sees its evidence.
+pub(crate) fn anchor(id: &str) -> String {
+    let mut anchor = "record-".to_owned();
+    for byte in printable(id).bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            anchor.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(anchor, "%{byte:02X}");
+        }
+    }
+    anchor
+}
 
 /// The units whose evidence is shown.
 pub(crate) struct Chosen {
@@ -277,24 +289,25 @@ const DETAILS: [Detail; 6] = [
 
 /// Makes the payload, leaving out details until the page stays below 3 MB.
 ///
-/// With a pseudonym it is redacted: ids, groups and ids of neighbours go through it, what the
-/// records hold and whether they are members stays out, losses and scores have two digits, and
-/// the rows are sorted by p-value and then by pseudonym.
+/// A redacted one has hashed identifiers and p-values of two digits, and nothing by which somebody
+/// who holds a record and can query the model could find its row: no losses, scores, ranks and
+/// neighbours, not what the records hold and whether they are members. Its rows are sorted by
+/// p-value and then by hashed identifier.
 ///
 /// # Errors
 /// If it cannot be compressed, which is a defect of ours.
-pub(crate) fn payload(gathered: &Gathered, pseudonym: Option<Pseudonym<'_>>) -> Result<Payload> {
-    payload_within(gathered, pseudonym, LARGEST)
+pub(crate) fn payload(gathered: &Gathered, redaction: Option<&Redaction>) -> Result<Payload> {
+    payload_within(gathered, redaction, LARGEST)
 }
 
 fn payload_within(
     gathered: &Gathered,
-    pseudonym: Option<Pseudonym<'_>>,
+    redaction: Option<&Redaction>,
     largest: usize,
 ) -> Result<Payload> {
     let mut made = None;
     for (attempt, detail) in DETAILS.iter().enumerate() {
-        let one = Building::new(gathered, pseudonym, detail).build(attempt)?;
+        let one = Building::new(gathered, redaction, detail).build(attempt)?;
         let fits = one.text.len() <= largest;
         made = Some(one);
         if fits {
@@ -307,7 +320,7 @@ fn payload_within(
 /// A payload while it is made.
 struct Building<'a> {
     gathered: &'a Gathered,
-    pseudonym: Option<Pseudonym<'a>>,
+    redaction: Option<&'a Redaction>,
     detail: &'a Detail,
     /// Rows of `chosen` in the order of the payload.
     rows: Vec<usize>,
@@ -330,6 +343,9 @@ enum Digits {
     /// This many.
     Significant(usize),
 }
+
+/// What suffices to show a number.
+const SHOWN: Digits = Digits::Significant(6);
 
 fn write_number(out: &mut String, value: f64, digits: Digits) {
     if !value.is_finite() {
@@ -387,11 +403,11 @@ fn order_statistics(sorted: &[f32], most: usize) -> Vec<f32> {
 }
 
 impl<'a> Building<'a> {
-    fn new(gathered: &'a Gathered, pseudonym: Option<Pseudonym<'a>>, detail: &'a Detail) -> Self {
+    fn new(gathered: &'a Gathered, redaction: Option<&'a Redaction>, detail: &'a Detail) -> Self {
         let chosen = &gathered.chosen;
         let mut rows: Vec<usize> = chosen.order.iter().copied().take(detail.rows).collect();
         rows.sort_unstable();
-        if let Some(pseudonym) = pseudonym {
+        if let Some(redaction) = redaction {
             let p = of_units(
                 &gathered.records,
                 gathered.records.numbers("p_value"),
@@ -402,8 +418,8 @@ impl<'a> Building<'a> {
                 let unit = chosen.rows[row];
                 let first = gathered.records.units()[unit].first();
                 // The bits of numbers from 0 to 1 sort as the numbers do, and those of NaN last.
-                let p = p[unit].abs().to_bits();
-                (p, pseudonym(ids[first].as_deref().unwrap_or_default()))
+                let p = coarse(p[unit]).abs().to_bits();
+                (p, redaction.id(ids[first].as_deref().unwrap_or_default()))
             });
         }
         let row_of_unit = rows
@@ -421,7 +437,7 @@ impl<'a> Building<'a> {
         }
         Self {
             gathered,
-            pseudonym,
+            redaction,
             detail,
             rows,
             row_of_unit,
@@ -438,9 +454,9 @@ impl<'a> Building<'a> {
         self.heading();
         self.columns();
         self.attacks();
-        self.losses();
-        self.neighbours();
-        if self.pseudonym.is_none() {
+        if self.redaction.is_none() {
+            self.losses();
+            self.neighbours();
             match &self.gathered.features {
                 Features::Absent => self.left_out.push(
                     "What the records hold was not kept in the run directory, so it is not shown."
@@ -548,16 +564,11 @@ impl<'a> Building<'a> {
         self.json.push_str("],");
     }
 
-    /// Six digits, or two where the page is redacted.
-    fn digits(&self) -> Digits {
-        Digits::Significant(if self.pseudonym.is_some() { 2 } else { 6 })
-    }
-
     fn id(&self, id: &str) -> String {
         printable(
             &self
-                .pseudonym
-                .map_or_else(|| id.to_owned(), |hide| hide(id)),
+                .redaction
+                .map_or_else(|| id.to_owned(), |redaction| redaction.id(id)),
         )
     }
 
@@ -568,7 +579,7 @@ impl<'a> Building<'a> {
             "\"units\":{},\"unitName\":\"{}\",\"redacted\":{},\"null\":\"{}\",\"fdr\":{},\"testing\":{},",
             self.gathered.records.units().len(),
             audit.data.unit_name.replace('"', ""),
-            self.pseudonym.is_some(),
+            self.redaction.is_some(),
             audit.test.null.name(),
             audit.test.fdr,
             audit.test.testing_models,
@@ -601,7 +612,7 @@ impl<'a> Building<'a> {
                 let _ = write!(out, "{}", records.units()[this.unit(row)].records.len());
             });
         }
-        if self.pseudonym.is_none()
+        if self.redaction.is_none()
             && let Some(member) = records.truths("member")
             && member.iter().any(Option::is_some)
         {
@@ -614,20 +625,33 @@ impl<'a> Building<'a> {
         self.truths("selected", |this, row| {
             Some(gathered.chosen.selected[this.unit(row)])
         });
-        self.numbers("p", "p_value", Digits::All);
-        self.numbers("q", "q_value", Digits::All);
-        let of_all = format!("p_value_{}", gathered.audit.test.null.name());
-        self.numbers("pAll", &of_all, self.digits());
-        self.numbers("loss", "target_loss", self.digits());
-        self.numbers("out", "out_loss", self.digits());
-        self.numbers("in", "in_loss", self.digits());
-        self.numbers("near", "neighbours", self.digits());
+        let digits = if self.redaction.is_some() {
+            Digits::Significant(2)
+        } else {
+            Digits::All
+        };
+        self.numbers("p", "p_value", digits);
+        self.numbers("q", "q_value", digits);
+        if self.redaction.is_none() {
+            self.evidence();
+        }
         self.wholes("found", "in_targets_found");
         self.wholes("inTargets", "in_targets");
         self.wholes("accused", "out_targets_wrongly_accused");
         self.wholes("outTargets", "out_targets");
         self.wholes("playedIn", "played_in_targets");
         self.wholes("playedOut", "played_out_targets");
+    }
+
+    /// By what a record could be found.
+    fn evidence(&mut self) {
+        let gathered = self.gathered;
+        let of_all = format!("p_value_{}", gathered.audit.test.null.name());
+        self.numbers("pAll", &of_all, SHOWN);
+        self.numbers("loss", "target_loss", SHOWN);
+        self.numbers("out", "out_loss", SHOWN);
+        self.numbers("in", "in_loss", SHOWN);
+        self.numbers("near", "neighbours", SHOWN);
     }
 
     fn attacks(&mut self) {
@@ -651,21 +675,22 @@ impl<'a> Building<'a> {
                 attack.method.name(),
                 attack.scored
             );
-            let digits = self.digits();
-            self.per_row("score", |out, this, row| {
-                write_number(out, attack.scores[this.unit(row)], digits);
-            });
-            self.per_row("rank", |out, this, row| {
-                match attack.ranks[this.unit(row)] {
-                    0 => out.push_str("null"),
-                    rank => {
-                        let _ = write!(out, "{rank}");
+            if self.redaction.is_none() {
+                self.per_row("score", |out, this, row| {
+                    write_number(out, attack.scores[this.unit(row)], SHOWN);
+                });
+                self.per_row("rank", |out, this, row| {
+                    match attack.ranks[this.unit(row)] {
+                        0 => out.push_str("null"),
+                        rank => {
+                            let _ = write!(out, "{rank}");
+                        }
                     }
-                }
-            });
+                });
+                self.numbers("p", &column_of("p_value", attack.method), SHOWN);
+            }
             self.truths("first", |this, row| Some(attack.named[this.unit(row)]));
-            self.numbers("p", &column_of("p_value", attack.method), digits);
-            self.numbers("named", &column_of("times_named", attack.method), digits);
+            self.numbers("named", &column_of("times_named", attack.method), SHOWN);
             self.wholes("found", &column_of("found", attack.method));
             self.wholes("accused", &column_of("wrongly_accused", attack.method));
             self.json.pop();
@@ -697,7 +722,7 @@ impl<'a> Building<'a> {
                     .into_iter()
                     .map(|loss| {
                         let loss = f64::from(loss).max(SMALLEST_LOSS);
-                        if self.pseudonym.is_some() {
+                        if self.redaction.is_some() {
                             rounded(loss, 2)
                         } else {
                             loss
@@ -766,7 +791,6 @@ impl<'a> Building<'a> {
             .enumerate()
             .map(|(code, class)| (class.as_str(), code))
             .collect();
-        let digits = self.digits();
         let most = self.detail.neighbours;
         // A neighbour that has a row is named by it, another one by its id.
         self.per_row("neighbours", |out, this, row| {
@@ -796,11 +820,7 @@ impl<'a> Building<'a> {
                     }
                     None => out.push_str("null,"),
                 }
-                let digits = match digits {
-                    Digits::Significant(6) => Digits::Significant(4),
-                    fewer => fewer,
-                };
-                write_number(out, neighbour.distance, digits);
+                write_number(out, neighbour.distance, Digits::Significant(4));
                 out.push(']');
             }
             out.push(']');
