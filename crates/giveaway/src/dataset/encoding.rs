@@ -167,6 +167,15 @@ impl Scale {
 }
 
 impl Encoding {
+    /// How the features make an image, where they do.
+    #[must_use]
+    pub fn image(&self) -> Option<ImageShape> {
+        match &self.plan {
+            Plan::Dense { image, .. } => *image,
+            Plan::Columns(_) => None,
+        }
+    }
+
     /// Learns from the rows of `table` that are references; a row may occur more than once and
     /// then counts as often.
     ///

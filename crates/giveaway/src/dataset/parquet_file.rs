@@ -64,7 +64,7 @@ thread_local! {
 /// Runs a reader that may panic on damaged input, and makes an error of it.
 ///
 /// The panic hook stays quiet for this thread meanwhile and works as before for all others.
-fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -80,16 +80,22 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     outcome.unwrap_or_else(|_| Err(damaged("its contents contradict each other")))
 }
 
-pub(super) fn damaged(what: impl std::fmt::Display) -> Error {
+pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
     Error::input(format!("the Parquet file is damaged: {what}"))
         .hint("copy or download the file again, or write it anew")
 }
 
-fn read_columns(file: &Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>, usize)> {
+/// The metadata of a file and its number of rows, after what cannot be true has been refused.
+pub(crate) fn open(file: &Bytes) -> Result<(ParquetMetaData, usize)> {
     parquet_footer::check(file)?;
     let reader = SerializedFileReader::new(file.clone()).map_err(damaged)?;
-    let metadata = reader.metadata();
-    let rows = checked_rows(metadata, file.len() as u64)?;
+    let rows = checked_rows(reader.metadata(), file.len() as u64)?;
+    Ok((reader.metadata().clone(), rows))
+}
+
+fn read_columns(file: &Bytes, options: &TableOptions) -> Result<(Vec<RawColumn>, usize)> {
+    let (metadata, rows) = open(file)?;
+    let metadata = &metadata;
     let mut columns = Vec::new();
     let mut leaf = 0;
     for field in metadata.file_metadata().schema().get_fields() {
@@ -354,7 +360,7 @@ fn fits_signed(metadata: &ParquetMetaData, leaf: usize) -> bool {
     })
 }
 
-fn open_chunk(
+pub(crate) fn open_chunk(
     file: &Bytes,
     metadata: &ParquetMetaData,
     group: usize,

@@ -93,6 +93,48 @@ pub fn open_outputs(path: &Path, records: usize, classes: usize) -> Result<BufRe
     Ok(BufReader::with_capacity(1 << 20, file))
 }
 
+/// Opens an array of ours at its first element and tells its shape, for who does not know it.
+///
+/// # Errors
+/// If the file is missing, holds elements of another type, or is cut short.
+pub fn open_array(path: &Path, descriptor: &str) -> Result<(File, Vec<usize>)> {
+    let failed = |e: &std::io::Error| Error::io("read the array", path, e);
+    let broken = || {
+        Error::input("not an array that giveaway wrote, or a part of one")
+            .at(path.display())
+            .hint("delete the file and run the audit again: it will be made anew")
+    };
+    let mut file = File::open(path).map_err(|e| failed(&e))?;
+    let length = file.metadata().map_err(|e| failed(&e))?.len();
+    let mut found = vec![0; 10];
+    file.read_exact(&mut found).map_err(|_| broken())?;
+    let text = usize::from(u16::from_le_bytes([found[8], found[9]]));
+    found.resize(10 + text, 0);
+    file.read_exact(&mut found[10..]).map_err(|_| broken())?;
+    let shape = shape_in(&found[10..]).ok_or_else(broken)?;
+    let element = if descriptor == "|u1" { 1_usize } else { 4 };
+    let bytes = shape
+        .iter()
+        .try_fold(element, |bytes, &axis| bytes.checked_mul(axis))
+        .and_then(|bytes| bytes.checked_add(found.len()));
+    if found != header(descriptor, &shape) || bytes.map(|bytes| bytes as u64) != Some(length) {
+        return Err(broken());
+    }
+    Ok((file, shape))
+}
+
+fn shape_in(header: &[u8]) -> Option<Vec<usize>> {
+    let text = std::str::from_utf8(header).ok()?;
+    let (_, shape) = text.split_once("'shape': (")?;
+    let (shape, _) = shape.split_once(')')?;
+    shape
+        .split(',')
+        .map(str::trim)
+        .filter(|axis| !axis.is_empty())
+        .map(|axis| axis.parse().ok())
+        .collect()
+}
+
 fn damaged(path: &Path, records: usize, classes: usize) -> Error {
     Error::input(format!(
         "not a signal file of {records} records and {classes} classes"
@@ -160,8 +202,11 @@ mod tests {
         let path = run.signal_file(0);
         assert_eq!(read_outputs(&path, 2, 2).unwrap(), outputs);
         assert!(read_outputs(&path, 2, 3).is_err());
+        assert_eq!(open_array(&path, "<f4").unwrap().1, [2, 1, 2]);
+        assert!(open_array(&path, "|u1").is_err());
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(open_array(&path, "<f4").is_err());
         let error = read_outputs(&path, 2, 2).unwrap_err();
         assert!(error.hint_text().unwrap().contains("delete the file"));
         assert!(write("signals/001.npy", &[3, 1, 2]).is_err());

@@ -10,6 +10,7 @@ mod attacking;
 mod findings;
 mod publish;
 mod record_table;
+mod reporting;
 mod schedule;
 mod selecting;
 mod training;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::directory::{Access, RunDirectory, write_private};
+use super::reporting::gather;
 use crate::error::{Error, Result};
-use crate::report::page::{self, Content};
+use crate::report::page::{self, Content, rows};
 use crate::report::redact::Redaction;
 use crate::report::{Audit, FORMAT_VERSION};
 
@@ -44,7 +45,7 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
         None => Some(RunDirectory::open(path, Access::Alone)?),
         Some(_) => None,
     };
-    let (audit, json) = read_result(path)?;
+    let gathered = gather(path)?;
     let redaction = request
         .redact
         .then(|| redaction(path, run.as_ref(), request.key.as_deref()))
@@ -63,16 +64,18 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
     };
     let (audit, json) = match &redaction {
         Some(redaction) => {
-            let audit = redaction.apply(&audit);
+            let audit = redaction.apply(&gathered.audit);
             let json = serde_json::to_value(&audit)
                 .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
             (audit, json)
         }
-        None => (audit, json),
+        None => (gathered.audit.clone(), gathered.json.clone()),
     };
+    let payload = rows::payload(&gathered, redaction.as_ref())?;
     let page = page::build(&Content {
         audit: &audit,
         json: &json,
+        payload: &payload,
     })?;
     write("report.html", &page.html)?;
     if request.redact {
@@ -90,16 +93,17 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
 
 /// Writes `report.html` beside the result that an audit has just written.
 pub(super) fn write_page(run: &RunDirectory) -> Result<()> {
-    let (audit, json) = read_result(run.path())?;
+    let gathered = gather(run.path())?;
     let page = page::build(&Content {
-        audit: &audit,
-        json: &json,
+        audit: &gathered.audit,
+        json: &gathered.json,
+        payload: &rows::payload(&gathered, None)?,
     })?;
     run.write("report.html", page.html.as_bytes())
 }
 
 /// Reads `report.json`.
-fn read_result(path: &Path) -> Result<(Audit, serde_json::Value)> {
+pub(super) fn read_result(path: &Path) -> Result<(Audit, serde_json::Value)> {
     let file = path.join("report.json");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,

@@ -7,7 +7,9 @@
 //!
 //! A section is one file in `sections/` and one line in its list.
 
+pub(crate) mod gathered;
 mod number;
+pub(crate) mod rows;
 mod sections;
 
 use askama::Template;
@@ -26,6 +28,8 @@ pub(crate) struct Content<'a> {
     pub(crate) audit: &'a Audit,
     /// The same as it stands in `report.json`.
     pub(crate) json: &'a serde_json::Value,
+    /// The table of records and their evidence.
+    pub(crate) payload: &'a rows::Payload,
 }
 
 impl Content<'_> {
@@ -42,8 +46,8 @@ pub(crate) struct Page {
     pub(crate) figures: Vec<(String, String)>,
 }
 
-const STYLE: &str = concat!(include_str!("page.css"));
-const SCRIPT: &str = concat!(include_str!("page.js"));
+const STYLE: &str = concat!(include_str!("page.css"), include_str!("records.css"));
+const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("records.js"));
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -81,7 +85,7 @@ pub(crate) fn build(content: &Content<'_>) -> Result<Page> {
         script: Html(SCRIPT.to_owned()),
         style_hash: hash(STYLE),
         script_hash: hash(SCRIPT),
-        payload: Html(String::new()),
+        payload: Html(content.payload.text.clone()),
         sections,
     };
     Ok(Page {

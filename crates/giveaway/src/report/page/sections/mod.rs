@@ -4,6 +4,7 @@ mod attacks;
 mod certainty;
 mod how;
 mod losses;
+mod records;
 mod setup;
 mod terms;
 mod verdict;
@@ -28,8 +29,9 @@ pub(super) struct Section {
 type Make = fn(&Content<'_>) -> Result<Option<Section>>;
 
 /// Every section makes itself, or nothing where the audit has nothing for it.
-const LIST: [Make; 7] = [
+const LIST: [Make; 8] = [
     verdict::section,
+    records::section,
     certainty::section,
     attacks::section,
     losses::section,
