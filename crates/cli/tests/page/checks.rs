@@ -100,7 +100,8 @@ pub(crate) fn injected(browser: &Browser) -> Vec<String> {
     strings(&found)
 }
 
-fn strings(list: &Value) -> Vec<String> {
+/// A list of texts that a script returned.
+pub(crate) fn strings(list: &Value) -> Vec<String> {
     let list = list.as_array().unwrap().iter();
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }

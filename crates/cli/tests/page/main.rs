@@ -10,5 +10,6 @@ mod kit;
 mod numbers;
 mod pictures;
 mod promises;
+mod records;
 mod runs;
 mod webdriver;

@@ -19,7 +19,7 @@ pub(crate) const PHONE: (u32, u32) = (390, 844);
 /// Opens the page and waits until its script has done its work.
 pub(crate) fn open(browser: &Browser, run: &Run) {
     browser.open(&run.page());
-    browser.wait_until("document.readyState === 'complete'");
+    browser.wait_until("document.querySelector('#records.ready')");
 }
 
 fn quiet_and_alone(browser: &Browser, run: &Run) {

@@ -142,7 +142,7 @@ impl Browser {
         browser.process = made["capabilities"]["goog:processID"].as_u64();
         browser.session = format!("{}/{session}", browser.session);
         // The page of a new tab asks for this and that; none of it is ours.
-        browser.post("/url", &json!({"url": "about:blank"}));
+        browser.open_address("about:blank");
         browser.requests();
         browser.console();
         browser
@@ -150,7 +150,12 @@ impl Browser {
 
     /// Opens a file and waits until it is loaded.
     pub(crate) fn open(&self, page: &Path) {
-        self.post("/url", &json!({"url": file_url(page)}));
+        self.open_address(&file_url(page));
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub(crate) fn open_address(&self, address: &str) {
+        self.post("/url", &json!({ "url": address }));
     }
 
     /// Runs a script in the page, the body of a function of `arguments`, and returns what it
