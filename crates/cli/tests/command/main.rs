@@ -19,6 +19,7 @@ mod npy;
 mod output;
 mod references;
 mod refusals;
+mod report;
 mod reproducible;
 mod sandbox;
 mod shares;

@@ -20,8 +20,8 @@ const COLOURS: [&str; 8] = [
 const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
 
 const WIDTH: f64 = 540.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 18.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const PLOT_HEIGHT: f64 = 310.0;
 const BELOW: f64 = 52.0;
@@ -247,9 +247,13 @@ impl<'a> Drawing<'a> {
             .iter()
             .filter(|mark| !cells(mark))
             .partition(|mark| !matches!(mark, Mark::Rows(_)));
-        inside.into_iter().for_each(|mark| self.mark(mark));
+        for mark in inside {
+            self.mark(mark);
+        }
         self.out.push_str("</g>");
-        outside.into_iter().for_each(|mark| self.mark(mark));
+        for mark in outside {
+            self.mark(mark);
+        }
         self.legend(columns);
         self.out.push_str("</svg>");
         self.out
@@ -408,7 +412,7 @@ impl<'a> Drawing<'a> {
                     at(top),
                     at(bottom),
                     at(if end { x - 5.0 } else { x + 5.0 }),
-                    at(top + 13.0),
+                    at(bottom - 9.0),
                     if end { "end" } else { "start" },
                     escape(label)
                 );
@@ -424,7 +428,7 @@ impl<'a> Drawing<'a> {
                 let end = x > WIDTH - 170.0;
                 let _ = write!(
                     self.out,
-                    "<circle class=\"ring\" fill=\"none\" stroke=\"#111827\" stroke-width=\"2\" cx=\"{}\" cy=\"{}\" r=\"9\"/><text class=\"strong\" fill=\"#111827\" x=\"{}\" y=\"{}\" text-anchor=\"{}\">{}</text>",
+                    "<circle class=\"ring\" fill=\"none\" stroke=\"#111827\" stroke-width=\"2\" cx=\"{}\" cy=\"{}\" r=\"9\"/><text class=\"strong\" fill=\"#111827\" stroke=\"#ffffff\" stroke-width=\"3.5\" stroke-linejoin=\"round\" paint-order=\"stroke\" x=\"{}\" y=\"{}\" text-anchor=\"{}\">{}</text>",
                     at(x),
                     at(y),
                     at(if end { x - 14.0 } else { x + 14.0 }),
@@ -464,7 +468,11 @@ impl<'a> Drawing<'a> {
                     colour(series)
                 );
             }
-            self.shape(x, y, series);
+            // A logarithmic axis has no place for nothing: there is the interval only.
+            let shown = matches!(self.chart.y.scale, scale::Scale::Linear(..)) || dot.y > 0.0;
+            if shown {
+                self.shape(x, y, series);
+            }
         }
     }
 
@@ -545,14 +553,16 @@ impl<'a> Drawing<'a> {
         self.out
             .push_str("<g class=\"cells\" fill=\"#0060a8\" shape-rendering=\"crispEdges\">");
         for &[left, right, bottom, top, dark] in cells {
-            let (x, y) = (self.x(left), self.y(top));
+            // Rounded before they are subtracted, or neighbours would part or overlap.
+            let tenth = |value: f64| (10.0 * value).round() / 10.0;
+            let (x, y) = (tenth(self.x(left)), tenth(self.y(top)));
             let _ = write!(
                 self.out,
                 "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill-opacity=\"{:.2}\"/>",
                 at(x),
                 at(y),
-                at(self.x(right) - x),
-                at(self.y(bottom) - y),
+                at(tenth(self.x(right)) - x),
+                at(tenth(self.y(bottom)) - y),
                 dark.clamp(0.0, 1.0)
             );
         }
@@ -645,8 +655,8 @@ mod tests {
     #[test]
     fn points_lie_where_the_axes_say() {
         let svg = chart().svg("a");
-        // The plot goes from x 62 to 522 and from y 14 to 324.
-        assert!(svg.contains("d=\"M62 324L522 14\""), "{svg}");
+        // The plot goes from x 72 to 512 and from y 14 to 324.
+        assert!(svg.contains("d=\"M72 324L512 14\""), "{svg}");
         assert!(svg.contains("d=\"M292 246.5V91.5\""), "{svg}");
         assert!(
             svg.contains("M292 163.6l"),

@@ -75,9 +75,10 @@ impl Axis {
                     .collect()
             }
             Scale::Log(lowest, highest) => {
-                let decades =
-                    (lowest.log10() - 1e-9).ceil() as i32..=(highest.log10() + 1e-9).floor() as i32;
-                let every = (decades.clone().count() / 8 + 1) as i32;
+                let first = (lowest.log10() - 1e-9).ceil() as i32;
+                let last = (highest.log10() + 1e-9).floor() as i32;
+                let decades = first..=last;
+                let every = (last - first + 1) / 8 + 1;
                 decades
                     .filter(|decade| decade % every == 0)
                     .map(|decade| 10f64.powi(decade))

@@ -63,14 +63,14 @@ impl<'a> Numbers<'a> {
         Self { json }
     }
 
-    fn find(&self, pointer: &str) -> Option<&'a Value> {
+    fn find(self, pointer: &str) -> Option<&'a Value> {
         let found = self.json.pointer(pointer);
         debug_assert!(found.is_some(), "report.json has nothing at {pointer}");
         found
     }
 
     /// A number; `n/a` where the report has none.
-    pub(crate) fn show(&self, pointer: impl AsRef<str>, style: Style) -> Html {
+    pub(crate) fn show(self, pointer: impl AsRef<str>, style: Style) -> Html {
         let pointer = pointer.as_ref();
         let Some(Value::Number(number)) = self.find(pointer) else {
             return Html("<span class=\"none\">n/a</span>".to_owned());
@@ -84,7 +84,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// An estimate with its interval, where it has one.
-    pub(crate) fn estimate(&self, pointer: impl AsRef<str>, style: Style) -> Html {
+    pub(crate) fn estimate(self, pointer: impl AsRef<str>, style: Style) -> Html {
         let pointer = pointer.as_ref();
         let part = |name: &str| self.show(format!("{pointer}/{name}"), style);
         let has = |name: &str| {
@@ -104,7 +104,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// Words of the report, as they are.
-    pub(crate) fn quote(&self, pointer: impl AsRef<str>) -> Html {
+    pub(crate) fn quote(self, pointer: impl AsRef<str>) -> Html {
         let pointer = pointer.as_ref();
         match self.find(pointer) {
             Some(Value::String(text)) => Html(format!(
@@ -120,7 +120,8 @@ impl<'a> Numbers<'a> {
 /// A number for people.
 pub(crate) fn write(value: f64, style: Style) -> String {
     match style {
-        Style::Count => thousands(value.round()),
+        Style::Expected if value < 10.0 => format!("{value:.1}"),
+        Style::Count | Style::Expected => thousands(value.round()),
         Style::Percent => percent(value),
         Style::PercentFine => format!("{:.1}\u{a0}%", 100.0 * value),
         Style::Significant => significant(value),
@@ -133,8 +134,6 @@ pub(crate) fn write(value: f64, style: Style) -> String {
             format!("1 in {}", thousands((one_in / unit).round() * unit))
         }
         Style::OneIn => "0".to_owned(),
-        Style::Expected if value < 10.0 => format!("{value:.1}"),
-        Style::Expected => thousands(value.round()),
     }
 }
 

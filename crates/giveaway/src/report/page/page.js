@@ -13,13 +13,4 @@
   });
   system.addEventListener('change', show);
   show();
-  // What is folded away must not be missing on paper.
-  let opened = [];
-  window.addEventListener('beforeprint', () => {
-    opened = [...document.querySelectorAll('details:not([open])')];
-    for (const details of opened) details.open = true;
-  });
-  window.addEventListener('afterprint', () => {
-    for (const details of opened) details.open = false;
-  });
 })();

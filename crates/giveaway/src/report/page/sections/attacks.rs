@@ -134,7 +134,7 @@ fn roc_numbers(section: &AttackSection, of: Of, name: &str, n: Numbers<'_>) -> H
             .map(|(at, _)| {
                 let place = format!("/attacks/attacks/{index}/{name}/ranking/curve/{at}");
                 vec![
-                    n.show(format!("{place}/false_positive_rate"), Style::Small),
+                    n.show(format!("{place}/false_positive_rate"), Style::Significant),
                     n.estimate(format!("{place}/true_positive_rate"), Style::Rate),
                 ]
             })

@@ -158,7 +158,7 @@ fn numbers(curve: &CutoffCurve, index: usize, n: Numbers<'_>) -> Html {
         .map(|at| {
             let place = format!("/figures/cutoffs/{index}/leave_one_out/{at}");
             vec![
-                n.show(format!("{place}/cutoff"), Style::Small),
+                n.show(format!("{place}/cutoff"), Style::Significant),
                 n.show(format!("{place}/accusations"), Style::Count),
                 n.show(format!("{place}/wrong"), Style::Count),
                 n.estimate(format!("{place}/precision"), Style::Rate),
@@ -196,7 +196,7 @@ fn rates(evaluations: &[Evaluation], audit: &Audit, name: &str, n: Numbers<'_>) 
                 match rates.decision {
                     Decision::Level(_) => Html(format!(
                         "p &lt; {}",
-                        n.show(format!("{at}/decision/level"), Style::Small)
+                        n.show(format!("{at}/decision/level"), Style::Significant)
                     )),
                     Decision::DiscoveryRate(_) => Html(format!(
                         "false discovery rate {}",

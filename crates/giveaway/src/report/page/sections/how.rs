@@ -141,10 +141,10 @@ fn cells(toy: &Toy, values: &[f64]) -> Vec<[f64; 5]> {
 }
 
 fn loss_figure(name: &str, words: &str, losses: &ToyLosses) -> Figure {
-    let (lowest, highest) = (0.01, 10.0);
-    let bins = 24;
+    let (lowest, highest) = (1e-5_f64, 10.0_f64);
+    let bins = 30;
     let edges: Vec<f64> = (0..=bins)
-        .map(|bin| lowest * (highest / lowest as f64).powf(f64::from(bin) / f64::from(bins)))
+        .map(|bin| lowest * (highest / lowest).powf(f64::from(bin) / f64::from(bins)))
         .collect();
     let shares = |losses: &[f64]| -> Vec<f64> {
         let mut counts = vec![0.0; edges.len() - 1];

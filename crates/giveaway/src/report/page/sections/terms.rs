@@ -10,10 +10,6 @@ use crate::error::Result;
 #[template(path = "sections/terms.html")]
 struct Terms;
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "every section has this shape, and some have nothing to say"
-)]
 pub(super) fn section(_: &Content<'_>) -> Result<Option<Section>> {
     Ok(Some(Section {
         id: "terms",

@@ -64,8 +64,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
                     .map(|i| {
                         let at = format!("{place}/predictive_value/{i}");
                         (
-                            n.show(&format!("{at}/prior"), Style::Percent),
-                            n.estimate(&format!("{at}/value"), Style::Percent),
+                            n.show(format!("{at}/prior"), Style::Percent),
+                            n.estimate(format!("{at}/value"), Style::Percent),
                         )
                     })
                     .collect()

@@ -1,0 +1,217 @@
+//! `giveaway report`: the page again, from the run directory alone, and what may leave the house.
+
+use std::io::Read;
+
+use base64::Engine;
+
+use crate::sandbox::Sandbox;
+
+/// Records with names and values that are easily found in a text.
+fn people() -> String {
+    let mut csv = String::from("name,income,town,label\n");
+    for i in 0..120u32 {
+        let label = if (i * 7 + i / 5) % 3 == 0 {
+            "sick"
+        } else {
+            "healthy"
+        };
+        let town = ["Zwolle", "Quimper", "Xativa"][(i % 3) as usize];
+        csv.push_str(&format!(
+            "person-{i:04},{}.625,{town},{label}\n",
+            1000 + 37 * i
+        ));
+    }
+    csv
+}
+
+fn audited() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people());
+    sandbox
+        .audit(
+            "people.csv --label label --id name --run run --attacks loss,lira-online --models 16",
+        )
+        .succeeded();
+    sandbox
+}
+
+/// The page with its records unpacked.
+fn page(sandbox: &Sandbox, name: &str) -> (String, String) {
+    let html = std::fs::read_to_string(sandbox.path(name)).unwrap();
+    let start = html.find("id=\"payload\"").unwrap();
+    let start = start + html[start..].find('>').unwrap() + 1;
+    let end = start + html[start..].find('<').unwrap();
+    let packed = base64::engine::general_purpose::STANDARD
+        .decode(html[start..end].trim())
+        .unwrap();
+    let mut records = String::new();
+    flate2::read::GzDecoder::new(packed.as_slice())
+        .read_to_string(&mut records)
+        .unwrap();
+    (html, records)
+}
+
+#[test]
+fn the_page_is_made_again_from_the_run_directory_alone() {
+    let sandbox = audited();
+    let first = std::fs::read(sandbox.path("run/report.html")).unwrap();
+    let before = sandbox.contents("run");
+    std::fs::remove_file(sandbox.path("people.csv")).unwrap();
+    std::fs::remove_file(sandbox.path("run/report.html")).unwrap();
+    let done = sandbox.run("report run");
+    assert_eq!(done.succeeded().stdout, "run/report.html\n");
+    assert_eq!(
+        std::fs::read(sandbox.path("run/report.html")).unwrap(),
+        first
+    );
+    assert_eq!(sandbox.contents("run"), before, "nothing else changed");
+
+    let done = sandbox.run("report run --out elsewhere --figures");
+    done.succeeded();
+    let written = sandbox.contents("elsewhere");
+    assert_eq!(written[std::path::Path::new("report.html")], first);
+    assert_eq!(done.stdout.lines().count(), written.len());
+    let figures: Vec<_> = written
+        .iter()
+        .filter(|(path, _)| path.starts_with("figures"))
+        .collect();
+    assert!(figures.len() >= 8, "{figures:?}");
+    for (path, svg) in figures {
+        let svg = std::str::from_utf8(svg).unwrap();
+        assert!(
+            svg.contains("xmlns=") && svg.ends_with("</svg>\n"),
+            "{}",
+            path.display()
+        );
+    }
+    assert_eq!(sandbox.contents("run"), before, "the run was only read");
+}
+
+#[test]
+fn a_redacted_page_tells_nobody_who_is_in_it() {
+    let sandbox = audited();
+    let (html, records) = page(&sandbox, "run/report.html");
+    // What is to be gone is there without redaction, or its absence would prove nothing.
+    assert!(html.contains("person-0"));
+    for known in ["person-0", "Quimper", ".625", "income"] {
+        assert!(records.contains(known), "{known}");
+    }
+    sandbox.run("report run --redact").succeeded();
+    let (html, records) = page(&sandbox, "run/redacted/report.html");
+    let json = std::fs::read_to_string(sandbox.path("run/redacted/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let full = sandbox.written_report("run");
+    for (name, text) in [("page", &html), ("records", &records), ("json", &json)] {
+        for known in ["person-", "Quimper", "Zwolle", ".625", "income", "town"] {
+            assert!(!text.contains(known), "{known} in the {name}");
+        }
+    }
+    assert_eq!(report["redacted"], true);
+    assert_eq!(
+        report["verdict"]["given_away"],
+        full["verdict"]["given_away"]
+    );
+    let exposed = report["exposed"].as_array().unwrap();
+    assert!(!exposed.is_empty());
+    for (one, original) in exposed.iter().zip(full["exposed"].as_array().unwrap()) {
+        for gone in ["member", "target_loss", "out_loss", "in_loss", "neighbours"] {
+            assert!(one[gone].is_null(), "{gone}: {one}");
+            assert!(!original["target_loss"].is_null());
+        }
+        assert_eq!(one["id"].as_str().unwrap().len(), 16);
+    }
+    let records: serde_json::Value = serde_json::from_str(&records).unwrap();
+    let text = records.to_string();
+    for gone in [
+        "\"member\":[true",
+        "\"member\":[false",
+        "\"target_loss\":[0",
+        "\"target_loss\":[1",
+    ] {
+        assert!(!text.contains(gone), "{gone}");
+    }
+
+    // The same key, the same names; another key, others.
+    let first = std::fs::read(sandbox.path("run/redacted/report.json")).unwrap();
+    sandbox.run("report run --redact").succeeded();
+    assert_eq!(
+        std::fs::read(sandbox.path("run/redacted/report.json")).unwrap(),
+        first
+    );
+    sandbox.write("key", "ab".repeat(32));
+    sandbox
+        .run("report run --redact --key key --out other")
+        .succeeded();
+    let other = std::fs::read_to_string(sandbox.path("other/report.json")).unwrap();
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    assert_ne!(other["exposed"][0]["id"], report["exposed"][0]["id"]);
+}
+
+#[test]
+fn what_cannot_be_reported_is_told() {
+    let sandbox = audited();
+    sandbox
+        .run("report nowhere")
+        .refused(3, &["manifest.json", "giveaway audit"]);
+    sandbox
+        .run("report people.csv")
+        .refused(3, &["no run directory"]);
+    sandbox
+        .run("report run --key key")
+        .refused(2, &["--redact"]);
+    sandbox
+        .run("report run --redact --key key")
+        .refused(3, &["key"]);
+    sandbox.write("key", "0123");
+    sandbox
+        .run("report run --redact --key key")
+        .refused(3, &["64 hexadecimal digits", "openssl rand"]);
+    sandbox
+        .run("report run --redact --out elsewhere")
+        .refused(2, &["--key"]);
+    sandbox.write("file", "");
+    sandbox.run("report run --out file/x").refused(3, &["file"]);
+
+    let file = sandbox.path("run/report.json");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let page = std::fs::read(sandbox.path("run/report.html")).unwrap();
+    let newer = whole.replace("\"format_version\": 1,", "\"format_version\": 99,");
+    for (content, words) in [
+        (&whole[..whole.len() / 2], "not a result"),
+        ("{}", "not a result"),
+        (newer.as_str(), "format version 99"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        sandbox
+            .run("report run")
+            .refused(3, &[words, "report.json"]);
+    }
+    std::fs::remove_file(&file).unwrap();
+    sandbox
+        .run("report run")
+        .refused(3, &["not finished", "giveaway audit run"]);
+    std::fs::write(&file, &whole).unwrap();
+
+    for name in [
+        "records.parquet",
+        "data.parquet",
+        "neighbours.parquet",
+        "membership.npy",
+        "signals/009.npy",
+        "encoding.json",
+    ] {
+        let file = sandbox.path("run").join(name);
+        let whole = std::fs::read(&file).unwrap();
+        for damaged in [&whole[..whole.len() / 2], b"PAR1 nonsense PAR1"] {
+            std::fs::write(&file, damaged).unwrap();
+            let last = name.rsplit('/').next().unwrap();
+            sandbox.run("report run").refused(3, &[last]);
+        }
+        std::fs::write(&file, whole).unwrap();
+    }
+    sandbox.run("report run").succeeded();
+    assert_eq!(
+        std::fs::read(sandbox.path("run/report.html")).unwrap(),
+        page
+    );
+}
