@@ -617,28 +617,4 @@ fn read_images(
 }
 
 #[cfg(test)]
-mod dev {
-    #[test]
-    fn dev_dump() {
-        let Ok(run) = std::env::var("DEV_RUN") else {
-            return;
-        };
-        let out = std::env::var("DEV_OUT").unwrap();
-        for _ in 0..2 {
-            let t = std::time::Instant::now();
-            let gathered = super::gather(std::path::Path::new(&run)).unwrap();
-            let a = t.elapsed();
-            let payload = crate::report::page::rows::payload(&gathered, None).unwrap();
-            println!(
-                "gather {:?} payload {:?} chars {} shown {} of {} {:?}",
-                a,
-                t.elapsed() - a,
-                payload.text.len(),
-                payload.shown,
-                payload.units,
-                payload.left_out
-            );
-            std::fs::write(&out, payload.text).unwrap();
-        }
-    }
-}
+mod tests;

@@ -522,8 +522,8 @@
     const render = (row) => {
       state.at = row;
       find('record-title').replaceChildren(`${one === 'group' ? 'Group of record' : 'Record'} `, data(all.id[row]));
-      const tags = [make('span', { class: 'tag' }, 'class ', data(className(row)))];
-      if (all.group && there(all.group[row])) tags.push(make('span', { class: 'tag' }, 'group ', data(all.group[row])));
+      const tags = [make('span', { class: 'tag' }, 'class: ', data(className(row)))];
+      if (all.group && there(all.group[row])) tags.push(make('span', { class: 'tag' }, 'group: ', data(all.group[row])));
       if (all.records && all.records[row] > 1) tags.push(make('span', { class: 'tag' }, `${all.records[row]} records judged together`));
       tags.push(make('span', { class: all.given[row] ? 'tag flag' : 'tag' }, all.given[row] ? 'given away' : 'not given away'));
       if (all.member && there(all.member[row])) tags.push(make('span', { class: 'tag' }, all.member[row] ? 'was in the training data' : 'was not in the training data'));

@@ -139,7 +139,8 @@ pub(crate) fn choose(audit: &Audit, records: &Records) -> Chosen {
     choose_among(audit, records, MOST_ROWS)
 }
 
-fn choose_among(audit: &Audit, records: &Records, most: usize) -> Chosen {
+/// Chooses at most so many.
+pub(crate) fn choose_among(audit: &Audit, records: &Records, most: usize) -> Chosen {
     let units = records.units().len();
     let attacks: Vec<Attack> = audit
         .attacks
@@ -300,7 +301,8 @@ pub(crate) fn payload(gathered: &Gathered, redaction: Option<&Redaction>) -> Res
     payload_within(gathered, redaction, LARGEST)
 }
 
-fn payload_within(
+/// Makes the payload with at most so many characters, or as few as it can be made with.
+pub(crate) fn payload_within(
     gathered: &Gathered,
     redaction: Option<&Redaction>,
     largest: usize,
@@ -477,19 +479,9 @@ impl<'a> Building<'a> {
         };
         let compressed = compressed()
             .map_err(|e| Error::unexpected(format!("cannot compress the records: {e}")))?;
-        let units = self.gathered.records.units().len();
-        if self.rows.len() < units {
-            self.left_out.insert(
-                0,
-                format!(
-                    "{} of {units} audited units have a row here: those given away, those selected, those that an attack puts first, and a random sample of the others.",
-                    self.rows.len()
-                ),
-            );
-        }
         Ok(Payload {
             text: STANDARD.encode(compressed),
-            units,
+            units: self.gathered.records.units().len(),
             shown: self.rows.len(),
             left_out: self.left_out,
         })

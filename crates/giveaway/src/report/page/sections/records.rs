@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use super::super::number::{Html, Numbers, Style};
+use super::super::number::{Html, Numbers, Style, thousands};
 use super::super::rows::anchor;
 use super::{Content, Section, render};
 use crate::error::Result;
@@ -17,6 +17,8 @@ struct RecordsSection<'a> {
     n: Numbers<'a>,
     units: &'a str,
     unit: &'static str,
+    /// How many of how many have a row, where not all do.
+    sample: Option<[String; 2]>,
     left_out: &'a [String],
     attacks: bool,
     heads: Vec<&'static str>,
@@ -138,6 +140,9 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         } else {
             "record"
         },
+        sample: (content.payload.shown < content.payload.units)
+            .then(|| [content.payload.shown, content.payload.units])
+            .map(|counts| counts.map(|count| thousands(count as f64))),
         left_out: &content.payload.left_out,
         attacks: audit.attacks.is_some(),
         heads: columns.iter().map(|(head, _)| *head).collect(),

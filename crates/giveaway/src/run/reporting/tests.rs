@@ -1,0 +1,420 @@
+use std::io::Read as _;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::*;
+use crate::dataset::{Body, Table as Data, TableOptions, Values as ColumnValues};
+use crate::report::page::rows::{Payload, choose_among, payload, payload_within};
+use crate::report::redact::{Redaction, coarse};
+use crate::run::config::Config;
+use crate::run::progress::Silent;
+
+fn small(source: &str) -> Config {
+    let mut config = Config::default();
+    source.clone_into(&mut config.data.source);
+    config.reference.models = 16;
+    config.reference.hidden = vec![4];
+    config.reference.epochs = 4;
+    config.reference.learning_rate = 0.02;
+    config.test.amount = crate::select::Amount::Share(0.1);
+    config.test.fdr = 0.6;
+    config
+}
+
+fn audited(config: &Config) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    crate::run::audit(config, Some(&folder.path().join("run")), &Silent).unwrap();
+    folder
+}
+
+/// A payload as the script reads it.
+fn decode(payload: &Payload) -> (Value, Vec<u8>) {
+    let packed = STANDARD.decode(&payload.text).unwrap();
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice())
+        .read_to_end(&mut bytes)
+        .unwrap();
+    let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+    let json = serde_json::from_slice(&bytes[4..4 + length]).unwrap();
+    (json, bytes[4 + length..].to_vec())
+}
+
+fn list<'a>(json: &'a Value, pointer: &str) -> &'a [Value] {
+    json.pointer(pointer).unwrap().as_array().unwrap()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+fn close(a: f64, b: f64, tolerance: f64) -> bool {
+    a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * b.abs()
+}
+
+#[test]
+fn a_run_becomes_rows_with_their_evidence() {
+    let folder = audited(&small("shipped:breast-cancer"));
+    let run = folder.path().join("run");
+    let gathered = gather(&run).unwrap();
+    let data = Data::shipped("breast-cancer", &TableOptions::default()).unwrap();
+    let units = gathered.records.units();
+    assert_eq!(units.len(), gathered.audit.data.units);
+
+    // Losses by their definition, from the files, for every unit on every testing model.
+    let losses = gathered.losses.as_ref().unwrap();
+    let classes = gathered.audit.data.classes.len();
+    let testing = gathered.audit.test.selecting_models..16;
+    assert_eq!(losses.models, testing.len());
+    let membership = std::fs::read(run.join("membership.npy")).unwrap();
+    let matrix = &membership[membership.len() - 16 * units.len()..];
+    for (column, model) in testing.enumerate() {
+        let path = run.join(format!("signals/{model:03}.npy"));
+        let outputs = crate::run::array_file::read_outputs(&path, data.len(), classes).unwrap();
+        for (row, &position) in gathered.chosen.rows().iter().enumerate() {
+            let unit = &units[position];
+            let mean: f64 = unit
+                .records
+                .iter()
+                .map(|&record| {
+                    let logits: Vec<f64> = outputs
+                        .row(record as usize)
+                        .iter()
+                        .map(|&z| f64::from(z))
+                        .collect();
+                    let all: f64 = logits.iter().map(|z| z.exp()).sum();
+                    all.ln() - logits[data.labels[record as usize] as usize]
+                })
+                .sum::<f64>()
+                / unit.records.len() as f64;
+            let found = f64::from(losses.values[row * losses.models + column]);
+            assert!((found - mean).abs() < 1e-5, "{found} {mean}");
+            assert_eq!(
+                losses.inside[row * losses.models + column],
+                matrix[model * units.len() + unit.number as usize] == 1
+            );
+        }
+    }
+
+    let made = payload(&gathered, None).unwrap();
+    assert_eq!((made.shown, made.units), (units.len(), units.len()));
+    let (json, bytes) = decode(&made);
+    for (row, unit) in units.iter().enumerate() {
+        let record = unit.first();
+        assert_eq!(list(&json, "/id")[row], data.ids[record]);
+        assert_eq!(list(&json, "/class")[row], data.labels[record]);
+        for (name, column, tolerance) in [
+            ("p", "p_value", 0.0),
+            ("q", "q_value", 0.0),
+            ("loss", "target_loss", 1e-5),
+            ("out", "out_loss", 1e-5),
+            ("in", "in_loss", 1e-5),
+        ] {
+            let found = number(&list(&json, &format!("/{name}"))[row]);
+            let expected = gathered.records.numbers(column).unwrap()[record];
+            assert!(
+                close(found, expected, tolerance),
+                "{name} {found} {expected}"
+            );
+        }
+    }
+    losses_come_back(&gathered, &json, &bytes);
+
+    // Every exposed unit of the report is there with the same numbers.
+    assert!(!gathered.audit.exposed.is_empty());
+    for exposed in &gathered.audit.exposed {
+        let row = list(&json, "/id")
+            .iter()
+            .position(|id| *id == exposed.id.as_str());
+        let row = row.unwrap();
+        assert!(close(number(&list(&json, "/p")[row]), exposed.p, 0.0));
+        assert_eq!(list(&json, "/given")[row], i32::from(exposed.given_away));
+        assert_eq!(list(&json, "/selected")[row], 1);
+    }
+    features_are_those_of_the_data(&gathered, &data, &json);
+    redacted_rows_tell_nothing(&gathered);
+    fewer_rows_are_the_important_ones(&gathered);
+
+    // With less room there is less detail, and the reader is told.
+    let tight = payload_within(&gathered, None, 40_000).unwrap();
+    assert!(tight.text.len() < made.text.len() && tight.text.len() <= 40_000);
+    assert!(tight.left_out.len() > made.left_out.len());
+
+    what_is_missing_is_told(&run);
+}
+
+fn losses_come_back(gathered: &Gathered, json: &Value, bytes: &[u8]) {
+    let losses = gathered.losses.as_ref().unwrap();
+    let get = |name: &str, row: usize| number(&list(json, &format!("/losses/{name}"))[row]);
+    let target = gathered.records.numbers("target_loss").unwrap();
+    let mut at = 0;
+    for (row, unit) in gathered.records.units().iter().enumerate() {
+        let (low, high) = (get("low", row), get("high", row));
+        for (side, [shown, all, below]) in losses.of(row).iter().zip([
+            ["outBytes", "outs", "outBelow"],
+            ["inBytes", "ins", "inBelow"],
+        ]) {
+            assert_eq!(get(all, row) as usize, side.len());
+            let count = side
+                .iter()
+                .filter(|&&l| f64::from(l) <= target[unit.first()])
+                .count();
+            assert_eq!(get(below, row) as usize, count);
+            // So few models are all shown.
+            assert_eq!(get(shown, row) as usize, side.len());
+            let mut byte = 0;
+            for &loss in side {
+                byte += u32::from(bytes[at]);
+                at += 1;
+                let back = low * (high / low).powf(f64::from(byte) / 255.0);
+                // Half a step, and the five digits of the range.
+                let step = (high / low).powf(0.51 / 255.0) - 1.0 + 1e-4;
+                let loss = f64::from(loss).max(1e-9);
+                assert!(
+                    (back - loss).abs() <= step * loss,
+                    "{back} {loss} of {low} {high}"
+                );
+            }
+        }
+    }
+    assert_eq!(at, bytes.len());
+}
+
+fn features_are_those_of_the_data(gathered: &Gathered, data: &Data, json: &Value) {
+    let Body::Columns(columns) = &data.body else {
+        panic!("a table of columns")
+    };
+    assert_eq!(list(json, "/features/columns").len(), columns.len());
+    for (index, column) in columns.iter().enumerate() {
+        let ColumnValues::Numeric(values) = &column.values else {
+            panic!("numbers")
+        };
+        let pointer = format!("/features/columns/{index}");
+        assert_eq!(json.pointer(&pointer).unwrap()["name"], column.name);
+        for (row, unit) in gathered.records.units().iter().enumerate() {
+            let found = number(&list(json, &format!("{pointer}/values"))[row]);
+            assert!(close(found, values[unit.first()], 1e-8));
+        }
+        for (class, typical) in list(json, &format!("{pointer}/typical")).iter().enumerate() {
+            let mut of_class: Vec<f64> = (0..data.len())
+                .filter(|&record| data.labels[record] as usize == class)
+                .map(|record| values[record])
+                .collect();
+            of_class.sort_by(f64::total_cmp);
+            assert_eq!(typical["present"], of_class.len());
+            let quantiles = typical["quantiles"].as_array().unwrap();
+            assert_eq!(quantiles.len(), 21);
+            assert!(close(number(&quantiles[0]), of_class[0], 1e-8));
+            assert!(close(
+                number(&quantiles[20]),
+                of_class[of_class.len() - 1],
+                1e-8
+            ));
+            // A tenth of the values is below the third one, to within a value.
+            let below = of_class.partition_point(|&v| v < number(&quantiles[2]) * (1.0 - 1e-8));
+            assert!(below as f64 <= of_class.len() as f64 * 0.1 + 1.0);
+        }
+    }
+}
+
+fn redacted_rows_tell_nothing(gathered: &Gathered) {
+    let redaction = Redaction::from_text(&"5a".repeat(32)).unwrap();
+    let (json, bytes) = decode(&payload(gathered, Some(&redaction)).unwrap());
+    assert!(bytes.is_empty());
+    for key in [
+        "member",
+        "loss",
+        "out",
+        "in",
+        "near",
+        "pAll",
+        "losses",
+        "neighbours",
+        "features",
+        "images",
+    ] {
+        assert!(json.get(key).is_none(), "{key}");
+    }
+    let mut known = Vec::new();
+    let p = gathered.records.numbers("p_value").unwrap();
+    for unit in gathered.records.units() {
+        let id = gathered.records.texts("id").unwrap()[unit.first()]
+            .clone()
+            .unwrap();
+        known.push((coarse(p[unit.first()]), redaction.id(&id)));
+    }
+    known.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()).then(a.1.cmp(&b.1)));
+    for (row, (p, id)) in known.iter().enumerate() {
+        assert_eq!(list(&json, "/id")[row], id.as_str());
+        assert!(close(number(&list(&json, "/p")[row]), *p, 1e-12));
+    }
+}
+
+fn fewer_rows_are_the_important_ones(gathered: &Gathered) {
+    let records = &gathered.records;
+    let selected = gathered.audit.test.selected;
+    let most = selected + 30;
+    let chosen = choose_among(&gathered.audit, records, most);
+    assert_eq!(chosen.rows().len(), most);
+    assert!(chosen.rows().is_sorted_by(|a, b| a < b));
+    assert_eq!(chosen.important().len(), selected);
+    let p = records.numbers("p_value").unwrap();
+    let shown = |chosen: &Chosen, position: usize| chosen.rows().binary_search(&position).is_ok();
+    let tested: Vec<usize> = (0..records.units().len())
+        .filter(|&position| !p[records.units()[position].first()].is_nan())
+        .collect();
+    assert!(tested.iter().all(|&position| shown(&chosen, position)));
+    // The rest is drawn by the seed.
+    let mut other = gathered.audit.clone();
+    assert_eq!(choose_among(&other, records, most).rows(), chosen.rows());
+    other.seed += 1;
+    assert_ne!(choose_among(&other, records, most).rows(), chosen.rows());
+    // Where there is no room for all that were selected, those of the smallest p have a row.
+    let few = choose_among(&gathered.audit, records, 3);
+    let largest = few
+        .rows()
+        .iter()
+        .map(|&u| p[records.units()[u].first()])
+        .fold(0.0, f64::max);
+    let smaller = tested
+        .iter()
+        .filter(|&&u| p[records.units()[u].first()] < largest)
+        .count();
+    assert!(few.rows().len() == 3 && smaller <= 2, "{smaller}");
+}
+
+fn what_is_missing_is_told(run: &Path) {
+    let hint = |error: Error| error.hint_text().unwrap().to_owned();
+    std::fs::remove_file(run.join("data.parquet")).unwrap();
+    std::fs::remove_dir_all(run.join("signals")).unwrap();
+    let bare = gather(run).unwrap();
+    assert!(matches!(bare.features, Features::Absent) && bare.losses.is_none());
+    assert_eq!(payload(&bare, None).unwrap().left_out.len(), 2);
+
+    let records = std::fs::read(run.join("records.parquet")).unwrap();
+    std::fs::write(run.join("records.parquet"), &records[..records.len() / 2]).unwrap();
+    let error = gather(run).err().unwrap();
+    assert!(error.to_string().contains("records.parquet"), "{error}");
+    hint(error);
+    std::fs::write(run.join("records.parquet"), &records).unwrap();
+
+    let report = std::fs::read_to_string(run.join("report.json")).unwrap();
+    let newer = report.replacen("\"format_version\": ", "\"format_version\": 9", 1);
+    std::fs::write(run.join("report.json"), newer).unwrap();
+    let error = gather(run).err().unwrap();
+    assert!(error.to_string().contains("version"), "{error}");
+    std::fs::remove_file(run.join("report.json")).unwrap();
+    assert!(hint(gather(run).err().unwrap()).contains("giveaway audit"));
+}
+
+#[test]
+fn texts_are_as_they_are_and_groups_are_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.csv");
+    let hostile = "</script><img src=x onerror=alert(1)>";
+    let mut text = format!("id,person,\"{hostile}\",size,y\n");
+    for i in 0..240 {
+        let category = ["\"a\"\"b\"", hostile, "שלום", ""][i % 4];
+        let category = if category == "\"a\"\"b\"" {
+            category.to_owned()
+        } else {
+            format!("\"{category}\"")
+        };
+        let id = if i == 7 {
+            format!("\"{hostile}{i}\"")
+        } else {
+            format!("id {i}\u{202e}")
+        };
+        text += &format!(
+            "{id},p{},{category},{},{}\n",
+            i / 2,
+            (i * 37) % 101,
+            (i / 2) % 2
+        );
+    }
+    std::fs::write(&path, text).unwrap();
+    let mut config = small(&path.display().to_string());
+    config.data.label = Some("y".to_owned());
+    config.data.id = Some("id".to_owned());
+    config.data.group = Some("person".to_owned());
+    let folder = audited(&config);
+    let gathered = gather(&folder.path().join("run")).unwrap();
+    let (json, _) = decode(&payload(&gathered, None).unwrap());
+    assert_eq!(gathered.records.units().len(), 120);
+    assert!(list(&json, "/records").iter().all(|records| records == 2));
+    assert_eq!(list(&json, "/group")[5], "p5");
+    // What acts or hides is written out, and nothing else is touched.
+    assert_eq!(list(&json, "/id")[5], "id 10\\u{202e}");
+    let column = &json["features"]["columns"][0];
+    assert_eq!(column["name"], hostile);
+    let levels: Vec<&str> = column["levels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|level| level.as_str().unwrap())
+        .collect();
+    assert_eq!(levels.len(), 3);
+    for level in ["a\"b", hostile, "שלום"] {
+        assert!(levels.contains(&level), "{levels:?}");
+    }
+    // Of each class, every record is counted once: with its level, or as missing.
+    for typical in column["typical"].as_array().unwrap() {
+        let counts = typical["counts"].as_array().unwrap();
+        let counted: f64 = counts.iter().skip(1).step_by(2).map(number).sum();
+        assert!(close(counted, number(&typical["present"]), 0.0));
+        assert_eq!(
+            number(&typical["present"]) + number(&typical["missing"]),
+            120.0
+        );
+    }
+}
+
+#[test]
+fn images_are_their_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.csv");
+    let pixel = |record: usize, place: usize| (record * 31 + place * 17 + record * place) % 256;
+    let mut text = (0..12).map(|i| format!("p{i},")).collect::<String>() + "y\n";
+    for record in 0..200 {
+        for place in 0..12 {
+            text += &format!("{},", pixel(record, place));
+        }
+        text += if record % 2 == 0 { "even\n" } else { "odd\n" };
+    }
+    std::fs::write(&path, text).unwrap();
+    let mut config = small(&path.display().to_string());
+    config.data.label = Some("y".to_owned());
+    config.data.image = Some(vec![2, 2, 3]);
+    let folder = audited(&config);
+    let gathered = gather(&folder.path().join("run")).unwrap();
+    let (json, bytes) = decode(&payload(&gathered, None).unwrap());
+    let images = &json["images"];
+    assert_eq!(
+        [&images["height"], &images["width"], &images["channels"]],
+        [2, 2, 3]
+    );
+    assert!(json.get("features").is_none() && images.get("scale").is_none());
+    let rows = images["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), gathered.chosen.important().len());
+    let mut at = number(&images["at"]) as usize;
+    for row in rows {
+        let record = gathered.records.units()[number(row) as usize].first();
+        for place in 0..12 {
+            assert_eq!(usize::from(bytes[at]), pixel(record, place));
+            at += 1;
+        }
+    }
+    assert_eq!(images["means"], serde_json::json!([0, 1]));
+    for class in 0..2 {
+        for place in 0..12 {
+            let sum: usize = (class..200)
+                .step_by(2)
+                .map(|record| pixel(record, place))
+                .sum();
+            assert!((f64::from(bytes[at]) - sum as f64 / 100.0).abs() <= 0.5 + 1e-9);
+            at += 1;
+        }
+    }
+    assert_eq!(at, bytes.len());
+}
