@@ -15,10 +15,19 @@ fn keep(name: &str, content: &[u8]) {
     }
 }
 
+/// The whole page, and its first record.
 fn take(browser: &Browser, name: &str) {
-    let picture = browser.picture();
+    store(name, &browser.picture());
+    browser.click("#records-table tr[data-row] a");
+    browser.wait_until("document.getElementById('record').open");
+    store(&format!("{name}-record"), &browser.screenshot());
+    browser.click("#record-close");
+    browser.run("scrollTo(0, 0)", &[]);
+}
+
+fn store(name: &str, picture: &[u8]) {
     assert!(picture.starts_with(b"\x89PNG"), "{name} is no picture");
-    keep(&format!("{name}.png"), &picture);
+    keep(&format!("{name}.png"), picture);
 }
 
 fn pictures(name: &str, run: &Run) {
@@ -34,7 +43,7 @@ fn pictures(name: &str, run: &Run) {
     browser.screen(PHONE.0, PHONE.1, true);
     take(&browser, &format!("{name}-phone"));
     browser.emulate_print(Some(PAPER));
-    take(&browser, &format!("{name}-print"));
+    store(&format!("{name}-print"), &browser.picture());
     browser.emulate_print(None);
     let printed = browser.print();
     assert!(printed.starts_with(b"%PDF-"), "{name} is no PDF");

@@ -272,6 +272,12 @@ impl Browser {
     pub(crate) fn emulate_print(&self, width: Option<u32>) {
         let media = if width.is_some() { "print" } else { "" };
         self.devtools("Emulation.setEmulatedMedia", &json!({ "media": media }));
+        // Paper has no scroll bar.
+        let hidden = width.is_some();
+        self.devtools(
+            "Emulation.setScrollbarsHidden",
+            &json!({ "hidden": hidden }),
+        );
         match width {
             Some(width) => self.screen(width, 1000, false),
             None => drop(self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))),
@@ -296,6 +302,12 @@ impl Browser {
             &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}),
         );
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// A picture of the window, as PNG.
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
+        let picture = self.get("/screenshot");
+        STANDARD.decode(picture.as_str().unwrap()).unwrap()
     }
 
     /// The page as PDF.
