@@ -63,36 +63,36 @@ fn columns(audit: &Audit) -> Vec<Column> {
     }
     if exposed.iter().any(|e| e.records > 1) {
         columns.push(("Records", |n, at, _| {
-            n.show(&format!("/exposed/{at}/records"), Style::Count)
+            n.show(format!("/exposed/{at}/records"), Style::Count)
         }));
     }
     columns.push(("Given away", |_, at, audit| {
         truth(Some(audit.exposed[at].given_away))
     }));
     columns.push(("P-value", |n, at, _| {
-        n.show(&format!("/exposed/{at}/p"), Style::Small)
+        n.show(format!("/exposed/{at}/p"), Style::Small)
     }));
     columns.push(("Q-value", |n, at, _| {
-        n.show(&format!("/exposed/{at}/q"), Style::Small)
+        n.show(format!("/exposed/{at}/q"), Style::Small)
     }));
     if exposed.iter().any(|e| e.target_loss.is_some()) {
         columns.push(("Target’s loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/target_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/target_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.out_loss.is_some()) {
         columns.push(("Mean OUT loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/out_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/out_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.in_loss.is_some()) {
         columns.push(("Mean IN loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/in_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/in_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.neighbours.is_some()) {
         columns.push(("Neighbours", |n, at, _| {
-            n.show(&format!("/exposed/{at}/neighbours"), Style::Count)
+            n.show(format!("/exposed/{at}/neighbours"), Style::Count)
         }));
     }
     if exposed.iter().any(|e| e.recurrence.is_some()) {
@@ -114,7 +114,7 @@ fn of(n: &Numbers<'_>, at: usize, audit: &Audit, part: &str, whole: &str) -> Htm
     if audit.exposed[at].recurrence.is_none() {
         return Html::default();
     }
-    let show = |name: &str| n.show(&format!("/exposed/{at}/recurrence/{name}"), Style::Count);
+    let show = |name: &str| n.show(format!("/exposed/{at}/recurrence/{name}"), Style::Count);
     Html(format!("{} of {}", show(part), show(whole)))
 }
 
