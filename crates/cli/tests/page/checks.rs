@@ -63,6 +63,23 @@ pub(crate) fn visible(browser: &Browser, selector: &str) -> u64 {
     count.as_u64().unwrap()
 }
 
+/// Words of figures that their frame cuts off.
+pub(crate) fn cut_labels(browser: &Browser) -> Vec<String> {
+    let found = browser.run(
+        "return [...document.querySelectorAll('svg text')].flatMap(t => {
+           const label = t.getBoundingClientRect();
+           const frame = t.ownerSVGElement.getBoundingClientRect();
+           const out = Math.max(frame.left - label.left, label.right - frame.right,
+                                frame.top - label.top, label.bottom - frame.bottom);
+           return label.width > 0 && out > 1
+             ? [`${t.textContent} sticks out of ${t.ownerSVGElement.closest('[id]').id} by ${out.toFixed(0)} px`]
+             : [];
+         })",
+        &[],
+    );
+    strings(&found)
+}
+
 /// What hostile data would have made of the page: elements and attributes that no page of ours
 /// has.
 pub(crate) fn injected(browser: &Browser) -> Vec<String> {
@@ -83,7 +100,8 @@ pub(crate) fn injected(browser: &Browser) -> Vec<String> {
     strings(&found)
 }
 
-fn strings(list: &Value) -> Vec<String> {
+/// A list of texts that a script returned.
+pub(crate) fn strings(list: &Value) -> Vec<String> {
     let list = list.as_array().unwrap().iter();
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }

@@ -5,29 +5,32 @@ use std::path::PathBuf;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::checks::{accessibility_faults, console_complaints, injected, sideways_scroll, visible};
+use crate::checks::{
+    accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
+};
 use crate::numbers::{compare, digits_without_source};
 use crate::webdriver::{Browser, file_url, key};
 
-const BAD: &str = r##"<!doctype html><html lang="en"><head><title>bad</title>
+const BAD: &str = r#"<!doctype html><html lang="en"><head><title>bad</title>
 <style>p { color: #ccc; background: #ddd } #wide { width: 3000px } #none { display: none }</style></head>
 <body><main id="main"><h1>Bad</h1>
 <p>A faint line with 17 in it</p><div id="wide" onclick="x()">wide</div><p id="none">none</p>
 <data value="0.25" data-from="/a">26 %</data><data value="0.5" data-from="/a">50 %</data>
 <data value="1" data-from="/nowhere">1</data><b data-from="/s">Words</b>
+<svg id="figure" width="90" height="20"><text y="15" x="60">too far right</text></svg>
 <img src="https://giveaway.invalid/x.png">
 <script>console.error("a complaint"); setTimeout(() => alert("hello"), 0)</script>
-</main></body></html>"##;
+</main></body></html>"#;
 
-const GOOD: &str = r##"<!doctype html><html lang="en"><head><title>good</title>
+const GOOD: &str = r#"<!doctype html><html lang="en"><head><title>good</title>
 <style>@media print { button { display: none } }
 @media (prefers-color-scheme: dark) { body { background: #000; color: #fff } }</style></head>
 <body><main id="main"><h1>Good</h1>
 <p>A line with <data value="0.25" data-from="/a">25 %</data>, <b data-from="/s">words</b> and
 <span data-fixed>95 %</span></p>
-<button onclick-not="">Press</button><svg role="img" aria-label="a figure"><text>12</text></svg>
+<button onclick-not="">Press</button><svg role="img" aria-label="a figure"><text y="20">12</text></svg>
 <script>document.querySelector("button").addEventListener("click", () => document.title += "!")</script>
-</main></body></html>"##;
+</main></body></html>"#;
 
 fn page(folder: &TempDir, name: &str, content: &str) -> PathBuf {
     let path = folder.path().join(name);
@@ -73,6 +76,11 @@ fn a_bad_page_is_found_out() {
         wide.iter().any(|line| line.contains("id=\"wide\"")),
         "{wide:?}"
     );
+    let cut = cut_labels(&browser);
+    assert!(
+        cut[0].starts_with("too far right sticks out of figure"),
+        "{cut:?}"
+    );
     let injected = injected(&browser);
     assert_eq!(injected.len(), 2, "{injected:?}");
 
@@ -95,6 +103,7 @@ fn a_good_page_passes() {
     assert_eq!(browser.requests(), [file_url(&path)]);
     assert_eq!(accessibility_faults(&browser), [""; 0]);
     assert_eq!(sideways_scroll(&browser), [""; 0]);
+    assert_eq!(cut_labels(&browser), [""; 0]);
     assert!(!browser.has_dialog());
     let found = compare(&browser, &json!({"a": 0.25, "s": "words"}));
     assert_eq!((found.numbers, found.words), (1, 1), "{found:?}");

@@ -8,6 +8,8 @@
 mod checks;
 mod kit;
 mod numbers;
+mod pictures;
 mod promises;
+mod records;
 mod runs;
 mod webdriver;

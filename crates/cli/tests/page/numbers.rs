@@ -50,12 +50,14 @@ pub(crate) fn compare(browser: &Browser, report: &Value) -> Comparison {
 }
 
 /// Text of the page with a digit in it that names no source. Figures, the records (which are
-/// compared with `records.parquet`) and what is marked `data-fixed` are left out.
+/// compared with `records.parquet`), the count of those shown, words of the data (`bdi`, the
+/// classes to choose from) and
+/// what is marked `data-fixed` are left out.
 pub(crate) fn digits_without_source(browser: &Browser) -> Vec<String> {
     let found = browser.run(
         "const found = [];
          const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
-         const exempt = '[data-from], [data-fixed], svg, script, style, dialog, #records-table';
+         const exempt = '[data-from], [data-fixed], svg, script, style, dialog, bdi, #filter-class, #records-table, #records-status';
          while (walker.nextNode()) {
            const node = walker.currentNode;
            if (/\\p{Nd}/u.test(node.data) && !node.parentElement.closest(exempt))
@@ -91,7 +93,15 @@ fn number_fault(value: &str, text: &str, source: &Value) -> Result<(), String> {
 ///
 /// # Errors
 /// If it is no number as this page writes them.
-pub(crate) fn says(text: &str, value: f64) -> Result<bool, String> {
+fn says(text: &str, value: f64) -> Result<bool, String> {
+    says_about(text, value, 1e-12)
+}
+
+/// The same of a number that was rounded before, to this relative precision.
+///
+/// # Errors
+/// As [`says`].
+pub(crate) fn says_about(text: &str, value: f64, carried: f64) -> Result<bool, String> {
     let plain: String = text
         .chars()
         .filter(|c| !matches!(c, '\u{a0}' | '\u{2009}' | '\u{202f}' | ',' | ' '))
@@ -100,19 +110,19 @@ pub(crate) fn says(text: &str, value: f64) -> Result<bool, String> {
     if let Some(cases) = plain.strip_prefix("1in") {
         let shown = Shown::read(cases).ok_or_else(|| format!("{cases:?} is no number"))?;
         // Whole numbers of more than two digits are rounded to two.
-        let digits = cases.trim_start_matches('-').len() as i32;
+        let digits = whole(cases.len())?;
         let shown = Shown {
             unit: 10f64.powi((digits - 2).max(0)),
             ..shown
         };
-        return Ok(shown.is(1.0 / value));
+        return Ok(shown.is(1.0 / value, carried));
     }
     let (number, scale) = match plain.strip_suffix('%') {
         Some(number) => (number, 100.0),
         None => (plain.as_str(), 1.0),
     };
     let shown = Shown::read(number).ok_or_else(|| "no number that can be read".to_owned())?;
-    Ok(shown.is(scale * value))
+    Ok(shown.is(scale * value, carried))
 }
 
 /// A number as it is written: its value, and the worth of its last digit.
@@ -139,7 +149,7 @@ impl Shown {
         {
             return None;
         }
-        let decimals = mantissa.split_once('.').map_or(0, |(_, d)| d.len()) as i32;
+        let decimals = whole(mantissa.split_once('.').map_or(0, |(_, d)| d.len())).ok()?;
         // One reading of the whole text: a product would be off by a rounding.
         let value = format!("{mantissa}e{exponent}").parse().ok()?;
         Some(Self {
@@ -149,10 +159,14 @@ impl Shown {
     }
 
     /// Whether a number is rounded to this one; a half either way.
-    fn is(self, number: f64) -> bool {
+    fn is(self, number: f64, carried: f64) -> bool {
         let off = (number - self.value).abs();
-        off <= 0.5 * self.unit * (1.0 + 1e-9) + 1e-12 * number.abs()
+        off <= 0.5 * self.unit * (1.0 + 1e-9) + carried * number.abs()
     }
+}
+
+fn whole(length: usize) -> Result<i32, String> {
+    i32::try_from(length).map_err(|_| "too long".to_owned())
 }
 
 fn superscript(text: &str) -> Option<i32> {

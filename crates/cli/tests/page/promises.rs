@@ -3,21 +3,23 @@
 
 use serde_json::json;
 
-use crate::checks::{accessibility_faults, console_complaints, injected, sideways_scroll, visible};
+use crate::checks::{
+    accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
+};
 use crate::numbers::{compare, digits_without_source};
 use crate::runs::{Run, hostile, redacted, sample};
 use crate::webdriver::{Browser, file_url};
 
 /// As wide as A4 with margins of a centimetre and a half, at 96 pixels per inch.
-const PAPER: u32 = 680;
+pub(crate) const PAPER: u32 = 680;
 
 /// A smaller phone than most.
-const PHONE: (u32, u32) = (390, 844);
+pub(crate) const PHONE: (u32, u32) = (390, 844);
 
 /// Opens the page and waits until its script has done its work.
 pub(crate) fn open(browser: &Browser, run: &Run) {
     browser.open(&run.page());
-    browser.wait_until("document.readyState === 'complete'");
+    browser.wait_until("document.querySelector('#records.ready')");
 }
 
 fn quiet_and_alone(browser: &Browser, run: &Run) {
@@ -35,6 +37,12 @@ fn readable_by_all(browser: &Browser, run: &Run) {
         assert_eq!(accessibility_faults(browser), [""; 0], "{scheme}");
     }
     browser.prefer("light");
+}
+
+fn figures_whole(browser: &Browser, run: &Run) {
+    open(browser, run);
+    assert_eq!(cut_labels(browser), [""; 0]);
+    assert!(visible(browser, "svg") >= 4, "where are the figures?");
 }
 
 fn narrow(browser: &Browser, run: &Run) {
@@ -57,10 +65,9 @@ fn on_paper(browser: &Browser, run: &Run) {
         assert_eq!(visible(browser, content), 1, "{content} is not printed");
     }
     browser.emulate_print(None);
-    // %PDF-
     let pdf = browser.print();
-    assert!(pdf.starts_with("JVBERi0"), "{}", &pdf[..20]);
-    assert!(pdf.len() > 20_000, "a PDF of {} characters", pdf.len());
+    assert!(pdf.starts_with(b"%PDF-"));
+    assert!(pdf.len() > 20_000, "a PDF of {} bytes", pdf.len());
 }
 
 fn numbers_of_the_report(browser: &Browser, run: &Run) {
@@ -104,6 +111,7 @@ macro_rules! promises {
 promises!(
     quiet_and_alone,
     readable_by_all,
+    figures_whole,
     narrow,
     on_paper,
     numbers_of_the_report

@@ -20,6 +20,13 @@ pub(crate) const HOSTILE: [&str; 9] = [
     "C:\\new\\u003c \u{2028}\u{2029}",
 ];
 
+/// The text as giveaway shows it: what would act on its surroundings is written out.
+pub(crate) fn shown(text: &str) -> String {
+    text.replace('\u{202e}', "\\u{202e}")
+        .replace('\u{2028}', "\\u{2028}")
+        .replace('\u{2029}', "\\u{2029}")
+}
+
 /// A finished run.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -73,7 +80,7 @@ pub(crate) fn hostile() -> &'static Run {
         std::fs::write(folder.join("people.csv"), hostile_csv()).unwrap();
         let mut command = giveaway(&folder);
         command.args(
-            "audit people.csv --models 16 --epochs 120 --learning-rate 0.01 --top 30% \
+            "audit people.csv --models 32 --epochs 120 --learning-rate 0.01 --top 30% \
              --attacks loss,lira-online --run run"
                 .split_whitespace(),
         );

@@ -1,5 +1,5 @@
-//! A real Chromium, driven through chromedriver by the WebDriver protocol (W3C) with
-//! Chromium's additions: logs and the DevTools protocol.
+//! A real Chromium, driven through chromedriver by the W3C's protocol for that with
+//! Chromium's additions: logs and the protocol of its developer tools.
 //!
 //! Whatever goes wrong panics, as in any test; then too browser, driver and profile go.
 
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -27,7 +29,7 @@ const BROWSERS: [&str; 4] = [
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Longest that a page may take for anything that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keys without a character, as the protocol names them.
 pub(crate) mod key {
@@ -140,7 +142,7 @@ impl Browser {
         browser.process = made["capabilities"]["goog:processID"].as_u64();
         browser.session = format!("{}/{session}", browser.session);
         // The page of a new tab asks for this and that; none of it is ours.
-        browser.post("/url", &json!({"url": "about:blank"}));
+        browser.open_address("about:blank");
         browser.requests();
         browser.console();
         browser
@@ -148,7 +150,12 @@ impl Browser {
 
     /// Opens a file and waits until it is loaded.
     pub(crate) fn open(&self, page: &Path) {
-        self.post("/url", &json!({"url": file_url(page)}));
+        self.open_address(&file_url(page));
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub(crate) fn open_address(&self, address: &str) {
+        self.post("/url", &json!({ "url": address }));
     }
 
     /// Runs a script in the page, the body of a function of `arguments`, and returns what it
@@ -244,7 +251,7 @@ impl Browser {
         log.as_array().unwrap().iter().filter_map(address).collect()
     }
 
-    /// Sends a command of the DevTools protocol.
+    /// Sends a command of the developer tools' protocol.
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.post(
             "/goog/cdp/execute",
@@ -265,6 +272,12 @@ impl Browser {
     pub(crate) fn emulate_print(&self, width: Option<u32>) {
         let media = if width.is_some() { "print" } else { "" };
         self.devtools("Emulation.setEmulatedMedia", &json!({ "media": media }));
+        // Paper has no scroll bar.
+        let hidden = width.is_some();
+        self.devtools(
+            "Emulation.setScrollbarsHidden",
+            &json!({ "hidden": hidden }),
+        );
         match width {
             Some(width) => self.screen(width, 1000, false),
             None => drop(self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))),
@@ -279,16 +292,28 @@ impl Browser {
         );
     }
 
-    /// A picture of the window, as PNG in base64.
-    pub(crate) fn screenshot(&self) -> String {
-        let picture = self.get("/screenshot");
-        picture.as_str().unwrap().to_owned()
+    /// A picture of the whole page, as PNG.
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        let metrics = self.devtools("Page.getLayoutMetrics", &json!({}));
+        let mut clip = metrics["cssContentSize"].clone();
+        clip["scale"] = json!(1);
+        let picture = self.devtools(
+            "Page.captureScreenshot",
+            &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}),
+        );
+        STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    /// The page as PDF, in base64.
-    pub(crate) fn print(&self) -> String {
+    /// A picture of the window, as PNG.
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
+        let picture = self.get("/screenshot");
+        STANDARD.decode(picture.as_str().unwrap()).unwrap()
+    }
+
+    /// The page as PDF.
+    pub(crate) fn print(&self) -> Vec<u8> {
         let printed = self.post("/print", &json!({"background": true}));
-        printed.as_str().unwrap().to_owned()
+        STANDARD.decode(printed.as_str().unwrap()).unwrap()
     }
 
     fn element(&self, selector: &str) -> String {
