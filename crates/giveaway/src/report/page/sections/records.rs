@@ -28,16 +28,22 @@ struct RecordsSection<'a> {
 /// A row of the static table.
 struct Row {
     anchor: String,
-    id: String,
+    id: Html,
     cells: Vec<Html>,
 }
 
 /// A column of the static table: its heading and the cell of an exposed unit.
-type Column = (&'static str, fn(&Numbers<'_>, usize, &Audit) -> Html);
+type Column = (&'static str, fn(Numbers<'_>, usize, &Audit) -> Html);
 
-/// Text from the data, which may run from right to left.
-fn isolated(text: &str) -> Html {
-    Html(format!("<bdi>{}</bdi>", escape(&printable(text))))
+/// Text from the data, which may run from right to left; characters that hide or act are written
+/// out.
+fn isolated(n: Numbers<'_>, pointer: String, text: &str) -> Html {
+    let shown = printable(text);
+    if shown == text {
+        n.quote(pointer)
+    } else {
+        Html(format!("<bdi data-fixed>{}</bdi>", escape(&shown)))
+    }
 }
 
 fn truth(value: Option<bool>) -> Html {
@@ -54,11 +60,13 @@ fn truth(value: Option<bool>) -> Html {
 /// The columns for which an exposed unit has something to say.
 fn columns(audit: &Audit) -> Vec<Column> {
     let exposed = &audit.exposed;
-    let mut columns: Vec<Column> =
-        vec![("Class", |_, at, audit| isolated(&audit.exposed[at].class))];
+    let mut columns: Vec<Column> = vec![("Class", |n, at, audit| {
+        isolated(n, format!("/exposed/{at}/class"), &audit.exposed[at].class)
+    })];
     if exposed.iter().any(|e| e.group.is_some()) {
-        columns.push(("Group", |_, at, audit| {
-            isolated(audit.exposed[at].group.as_deref().unwrap_or_default())
+        columns.push(("Group", |n, at, audit| match &audit.exposed[at].group {
+            Some(group) => isolated(n, format!("/exposed/{at}/group"), group),
+            None => Html::default(),
         }));
     }
     if exposed.iter().any(|e| e.records > 1) {
@@ -110,7 +118,7 @@ fn columns(audit: &Audit) -> Vec<Column> {
 }
 
 /// A count of another one.
-fn of(n: &Numbers<'_>, at: usize, audit: &Audit, part: &str, whole: &str) -> Html {
+fn of(n: Numbers<'_>, at: usize, audit: &Audit, part: &str, whole: &str) -> Html {
     if audit.exposed[at].recurrence.is_none() {
         return Html::default();
     }
@@ -125,11 +133,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let rows = (0..audit.exposed.len())
         .map(|at| Row {
             anchor: anchor(&audit.exposed[at].id),
-            id: printable(&audit.exposed[at].id),
-            cells: columns
-                .iter()
-                .map(|(_, cell)| cell(&n, at, audit))
-                .collect(),
+            id: isolated(n, format!("/exposed/{at}/id"), &audit.exposed[at].id),
+            cells: columns.iter().map(|(_, cell)| cell(n, at, audit)).collect(),
         })
         .collect();
     let section = RecordsSection {
@@ -141,7 +146,7 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
             "record"
         },
         sample: (content.payload.shown < content.payload.units)
-            .then(|| [content.payload.shown, content.payload.units])
+            .then_some([content.payload.shown, content.payload.units])
             .map(|counts| counts.map(|count| thousands(count as f64))),
         left_out: &content.payload.left_out,
         attacks: audit.attacks.is_some(),
