@@ -47,7 +47,7 @@ pub(crate) struct Browser {
     /// The browser's process, to be ended if it survives its session.
     process: Option<u64>,
     /// Removed last.
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// A line of the browser's console.
@@ -111,9 +111,9 @@ impl Browser {
             agent,
             session: format!("http://127.0.0.1:{port}/session"),
             process: None,
-            _profile: profile,
+            profile: profile,
         };
-        let profile = browser._profile.path().display();
+        let profile = browser.profile.path().display();
         let made = browser.post(
             "",
             &json!({"capabilities": {"alwaysMatch": {
