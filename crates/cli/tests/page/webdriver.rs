@@ -111,7 +111,7 @@ impl Browser {
             agent,
             session: format!("http://127.0.0.1:{port}/session"),
             process: None,
-            profile: profile,
+            profile,
         };
         let profile = browser.profile.path().display();
         let made = browser.post(
