@@ -138,9 +138,13 @@ fn a_run_becomes_rows_with_their_evidence() {
     fewer_rows_are_the_important_ones(&gathered);
 
     // With less room there is less detail, and the reader is told.
-    let tight = payload_within(&gathered, None, 40_000).unwrap();
-    assert!(tight.text.len() < made.text.len() && tight.text.len() <= 40_000);
-    assert!(tight.left_out.len() > made.left_out.len());
+    let least = payload_within(&gathered, None, 0).unwrap();
+    assert!(least.text.len() < made.text.len());
+    assert!(least.left_out.len() > made.left_out.len());
+    let fitting = payload_within(&gathered, None, made.text.len() - 1).unwrap();
+    assert!(fitting.text.len() < made.text.len() && fitting.text.len() >= least.text.len());
+    let whole = payload_within(&gathered, None, made.text.len()).unwrap();
+    assert_eq!(whole.text, made.text);
 
     what_is_missing_is_told(&run);
 }
