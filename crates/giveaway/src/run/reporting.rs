@@ -28,7 +28,7 @@ const MOST_CLASS_COLUMNS: usize = 4_000;
 /// Bytes of model outputs that are read at a time.
 const BLOCK: usize = 1 << 20;
 /// Neighbours of a unit that are shown.
-const MOST_NEIGHBOURS: i64 = 5;
+const MOST_NEIGHBOURS: usize = 5;
 
 /// Reads a finished run.
 ///
@@ -120,7 +120,8 @@ fn read_losses(
         ));
     }
     let mut matrix = vec![0; testing.len() * columns];
-    file.seek(SeekFrom::Current((testing.start * columns) as i64))
+    let before = i64::try_from(testing.start * columns).unwrap_or(i64::MAX);
+    file.seek(SeekFrom::Current(before))
         .and_then(|_| file.read_exact(&mut matrix))
         .map_err(|e| Error::io("read the membership matrix", &membership, &e))?;
 
@@ -293,7 +294,7 @@ fn read_neighbours(
             .into_iter()
             .map(|mut list| {
                 list.sort_by_key(|(rank, _)| *rank);
-                list.truncate(MOST_NEIGHBOURS as usize);
+                list.truncate(MOST_NEIGHBOURS);
                 list.into_iter().map(|(_, neighbour)| neighbour).collect()
             })
             .collect())

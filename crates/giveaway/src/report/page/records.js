@@ -243,15 +243,12 @@
     const dialog = find('record');
     const evidence = find('record-body');
 
-    const tableOf = (caption, head, lines) => {
+    const tableOf = (label, head, lines) => {
       const cell = (name, value, i, scope) => {
         const words = i === 0 || head[i].words;
         return make(name, { class: words ? 'words' : null, scope }, value);
       };
-      // Where it is too wide for a phone it scrolls, and keys must reach it.
-      const place = { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `Table: ${head[0].text}` };
-      return make('div', place, make('table', null,
-        caption ? make('caption', null, caption) : null,
+      return make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label }, make('table', null,
         make('thead', null, make('tr', null, ...head.map((h, i) => cell('th', h.text, i, 'col')))),
         make('tbody', null, ...lines.map((line) => make('tr', null, ...line.map((value, i) => (i === 0 ? cell('th', value, i, 'row') : cell('td', value, i))))))));
     };
@@ -353,7 +350,7 @@
         make('h3', null, 'How models with and without it answer'),
         make('p', { class: 'muted' }, `Each stroke is the loss of a reference model of the testing half: above those that were not trained on this ${one} (OUT), below those that were (IN).${partly ? ` Of many models, ${Math.max(sides[0].length, sides[1].length)} evenly chosen ones of each kind are drawn, with the smallest and the largest.` : ''} If the target’s mark lies among the OUT models, the ${one} hides in the crowd.`),
         svg,
-        tableOf(null, [{ text: 'Reference models' }, { text: 'Number' }, { text: 'Smallest loss' }, { text: 'Median' }, { text: 'Largest' }, { text: 'With a loss up to the target’s' }], lines),
+        tableOf('Losses of reference models', [{ text: 'Reference models' }, { text: 'Number' }, { text: 'Smallest loss' }, { text: 'Median' }, { text: 'Largest' }, { text: 'With a loss up to the target’s' }], lines),
       ];
     };
 
@@ -418,7 +415,7 @@
       const MOST = 15;
       const place = make('div');
       const show = (lines) => {
-        place.replaceChildren(tableOf(null,
+        place.replaceChildren(tableOf('Features',
           [{ text: 'Feature' }, { text: 'This record', words: true }, { text: 'Usual in its class', words: true }, { text: 'How unusual', words: true }],
           lines.map((x) => [data(x.name), x.value, x.usual, x.how])));
       };
@@ -427,7 +424,6 @@
         const more = make('button', { type: 'button' }, `Show all ${count(list.length)} features`);
         more.addEventListener('click', () => {
           show(list);
-          place.firstElementChild.setAttribute('tabindex', '-1');
           place.firstElementChild.focus();
         });
         place.append(more);
@@ -480,7 +476,7 @@
       return [
         make('h3', null, 'Nearest neighbours'),
         make('p', { class: 'muted' }, 'Records to which the reference models answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2. A record with few near neighbours of its class has no crowd to hide in.'),
-        tableOf(null, [{ text: 'Record' }, { text: 'Class', words: true }, { text: 'Distance' }], lines),
+        tableOf('Nearest neighbours', [{ text: 'Record' }, { text: 'Class', words: true }, { text: 'Distance' }], lines),
       ];
     };
 
@@ -515,7 +511,7 @@
       return [
         make('h3', null, 'What each attack says'),
         make('p', { class: 'muted' }, `The higher the score, the more it looks like a member. Direct inference is the test above${has('found') ? '; found and accused: how often it is named when reference models play the target, among those trained on it (IN) and not (OUT)' : ''}.`),
-        tableOf(null, head, lines),
+        tableOf('Attacks', head, lines),
       ];
     };
 

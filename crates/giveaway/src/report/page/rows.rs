@@ -796,16 +796,13 @@ impl<'a> Building<'a> {
                 if at > 0 {
                     out.push(',');
                 }
-                match this.row_of_unit.get(&neighbour.unit) {
-                    Some(row) => {
-                        let _ = write!(out, "[{row},");
-                    }
-                    None => {
-                        out.push('[');
-                        write_text(out, &this.id(&neighbour.id));
-                        out.push(',');
-                    }
+                out.push('[');
+                if let Some(row) = this.row_of_unit.get(&neighbour.unit) {
+                    let _ = write!(out, "{row}");
+                } else {
+                    write_text(out, &this.id(&neighbour.id));
                 }
+                out.push(',');
                 match classes.get(neighbour.class.as_str()) {
                     Some(code) => {
                         let _ = write!(out, "{code},");

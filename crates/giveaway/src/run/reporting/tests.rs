@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 use base64::Engine;
@@ -253,12 +254,14 @@ fn redacted_rows_tell_nothing(gathered: &Gathered) {
 
 fn fewer_rows_are_the_important_ones(gathered: &Gathered) {
     let records = &gathered.records;
-    let selected = gathered.audit.test.selected;
-    let most = selected + 30;
+    // Those selected and those that attacks name.
+    let important = gathered.chosen.important().len();
+    assert!(important >= gathered.audit.test.selected);
+    let most = important + 30;
     let chosen = choose_among(&gathered.audit, records, most);
     assert_eq!(chosen.rows().len(), most);
     assert!(chosen.rows().is_sorted_by(|a, b| a < b));
-    assert_eq!(chosen.important().len(), selected);
+    assert_eq!(chosen.important().len(), important);
     let p = records.numbers("p_value").unwrap();
     let shown = |chosen: &Chosen, position: usize| chosen.rows().binary_search(&position).is_ok();
     let tested: Vec<usize> = (0..records.units().len())
@@ -315,7 +318,7 @@ fn texts_are_as_they_are_and_groups_are_units() {
     let hostile = "</script><img src=x onerror=alert(1)>";
     let mut text = format!("id,person,\"{hostile}\",size,y\n");
     for i in 0..240 {
-        let category = ["\"a\"\"b\"", hostile, "שלום", ""][i % 4];
+        let category = ["\"a\"\"b\"", hostile, "שלום", ""][i / 2 % 4];
         let category = if category == "\"a\"\"b\"" {
             category.to_owned()
         } else {
@@ -326,12 +329,14 @@ fn texts_are_as_they_are_and_groups_are_units() {
         } else {
             format!("id {i}\u{202e}")
         };
-        text += &format!(
-            "{id},p{},{category},{},{}\n",
+        writeln!(
+            text,
+            "{id},p{},{category},{},{}",
             i / 2,
             (i * 37) % 101,
             (i / 2) % 2
-        );
+        )
+        .unwrap();
     }
     std::fs::write(&path, text).unwrap();
     let mut config = small(&path.display().to_string());
@@ -364,8 +369,8 @@ fn texts_are_as_they_are_and_groups_are_units() {
         let counted: f64 = counts.iter().skip(1).step_by(2).map(number).sum();
         assert!(close(counted, number(&typical["present"]), 0.0));
         assert_eq!(
-            number(&typical["present"]) + number(&typical["missing"]),
-            120.0
+            typical["present"].as_u64().unwrap() + typical["missing"].as_u64().unwrap(),
+            120
         );
     }
 }
@@ -375,10 +380,14 @@ fn images_are_their_pixels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("images.csv");
     let pixel = |record: usize, place: usize| (record * 31 + place * 17 + record * place) % 256;
-    let mut text = (0..12).map(|i| format!("p{i},")).collect::<String>() + "y\n";
+    let mut text = String::new();
+    for place in 0..12 {
+        write!(text, "p{place},").unwrap();
+    }
+    text += "y\n";
     for record in 0..200 {
         for place in 0..12 {
-            text += &format!("{},", pixel(record, place));
+            write!(text, "{},", pixel(record, place)).unwrap();
         }
         text += if record % 2 == 0 { "even\n" } else { "odd\n" };
     }

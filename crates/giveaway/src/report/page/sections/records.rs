@@ -28,16 +28,22 @@ struct RecordsSection<'a> {
 /// A row of the static table.
 struct Row {
     anchor: String,
-    id: String,
+    id: Html,
     cells: Vec<Html>,
 }
 
 /// A column of the static table: its heading and the cell of an exposed unit.
-type Column = (&'static str, fn(&Numbers<'_>, usize, &Audit) -> Html);
+type Column = (&'static str, fn(Numbers<'_>, usize, &Audit) -> Html);
 
-/// Text from the data, which may run from right to left.
-fn isolated(text: &str) -> Html {
-    Html(format!("<bdi>{}</bdi>", escape(&printable(text))))
+/// Text from the data, which may run from right to left; characters that hide or act are written
+/// out.
+fn isolated(n: Numbers<'_>, pointer: String, text: &str) -> Html {
+    let shown = printable(text);
+    if shown == text {
+        n.quote(pointer)
+    } else {
+        Html(format!("<bdi data-fixed>{}</bdi>", escape(&shown)))
+    }
 }
 
 fn truth(value: Option<bool>) -> Html {
@@ -54,45 +60,47 @@ fn truth(value: Option<bool>) -> Html {
 /// The columns for which an exposed unit has something to say.
 fn columns(audit: &Audit) -> Vec<Column> {
     let exposed = &audit.exposed;
-    let mut columns: Vec<Column> =
-        vec![("Class", |_, at, audit| isolated(&audit.exposed[at].class))];
+    let mut columns: Vec<Column> = vec![("Class", |n, at, audit| {
+        isolated(n, format!("/exposed/{at}/class"), &audit.exposed[at].class)
+    })];
     if exposed.iter().any(|e| e.group.is_some()) {
-        columns.push(("Group", |_, at, audit| {
-            isolated(audit.exposed[at].group.as_deref().unwrap_or_default())
+        columns.push(("Group", |n, at, audit| match &audit.exposed[at].group {
+            Some(group) => isolated(n, format!("/exposed/{at}/group"), group),
+            None => Html::default(),
         }));
     }
     if exposed.iter().any(|e| e.records > 1) {
         columns.push(("Records", |n, at, _| {
-            n.show(&format!("/exposed/{at}/records"), Style::Count)
+            n.show(format!("/exposed/{at}/records"), Style::Count)
         }));
     }
     columns.push(("Given away", |_, at, audit| {
         truth(Some(audit.exposed[at].given_away))
     }));
     columns.push(("P-value", |n, at, _| {
-        n.show(&format!("/exposed/{at}/p"), Style::Small)
+        n.show(format!("/exposed/{at}/p"), Style::Small)
     }));
     columns.push(("Q-value", |n, at, _| {
-        n.show(&format!("/exposed/{at}/q"), Style::Small)
+        n.show(format!("/exposed/{at}/q"), Style::Small)
     }));
     if exposed.iter().any(|e| e.target_loss.is_some()) {
         columns.push(("Target’s loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/target_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/target_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.out_loss.is_some()) {
         columns.push(("Mean OUT loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/out_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/out_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.in_loss.is_some()) {
         columns.push(("Mean IN loss", |n, at, _| {
-            n.show(&format!("/exposed/{at}/in_loss"), Style::Decimals)
+            n.show(format!("/exposed/{at}/in_loss"), Style::Decimals)
         }));
     }
     if exposed.iter().any(|e| e.neighbours.is_some()) {
         columns.push(("Neighbours", |n, at, _| {
-            n.show(&format!("/exposed/{at}/neighbours"), Style::Count)
+            n.show(format!("/exposed/{at}/neighbours"), Style::Count)
         }));
     }
     if exposed.iter().any(|e| e.recurrence.is_some()) {
@@ -110,11 +118,11 @@ fn columns(audit: &Audit) -> Vec<Column> {
 }
 
 /// A count of another one.
-fn of(n: &Numbers<'_>, at: usize, audit: &Audit, part: &str, whole: &str) -> Html {
+fn of(n: Numbers<'_>, at: usize, audit: &Audit, part: &str, whole: &str) -> Html {
     if audit.exposed[at].recurrence.is_none() {
         return Html::default();
     }
-    let show = |name: &str| n.show(&format!("/exposed/{at}/recurrence/{name}"), Style::Count);
+    let show = |name: &str| n.show(format!("/exposed/{at}/recurrence/{name}"), Style::Count);
     Html(format!("{} of {}", show(part), show(whole)))
 }
 
@@ -125,11 +133,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let rows = (0..audit.exposed.len())
         .map(|at| Row {
             anchor: anchor(&audit.exposed[at].id),
-            id: printable(&audit.exposed[at].id),
-            cells: columns
-                .iter()
-                .map(|(_, cell)| cell(&n, at, audit))
-                .collect(),
+            id: isolated(n, format!("/exposed/{at}/id"), &audit.exposed[at].id),
+            cells: columns.iter().map(|(_, cell)| cell(n, at, audit)).collect(),
         })
         .collect();
     let section = RecordsSection {
@@ -141,7 +146,7 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
             "record"
         },
         sample: (content.payload.shown < content.payload.units)
-            .then(|| [content.payload.shown, content.payload.units])
+            .then_some([content.payload.shown, content.payload.units])
             .map(|counts| counts.map(|count| thousands(count as f64))),
         left_out: &content.payload.left_out,
         attacks: audit.attacks.is_some(),
