@@ -5,10 +5,11 @@
 //! falsified by the difference, so reference outputs go through the same
 //! [`Channel`] before any signal is computed (methods, section 0).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a row of the target's outputs holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputKind {
     /// Logits: numbers before the softmax.
@@ -18,7 +19,7 @@ pub enum OutputKind {
 }
 
 /// The target's interface, as far as it changes numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channel {
     /// Logits, or probabilities in float32.
     pub kind: OutputKind,

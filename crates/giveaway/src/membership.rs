@@ -4,12 +4,13 @@
 //! the draws behind it follow from the seed alone.
 
 use giveaway_stats::random::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// How training sets of reference models are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Design {
     /// Random halves of the pool in complementary pairs: every unit is IN for exactly

@@ -32,7 +32,16 @@ pub struct ModelSignals {
 }
 
 /// Accuracy of one model on its training records and on the others (`None` where there are none).
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct Accuracy {
     /// On records that it was trained on.
     pub train: Option<f64>,
@@ -41,7 +50,16 @@ pub struct Accuracy {
 }
 
 /// Mean, smallest and largest of a figure over models.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct Spread {
     /// Mean.
     pub mean: f64,

@@ -12,6 +12,7 @@ use giveaway_stats::random::{Stream, derive_seed};
 use giveaway_stats::roc::Roc;
 use ndarray::Array2;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -34,7 +35,7 @@ const BLIND_UNITS: usize = 20_000;
 const TWINS_TOLERATED: f64 = 0.005;
 
 /// What came of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Nothing was found.
@@ -46,7 +47,7 @@ pub enum Status {
 }
 
 /// One check and its outcome.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// A short name.
     pub name: String,

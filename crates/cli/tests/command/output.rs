@@ -195,7 +195,12 @@ fn another_test_of_the_same_models_replaces_the_result_whole() {
     assert_eq!(other["test"]["null"], "pchip");
     assert_eq!(other, sandbox.written_report("run"));
     for (name, content) in sandbox.contents("run") {
-        let of_the_test = ["records.parquet", "report.json", "run.toml"];
+        let of_the_test = [
+            "neighbours.parquet",
+            "records.parquet",
+            "report.json",
+            "run.toml",
+        ];
         let is_of_the_test = of_the_test.iter().any(|file| name.ends_with(file));
         assert_eq!(
             models[&name] != content,

@@ -96,7 +96,8 @@ impl Sandbox {
         for path in files(self.folder.path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             assert!(
-                name != "records.parquet" && name != "report.json" && !name.starts_with(UNFINISHED),
+                !["records.parquet", "neighbours.parquet", "report.json"].contains(&name.as_str())
+                    && !name.starts_with(UNFINISHED),
                 "left behind: {}",
                 path.display()
             );

@@ -22,6 +22,7 @@ use giveaway_stats::empirical::{ecdf_p_value_sorted, ecdf_p_value_sorted_without
 use giveaway_stats::pchip::{pchip_p_value_sorted, pchip_p_value_sorted_without};
 use giveaway_stats::random::Stream;
 use giveaway_stats::variance::{VariancePrior, fit_variance_prior, moderated};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::membership::Membership;
@@ -39,7 +40,9 @@ const CANCELLED: f64 = 1e-6;
 pub const FEW_UNITS: usize = 10;
 
 /// The null distribution of a unit's loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Null {
     /// Student's t on scaled logits.

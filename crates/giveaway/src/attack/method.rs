@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::direct::{self, Null};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $citation:literal;)+) => {
         /// An attack.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Method { $($(#[$doc])* #[serde(rename = $name)] $variant,)+ }
 
         impl Method {
@@ -101,7 +102,7 @@ methods! {
 }
 
 /// What attacks leave open.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Parameters {
     /// RMIA: how many times larger a record's ratio must be than that of a population record.
     pub gamma: f64,

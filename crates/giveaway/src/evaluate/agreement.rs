@@ -2,6 +2,7 @@
 //! models, name the same ones.
 
 use giveaway_stats::summary::spearman;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Scores;
@@ -18,7 +19,7 @@ const MOST_SUBSETS: usize = 4;
 const FEWEST_MODELS: usize = 8;
 
 /// Two attacks on the same target.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Agreement {
     /// One.
     pub first: Method,
@@ -31,7 +32,7 @@ pub struct Agreement {
 }
 
 /// One attack with disjoint sets of reference models.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stability {
     /// Sets of reference models.
     pub subsets: usize,

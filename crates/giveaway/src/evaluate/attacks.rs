@@ -11,6 +11,7 @@ use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::ppv;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::leave_one_out::Recurrence;
@@ -38,7 +39,7 @@ const SCORES_OF_AN_ATTACK: usize = 1_300_000;
 const SCORES_AT_A_TIME: usize = 8_000_000;
 
 /// How well an attack ranks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
     /// Records that got a score, summed over targets.
     pub scored: u64,
@@ -47,12 +48,12 @@ pub struct Quality {
     /// The ranking; thresholds of advantage and balanced accuracy are chosen on what is
     /// evaluated.
     pub ranking: Ranking,
-    /// Share of accusations that would be right at a false-positive rate of [`PREDICTIVE_RATE`].
+    /// Share of accusations that would be right at a false-positive rate of .01.
     pub predictive_value: Vec<AtPrior>,
 }
 
 /// A threshold chosen on reference models, and what it does to the target.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Carried {
     /// The false-positive rate aimed at.
     pub aimed_at: f64,

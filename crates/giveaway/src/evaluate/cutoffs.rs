@@ -3,6 +3,7 @@
 //! It serves two pictures: precision against the cut-off, and calibration, for which the share
 //! of non-members up to a cut-off should be the cut-off itself, or less.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Estimate;
@@ -17,7 +18,7 @@ pub const CUTOFFS: [f64; 16] = [
 /// *At most*, and not *below* as in [`Decision::Level`](super::Decision::Level): under the null
 /// the probability of p ≤ c is at most c, and with a floor such as 1/65 it is c itself for
 /// c = 1/65. For nulls without atoms both are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtCutoff {
     /// The cut-off.
     pub cutoff: f64,

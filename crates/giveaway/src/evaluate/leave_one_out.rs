@@ -63,7 +63,17 @@ impl Protocol<'_> {
 }
 
 /// In how many of its IN targets a unit was found, and in how many of its OUT targets it was wrongly accused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct Recurrence {
     /// Targets that were trained on the unit.
     pub in_targets: u32,

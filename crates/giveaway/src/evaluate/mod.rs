@@ -17,6 +17,7 @@ use giveaway_stats::interval::percentile_interval;
 use giveaway_stats::multiplicity::benjamini_hochberg;
 use giveaway_stats::roc::ppv;
 use giveaway_stats::uniformity::ks_distance;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -49,7 +50,7 @@ pub const LEVELS: [f64; 2] = [0.01, 0.05];
 pub const CONFIDENCE: f64 = 0.95;
 
 /// A rate with its 95 % interval; absent where it is not defined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The rate, or nothing where its denominator is zero or too small.
     pub value: Option<f64>,
@@ -102,7 +103,7 @@ impl Estimate {
 }
 
 /// When a tested unit is called a member.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// The unit's p-value is below this level.
@@ -154,7 +155,7 @@ pub fn adjust_tested(p_values: &[f64], adjust: impl Fn(&[f64]) -> Vec<f64>) -> V
 }
 
 /// Rates of one way to decide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionRates {
     /// The way to decide.
     pub decision: Decision,
@@ -176,7 +177,7 @@ pub struct DecisionRates {
 }
 
 /// Positive predictive value at a share of members.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtPrior {
     /// Share of members among those judged.
     pub prior: f64,
@@ -185,7 +186,7 @@ pub struct AtPrior {
 }
 
 /// True-positive rate at a false-positive rate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtRate {
     /// The false-positive rate.
     pub false_positive_rate: f64,
@@ -194,7 +195,7 @@ pub struct AtRate {
 }
 
 /// How well the score ranks members before non-members.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ranking {
     /// Area under the ROC curve.
     pub auc: Estimate,
@@ -204,7 +205,8 @@ pub struct Ranking {
     pub balanced_accuracy: Estimate,
     /// True-positive rates at low false-positive rates.
     pub at_rates: Vec<AtRate>,
-    /// The ROC curve: true-positive rates at [`CURVE_RATES`], by rising false-positive rate.
+    /// The ROC curve: true-positive rates at false-positive rates from 1e-4 to 1, rising, about
+    /// six a decade.
     ///
     /// Each point is computed as those of `at_rates`. Over several targets a point that every
     /// target has enough non-members for is the mean over targets, and one at a lower rate is
@@ -285,7 +287,7 @@ fn tells_at(rate: f64, non_members: f64) -> bool {
 }
 
 /// Everything about one selection and one null.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
     /// By what the tested units were selected.
     pub selection: Rule,

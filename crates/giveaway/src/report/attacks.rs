@@ -1,5 +1,6 @@
 //! What the report says of attacks that are compared with direct inference.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::method::{Method, Parameters};
@@ -8,7 +9,7 @@ use crate::evaluate::agreement::{Agreement, Stability};
 use crate::evaluate::attacks::{Carried, Quality};
 
 /// Attacks on the signals of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttackSection {
     /// What they left open; the a that was found, where one was.
     pub parameters: Parameters,
@@ -25,7 +26,7 @@ pub struct AttackSection {
 }
 
 /// The share of non-members whose losses are above all but a share of the members'.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TailFigure {
     /// That share of the members, ε.
     pub epsilon: f64,
@@ -36,7 +37,7 @@ pub struct TailFigure {
 }
 
 /// One attack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttackSummary {
     /// Its name.
     pub method: Method,

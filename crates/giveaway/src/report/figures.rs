@@ -1,13 +1,14 @@
 //! What the report draws besides its tables: rates at every cut-off of p, and distributions of
 //! the loss. Everything is numbers here; how it looks is up to who draws it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
 pub use crate::evaluate::cutoffs::{AtCutoff, CUTOFFS};
 
 /// What is drawn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// Rates at every cut-off of p among the units that were selected for the verdict, one
     /// entry for each null.
@@ -17,7 +18,7 @@ pub struct Figures {
 }
 
 /// Rates at every cut-off of p.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CutoffCurve {
     /// The null that the p-values are of.
     pub null: Null,
@@ -30,7 +31,7 @@ pub struct CutoffCurve {
 }
 
 /// Whose losses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossModel {
     /// The model under audit.
@@ -40,7 +41,7 @@ pub enum LossModel {
 }
 
 /// Of which units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossUnits {
     /// All audited units.
@@ -50,7 +51,7 @@ pub enum LossUnits {
 }
 
 /// How often losses fall between two edges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LossHistogram {
     /// Whose losses.
     pub model: LossModel,

@@ -8,10 +8,12 @@ pub mod page;
 pub mod printable;
 pub mod records;
 pub mod redact;
+pub mod schema;
 mod shown;
 pub mod text;
 pub mod toy;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -28,7 +30,7 @@ use crate::validity::{Check, Status};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The result of an audit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// Version of this document.
     pub format_version: u32,
@@ -68,7 +70,7 @@ pub struct Audit {
 }
 
 /// What was audited.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DataSummary {
     /// Name of the data.
     pub name: String,
@@ -91,7 +93,7 @@ pub struct DataSummary {
 }
 
 /// The model under audit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetSummary {
     /// Whether it was trained here; else its outputs were given.
     pub trained_here: bool,
@@ -104,7 +106,7 @@ pub struct TargetSummary {
 }
 
 /// The reference models.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReferenceSummary {
     /// How many.
     pub models: usize,
@@ -126,7 +128,7 @@ pub struct ReferenceSummary {
 }
 
 /// Selection and test of the verdicts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestSummary {
     /// By what vulnerable units were selected.
     pub selection: Rule,
@@ -159,7 +161,7 @@ pub struct TestSummary {
 }
 
 /// How many OUT models allow so few discoveries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelsNeeded {
     /// Discoveries.
     pub discoveries: usize,
@@ -170,7 +172,7 @@ pub struct ModelsNeeded {
 }
 
 /// What the audit comes to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Whether every check of the set-up that could be made passed.
     pub valid: bool,
@@ -194,7 +196,7 @@ pub struct Verdict {
 }
 
 /// One exposed unit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exposed {
     /// The record's id; of a group, that of its first record.
     pub id: String,

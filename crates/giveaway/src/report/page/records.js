@@ -248,6 +248,7 @@
         const words = i === 0 || head[i].words;
         return make(name, { class: words ? 'words' : null, scope }, value);
       };
+      // Where it is too wide for a phone it scrolls, and keys must reach it.
       return make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label }, make('table', null,
         make('thead', null, make('tr', null, ...head.map((h, i) => cell('th', h.text, i, 'col')))),
         make('tbody', null, ...lines.map((line) => make('tr', null, ...line.map((value, i) => (i === 0 ? cell('th', value, i, 'row') : cell('td', value, i))))))));
