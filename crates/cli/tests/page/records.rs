@@ -410,7 +410,7 @@ fn a_record_opens_and_shows_its_evidence() {
     let text = evidence(&browser);
     for expected in [
         format!("Record {}", first["id"]),
-        format!("class {}", first["class"]),
+        format!("class: {}", first["class"]),
         format!("loss on this record is {}", first["loss"]),
         "models that were not trained on it".to_owned(),
         "nearest neighbours".to_owned(),
@@ -461,6 +461,12 @@ fn a_record_fits_a_phone() {
             &[],
         );
         assert_eq!(over, json!(0), "the evidence is too wide");
+        let squeezed = browser.run(
+            "return [...document.querySelectorAll('#record-body th, #record-body td.words')]
+               .filter(e => e.offsetWidth < 60).map(e => e.textContent)",
+            &[],
+        );
+        assert_eq!(strings(&squeezed), [""; 0], "no room for words");
         assert_eq!(accessibility_faults(&browser), [""; 0]);
     }
 }

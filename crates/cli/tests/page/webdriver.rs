@@ -46,8 +46,8 @@ pub(crate) struct Browser {
     session: String,
     /// The browser's process, to be ended if it survives its session.
     process: Option<u64>,
-    /// Removed last.
-    profile: TempDir,
+    /// What all of them write to; removed last.
+    home: TempDir,
 }
 
 /// A line of the browser's console.
@@ -90,9 +90,11 @@ impl Browser {
     }
 
     fn launch(program: &Path, driver: &Path) -> Self {
-        let profile = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         let mut driver = Command::new(driver)
             .arg("--port=0")
+            // Or empty folders of the browser stay behind among everybody's.
+            .env("TMPDIR", home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -111,9 +113,9 @@ impl Browser {
             agent,
             session: format!("http://127.0.0.1:{port}/session"),
             process: None,
-            profile,
+            home,
         };
-        let profile = browser.profile.path().display();
+        let profile = browser.home.path().join("profile");
         let made = browser.post(
             "",
             &json!({"capabilities": {"alwaysMatch": {
@@ -131,7 +133,7 @@ impl Browser {
                         "--disable-background-networking",
                         "--window-size=1280,900",
                         "about:blank",
-                        format!("--user-data-dir={profile}"),
+                        format!("--user-data-dir={}", profile.display()),
                     ],
                 },
                 "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
