@@ -87,7 +87,12 @@ impl Redaction {
             exposed.p = coarse(exposed.p);
             exposed.q = coarse(exposed.q);
         }
+        // Where all of those named are members, saying so says it of each.
         audit.verdict.wrong = None;
+        audit.on_target.clear();
+        for curve in &mut audit.figures.cutoffs {
+            curve.on_target.clear();
+        }
         audit
     }
 }

@@ -118,7 +118,7 @@
     column('id', 'Identifier', all.id, null, 'The identifier in the data', true);
     column('class', 'Class', all.class, (code) => all.classes[code], null, true);
     column('group', 'Group', all.group, String, null, true);
-    column('records', 'Records', all.records, count, 'Records of the unit');
+    if (all.records && all.records.some((n) => n > 1)) column('records', 'Records', all.records, count, 'Records of the unit');
     column('given', 'Given away', all.given, truth, 'Named as a member at the wanted rate of false discoveries');
     column('p', 'P-value', all.p, small, 'Probability that a record that was not in training looks like this or more so');
     column('q', 'Q-value', all.q, small, 'Smallest rate of false discoveries at which it is named');
