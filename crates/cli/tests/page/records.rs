@@ -454,6 +454,9 @@ fn a_verdict_is_passed_on_those_tested_only() {
         ) && text.contains("uncorrected for having looked at 569 records.");
         assert_eq!(untested, verdict == "not tested", "{text}");
         assert_eq!(text.contains("q-value"), verdict != "not tested", "{text}");
+        let high = record["target_loss"].as_f64().unwrap() > 0.694;
+        let still = text.contains("still wrong or unsure about it");
+        assert_eq!(still, high && verdict == "yes", "{text}");
         // The count of models does not imply the p-value of the null t.
         if verdict == "yes" {
             let p = record["p_value"].as_f64().unwrap();

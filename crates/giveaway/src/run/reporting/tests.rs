@@ -159,7 +159,23 @@ fn a_run_becomes_rows_with_their_evidence() {
         assert!(list(&few, "/id").contains(&Value::from(exposed.id.as_str())));
     }
 
+    neighbours_of_a_reference_file_are_no_rows(&run);
     what_is_missing_is_told(&run);
+}
+
+fn neighbours_of_a_reference_file_are_no_rows(run: &Path) {
+    let mut gathered = gather(run).unwrap();
+    let lists = gathered.neighbours.as_mut().unwrap();
+    let row = lists.iter().position(|list| list.len() > 1).unwrap();
+    assert!(lists.iter().flatten().all(|neighbour| neighbour.audited));
+    lists[row][1].audited = false;
+    let id = lists[row][1].id.clone();
+    let (json, _) = decode(&payload(&gathered, None).unwrap());
+    let shown = list(&json, &format!("/neighbours/{row}"));
+    // Another file may have a record of the same number: it is told by its id, and marked.
+    assert_eq!(shown[1][0], id.as_str());
+    assert_eq!(shown[1][3], 1);
+    assert!(shown[0][0].is_u64() && shown[0].get(3).is_none());
 }
 
 fn losses_come_back(gathered: &Gathered, json: &Value, bytes: &[u8]) {
