@@ -13,7 +13,7 @@ use crate::checks::{
 };
 use crate::numbers::says_about;
 use crate::promises::{PHONE, open};
-use crate::runs::{HOSTILE, Run, hostile, sample, shown};
+use crate::runs::{HOSTILE, Run, hostile, redacted, sample, shown};
 use crate::webdriver::{Browser, file_url, key};
 
 /// Numbers travel to the table with six digits.
@@ -91,7 +91,6 @@ fn headings(browser: &Browser) -> Vec<(String, String)> {
 fn source(key: &str, heading: &str) -> Option<String> {
     let name = match key {
         "id" | "class" | "group" | "member" => key,
-        "given" => "given_away",
         "p" => "p_value",
         "q" => "q_value",
         "loss" => "target_loss",
@@ -104,6 +103,15 @@ fn source(key: &str, heading: &str) -> Option<String> {
         _ => return None,
     };
     Some(name.to_owned())
+}
+
+/// What the table says of a record: who was not tested has no verdict, not even a "no".
+fn verdict(record: &BTreeMap<String, Value>) -> &'static str {
+    match (record.contains_key("p_value"), record.get("given_away")) {
+        (true, Some(Value::Bool(true))) => "yes",
+        (true, _) => "not shown",
+        (false, _) => "not tested",
+    }
 }
 
 /// What is wrong with the text of a cell.
@@ -144,6 +152,9 @@ fn the_table_is_records_parquet(run: &Run) {
             .unwrap_or_else(|| panic!("no record is called {:?}", row["id"]));
         seen.insert(&row["id"]);
         for (key, heading) in &headings {
+            if key == "given" && row[key] != verdict(record) {
+                faults.push(format!("{}: {:?}", row["id"], row[key]));
+            }
             let Some(column) = source(key, heading) else {
                 continue;
             };
@@ -156,7 +167,7 @@ fn the_table_is_records_parquet(run: &Run) {
     assert_eq!(faults, [""; 0]);
     assert_eq!(seen.len(), rows.len(), "each record once");
     for key in [
-        "id", "class", "given", "p", "q", "loss", "out", "in", "member", "attack-0",
+        "id", "class", "p", "q", "loss", "out", "in", "member", "attack-0",
     ] {
         assert!(compared.get(key) > Some(&0), "{key} is empty: {compared:?}");
     }
@@ -176,8 +187,9 @@ fn the_table_is_records_parquet_of_hostile_data() {
 fn order_key(text: &str) -> Option<f64> {
     match text {
         "" => None,
-        "yes" => Some(1.0),
-        "no" => Some(0.0),
+        "yes" => Some(2.0),
+        "no" | "not shown" => Some(1.0),
+        "not tested" => Some(0.0),
         _ => Some(match text.split_once(" of ") {
             Some((part, whole)) => part.parse::<f64>().unwrap() / whole.parse::<f64>().unwrap(),
             None => text.replace(',', "").parse().unwrap(),
@@ -335,9 +347,15 @@ fn filters_leave_what_they_say() {
     assert!(!given.is_empty(), "nobody is given away in the sample");
     choose(&browser, "#filter-flagged", &json!("given"));
     holds(&given, "given away");
-    choose(&browser, "#filter-flagged", &json!("selected"));
+    for (option, word) in [("unnamed", "not shown"), ("untested", "not tested")] {
+        choose(&browser, "#filter-flagged", &json!(option));
+        let wanted = which(&records, |r| verdict(r) == word);
+        assert!(!wanted.is_empty());
+        holds(&wanted, option);
+    }
+    choose(&browser, "#filter-flagged", &json!("tested"));
     let selected = which(&records, |r| r.contains_key("p_value"));
-    holds(&selected, "selected");
+    holds(&selected, "tested");
 
     // Two filters together.
     choose(&browser, "#filter-class", &classes[1].0);
@@ -345,7 +363,7 @@ fn filters_leave_what_they_say() {
         r["class"] == classes[1].1 && r.contains_key("p_value")
     });
     assert!(both.len() < selected.len());
-    holds(&both, "selected, of a class");
+    holds(&both, "tested, of a class");
     choose(&browser, "#filter-class", &classes[0].0);
     choose(&browser, "#filter-flagged", &json!("all"));
 
@@ -374,6 +392,102 @@ fn filters_leave_what_they_say() {
     );
     browser.type_into("#filter-text", "no such");
     holds(&BTreeSet::new(), "nothing");
+
+    // A link on the page that shows a part of the table does so whatever was chosen before.
+    browser.run(
+        "const link = document.createElement('a');
+         link.href = '#records';
+         link.dataset.show = 'given';
+         document.querySelector('main').append(link);
+         link.click()",
+        &[],
+    );
+    holds(&given, "a link to those given away");
+    let chosen = browser.run(
+        "return document.getElementById('filter-flagged').value",
+        &[],
+    );
+    assert_eq!(chosen, json!("given"));
+}
+
+/// Opens the record and tells what it says.
+fn opened(browser: &Browser, id: &str) -> String {
+    browser.run(
+        "location.hash = '#record-' + encodeURIComponent(arguments[0])",
+        &[json!(id)],
+    );
+    let title = serde_json::to_string(id).unwrap();
+    browser.wait_until(&format!(
+        "document.getElementById('record').open \
+         && document.querySelector('#record-title bdi').textContent === {title}"
+    ));
+    evidence(browser)
+}
+
+#[test]
+fn a_verdict_is_passed_on_those_tested_only() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let run = sample();
+    open_table(&browser, run);
+    let records = parquet(run);
+    let report = run.report();
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for (id, record) in &records {
+        let verdict = verdict(record);
+        let number = seen.entry(verdict).or_default();
+        *number += 1;
+        if *number > 5 {
+            continue;
+        }
+        let text = opened(&browser, id);
+        let chip = match verdict {
+            "yes" => "given away",
+            "not shown" => "not shown to be given away",
+            _ => "not tested",
+        };
+        assert!(text.lines().any(|line| line.contains(chip)), "{text}");
+        assert!(!text.contains("not given away"), "{text}");
+        let untested = text.contains(
+            "Not selected for testing, so no verdict was passed on it. Its p-value would be",
+        ) && text.contains("uncorrected for having looked at 569 records.");
+        assert_eq!(untested, verdict == "not tested", "{text}");
+        assert_eq!(text.contains("q-value"), verdict != "not tested", "{text}");
+        // The count of models does not imply the p-value of the null t.
+        if verdict == "yes" {
+            let p = record["p_value"].as_f64().unwrap();
+            let out = text.split_once("Of ").unwrap().1;
+            let (models, rest) = out
+                .split_once(" models that were not trained on it, ")
+                .unwrap();
+            let models: f64 = models.parse().unwrap();
+            if rest.starts_with("none") && p < 1.0 / (models + 1.0) {
+                let told = format!("at most 1 in {}; the null t", models + 1.0);
+                assert!(text.contains(&told), "{told}: {text}");
+            }
+        }
+    }
+    assert_eq!(report["test"]["null"], "t");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[test]
+fn a_redacted_table_has_the_tested_only() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    open_table(&browser, redacted());
+    let report = redacted().report();
+    let all = all_rows(&browser);
+    assert_eq!(report["test"]["selected"], all.len());
+    let keys: BTreeSet<&str> = all[0].keys().map(String::as_str).collect();
+    assert_eq!(keys, ["class", "given", "id", "p", "q"].into());
+    assert_eq!(visible(&browser, "#filter-attack"), 0);
+    let text = opened(&browser, &all[0]["id"]);
+    assert!(text.contains("would look like this or more so"), "{text}");
+    assert!(!text.contains("attack"), "{text}");
+    assert_eq!(console_complaints(&browser), [""; 0]);
 }
 
 /// What the open record says, part by part.
@@ -437,12 +551,33 @@ fn a_record_opens_and_shows_its_evidence() {
     assert!(evidence(&browser).contains(&format!("Record {}", second["id"])));
     browser.click("#record-previous");
     assert!(evidence(&browser).contains(&format!("Record {}", first["id"])));
+    // The table stays where it was scrolled to, and shows what it showed.
+    let sideways = "return document.getElementById('records-table').parentElement.scrollLeft";
+    let before = browser.run(sideways, &[]);
     browser.click("#record-close");
     assert!(!is_open(&browser));
+    assert_eq!(browser.run(sideways, &[]), before);
     browser.wait_until("document.activeElement.closest('tr[data-row]')");
     assert_eq!(focused_row(&browser), json!(first["id"]));
     assert_eq!(console_complaints(&browser), [""; 0]);
     assert_eq!(browser.requests(), [file_url(&run.page())]);
+}
+
+#[test]
+fn the_first_columns_fit_a_phone() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    browser.screen(PHONE.0, PHONE.1, true);
+    open_table(&browser, sample());
+    let right = browser.run(
+        "return document.querySelector(\"#records-table th[data-key='p']\").getBoundingClientRect().right",
+        &[],
+    );
+    assert!(
+        right.as_f64().unwrap() <= f64::from(PHONE.0),
+        "p ends at {right}"
+    );
 }
 
 #[test]

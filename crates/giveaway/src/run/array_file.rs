@@ -104,7 +104,12 @@ pub fn open_array(path: &Path, descriptor: &str) -> Result<(File, Vec<usize>)> {
             .at(path.display())
             .hint("delete the file and run the audit again: it will be made anew")
     };
-    let mut file = File::open(path).map_err(|e| failed(&e))?;
+    let mut file = File::open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::input("a file of the run is missing")
+            .at(path.display())
+            .hint("run the audit again: it will be made anew"),
+        _ => failed(&e),
+    })?;
     let length = file.metadata().map_err(|e| failed(&e))?.len();
     let mut found = vec![0; 10];
     file.read_exact(&mut found).map_err(|_| broken())?;

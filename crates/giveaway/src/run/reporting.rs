@@ -30,12 +30,23 @@ const BLOCK: usize = 1 << 20;
 /// Neighbours of a unit that are shown.
 const MOST_NEIGHBOURS: usize = 5;
 
+/// What to do about a file of a run that is damaged or gone.
+const AGAIN: &str = "run the audit again: what does not fit or is missing is made anew";
+
 /// Reads a finished run.
 ///
 /// # Errors
 /// If the run has no report yet, was made by a newer version, or a file is damaged.
 pub(super) fn gather(run: &Path) -> Result<Gathered> {
     let (audit, json) = read_result(run)?;
+    if !["records", "groups"].contains(&audit.data.unit_name.as_str()) {
+        return Err(Error::input(format!(
+            "not a result of giveaway: its `unit_name` is {:?}, neither records nor groups",
+            audit.data.unit_name
+        ))
+        .at(run.join("report.json").display())
+        .hint(AGAIN));
+    }
     let records = read_records(&run.join("records.parquet"), &audit)?;
     let chosen = rows::choose(&audit, &records);
     let losses = read_losses(run, &audit, &records, &chosen)?;
@@ -70,7 +81,11 @@ fn read_columns(table: &Table) -> Result<Vec<(String, Values)>> {
 }
 
 fn read_records(path: &Path, audit: &Audit) -> Result<Records> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read the records", path, &e))?;
+    let bytes = read_if_there(path)?.ok_or_else(|| {
+        Error::input("the records of the run are missing")
+            .at(path.display())
+            .hint(AGAIN)
+    })?;
     Table::open(bytes)
         .and_then(|table| read_columns(&table))
         .and_then(|columns| Records::new(columns, &audit.data.classes))
@@ -85,26 +100,20 @@ fn read_losses(
     chosen: &Chosen,
 ) -> Result<Option<Losses>> {
     let membership = run.join("membership.npy");
-    let testing = audit.test.selecting_models..audit.reference.models;
-    let paths: Vec<_> = testing
-        .clone()
-        .map(|model| run.join(format!("signals/{model:03}.npy")))
-        .collect();
-    // Who needs the room may have removed the outputs; one that is missing alone is damage.
-    if paths.iter().all(|path| !path.exists()) || !membership.exists() {
-        return Ok(None);
-    }
-    let other = |path: &Path, what: String| {
-        Error::input(what)
-            .at(path.display())
-            .hint("run the audit again: what does not fit its run is made anew")
-    };
-    let (mut file, shape) = open_array(&membership, "|u1")?;
+    let signals = run.join("signals");
     let units: Vec<u32> = chosen
         .rows()
         .iter()
         .map(|&position| records.units()[position].number)
         .collect();
+    // Who needs the room may have removed the outputs; one that is missing alone is damage.
+    let empty = std::fs::read_dir(&signals).map_or(true, |mut files| files.next().is_none());
+    if empty || !membership.exists() || units.is_empty() {
+        return Ok(None);
+    }
+    let other = |path: &Path, what: String| Error::input(what).at(path.display()).hint(AGAIN);
+    // The report may be damaged: how many models there are is believed once a file says so too.
+    let (mut file, shape) = open_array(&membership, "|u1")?;
     let &[models, columns] = shape.as_slice() else {
         return Err(other(
             &membership,
@@ -119,6 +128,26 @@ fn read_losses(
             ),
         ));
     }
+    if audit.test.selecting_models > models {
+        return Err(other(
+            &run.join("report.json"),
+            format!(
+                "{} of {models} reference models are said to have selected",
+                audit.test.selecting_models
+            ),
+        ));
+    }
+    let testing = audit.test.selecting_models..models;
+    let paths: Vec<_> = testing
+        .clone()
+        .map(|model| signals.join(format!("{model:03}.npy")))
+        .collect();
+    let Some(first) = paths.first() else {
+        return Ok(None);
+    };
+    if paths.iter().all(|path| !path.exists()) {
+        return Ok(None);
+    }
     let mut matrix = vec![0; testing.len() * columns];
     let before = i64::try_from(testing.start * columns).unwrap_or(i64::MAX);
     file.seek(SeekFrom::Current(before))
@@ -126,10 +155,10 @@ fn read_losses(
         .map_err(|e| Error::io("read the membership matrix", &membership, &e))?;
 
     let classes = audit.data.classes.len();
-    let (_, shape) = open_array(&paths[0], "<f4")?;
+    let (_, shape) = open_array(first, "<f4")?;
     if shape.len() != 3 || shape[0] < records.len() || shape[1..] != [1, classes] {
         return Err(other(
-            &paths[0],
+            first,
             format!("outputs of shape {shape:?}, which do not fit the report"),
         ));
     }
@@ -257,6 +286,7 @@ fn read_neighbours(
             Some(Values::Whole(neighbours)),
             Some(Values::Text(ids)),
             Some(Values::Text(classes)),
+            Some(Values::Truth(audited)),
             Some(Values::Number(distances)),
         ) = (
             find("unit"),
@@ -264,6 +294,7 @@ fn read_neighbours(
             find("neighbour_unit"),
             find("neighbour_id"),
             find("neighbour_class"),
+            find("neighbour_audited"),
             find("distance"),
         )
         else {
@@ -287,6 +318,7 @@ fn read_neighbours(
                     id: ids[index].clone().unwrap_or_default(),
                     class: classes[index].clone().unwrap_or_default(),
                     distance: distances[index],
+                    audited: audited[index] != Some(false),
                 },
             ));
         }

@@ -200,6 +200,8 @@ pub(crate) struct Neighbour {
     pub(crate) id: String,
     pub(crate) class: String,
     pub(crate) distance: f64,
+    /// Whether it is of the audited file, and not of a reference file.
+    pub(crate) audited: bool,
 }
 
 /// What the records shown hold, and what is usual in their classes.

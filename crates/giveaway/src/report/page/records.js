@@ -1,6 +1,6 @@
 (() => {
   'use strict';
-  const PAGE = 50;
+  const PAGE = 25;
   const section = document.getElementById('records');
   const holder = document.getElementById('payload');
   if (!section || !holder || !holder.textContent.trim()) return;
@@ -26,7 +26,7 @@
   // Numbers for people.
   const there = (value) => value !== null && value !== undefined;
   const count = (value) => value.toLocaleString('en-US');
-  const small = (p) => (p < 0.0001 ? p.toExponential(1).replace('e-0', 'e-') : p.toFixed(4));
+  const small = (p) => (p > 0 && p < 0.001 ? p.toExponential(1).replace('e-0', 'e-') : p.toFixed(4));
   const decimals = (value) => {
     const size = Math.abs(value);
     if (size !== 0 && size < 0.001) return value.toExponential(1);
@@ -49,6 +49,9 @@
     const digits = Math.min(20, 1 - Math.floor(Math.log10(p)));
     return digits > 12 ? p.toExponential(1) : p.toFixed(digits);
   };
+
+  // The other way round, to two digits.
+  const oneIn = (p) => `1 in ${count(Number((1 / p).toPrecision(2)))}`;
 
   const problem = (text) => {
     const place = find('records-problem');
@@ -82,6 +85,13 @@
     const body = table.tBodies[0];
     const state = { sort: 'p', down: false, page: 0, view: [], at: -1 };
     const className = (row) => all.classes[all.class[row]];
+    // A record that was not tested has no verdict: neither yes nor no.
+    const UNTESTED = 0;
+    const UNNAMED = 1;
+    const NAMED = 2;
+    const verdicts = all.given.map((given, row) => (all.p && there(all.p[row]) ? (given ? NAMED : UNNAMED) : UNTESTED));
+    const inTable = ['not tested', 'not shown', 'yes'];
+    const inWords = ['not tested', 'not shown to be given away', 'given away'];
     const hashOf = (row) => `#record-${encodeURIComponent(all.id[row])}`;
     const rowOf = new Map();
     for (let row = rows - 1; row >= 0; row -= 1) rowOf.set(all.id[row], row);
@@ -115,23 +125,24 @@
     const column = (key, head, values, write, hint, words) => {
       if (values && values.some(there)) columns.push({ key, head, values, write, hint, words });
     };
-    column('id', 'Identifier', all.id, null, 'The identifier in the data', true);
-    column('class', 'Class', all.class, (code) => all.classes[code], null, true);
-    column('group', 'Group', all.group, String, null, true);
-    if (all.records && all.records.some((n) => n > 1)) column('records', 'Records', all.records, count, 'Records of the unit');
-    column('given', 'Given away', all.given, truth, 'Named as a member at the wanted rate of false discoveries');
-    column('p', 'P-value', all.p, small, 'Probability that a record that was not in training looks like this or more so');
-    column('q', 'Q-value', all.q, small, 'Smallest rate of false discoveries at which it is named');
-    column('loss', 'Target’s loss', all.loss, decimals);
-    column('out', 'Mean OUT loss', all.out, decimals, 'Mean loss of reference models that were not trained on it');
-    column('in', 'Mean IN loss', all.in, decimals, 'Mean loss of reference models that were trained on it');
-    column('near', 'Neighbours', all.near, count, 'Reference records that resemble it in the models’ eyes');
     const share = (part, whole) => (part && whole ? part.map((n, i) => (there(n) && whole[i] ? n / whole[i] : null)) : null);
     const found = share(all.found, all.inTargets);
     const accused = share(all.accused, all.outTargets);
-    column('found', 'Found in IN models', found, (_, row) => `${all.found[row]} of ${all.inTargets[row]}`, 'Reference models trained on it in which it is found');
-    column('accused', 'Accused in OUT models', accused, (_, row) => `${all.accused[row]} of ${all.outTargets[row]}`, 'Reference models not trained on it in which it is accused all the same');
+    const near = there(all.alpha) ? ` (distance below ${all.alpha.toPrecision(3)})` : '';
+    column('id', 'Identifier', all.id, null, 'The identifier in the data', true);
+    column('class', 'Class', all.class, (code) => all.classes[code], null, true);
+    column('group', 'Group', all.group, String, null, true);
+    column('given', 'Given away', verdicts, (verdict) => inTable[verdict], 'yes: named as a member at the wanted rate of false discoveries; not shown: tested, and not named; not tested: nothing is said of it');
     column('member', 'Member', all.member, truth, 'Whether it was in the target’s training data');
+    column('p', 'p', all.p, small, 'P-value: probability that a record that was not in training looks like this or more so; of the tested only');
+    column('q', 'q', all.q, small, 'Q-value: smallest rate of false discoveries at which it is named');
+    if (all.records && all.records.some((n) => n > 1)) column('records', 'Records', all.records, count, 'Records of the unit');
+    column('loss', 'Target loss', all.loss, decimals, 'Loss of the target on it');
+    column('out', 'OUT loss', all.out, decimals, 'Mean loss of reference models that were not trained on it');
+    column('in', 'IN loss', all.in, decimals, 'Mean loss of reference models that were trained on it');
+    column('near', 'Neighbours', all.near, count, `Reference records, of any class, to which the models of the selecting half answer alike${near}`);
+    column('found', 'Found IN', found, (_, row) => `${all.found[row]} of ${all.inTargets[row]}`, 'Reference models trained on it in which it is found');
+    column('accused', 'Accused OUT', accused, (_, row) => `${all.accused[row]} of ${all.outTargets[row]}`, 'Reference models not trained on it in which it is accused all the same');
     all.attacks.forEach((attack, i) => column(`attack-${i}`, attack.name, attack.score, decimals, `Score by ${attack.name}: the higher, the more it looks like a member`));
     const columnOf = (key) => columns.find((c) => c.key === key);
 
@@ -169,6 +180,13 @@
       all.attacks.forEach((attack, i) => filters.attack.append(make('option', { value: i }, attack.name)));
     }
 
+    const among = {
+      all: () => true,
+      given: (verdict) => verdict === NAMED,
+      unnamed: (verdict) => verdict === UNNAMED,
+      tested: (verdict) => verdict !== UNTESTED,
+      untested: (verdict) => verdict === UNTESTED,
+    };
     const refresh = () => {
       const wanted = filters.flagged.value;
       const code = filters.class.value;
@@ -176,8 +194,7 @@
       const text = filters.text.value.trim().toLowerCase();
       const view = [];
       for (let row = 0; row < rows; row += 1) {
-        if (wanted === 'given' && !all.given[row]) continue;
-        if (wanted === 'selected' && !all.selected[row]) continue;
+        if (!among[wanted](verdicts[row])) continue;
         if (code !== '' && all.class[row] !== Number(code)) continue;
         if (attack && !attack[row]) continue;
         if (text && !all.id[row].toLowerCase().includes(text)) continue;
@@ -225,7 +242,7 @@
           } else if (c.words) {
             line.append(make('td', { class: 'words', title: c.write(value) }, data(c.write(value))));
           } else {
-            line.append(make('td', { class: c.key === 'given' && value ? 'flag' : null }, c.write(value, row)));
+            line.append(make('td', { class: c.key === 'given' ? (value === NAMED ? 'verdict flag' : 'verdict') : null }, c.write(value, row)));
           }
         }
         return line;
@@ -254,6 +271,18 @@
         make('tbody', null, ...lines.map((line) => make('tr', null, ...line.map((value, i) => (i === 0 ? cell('th', value, i, 'row') : cell('td', value, i))))))));
     };
 
+    // What the null makes of the count, in sentences: the count alone does not give the p-value.
+    const likelihood = (p, n, k) => {
+      const like = `A ${one} that was not in training would look like this or more so with probability ${probability(p)}`;
+      const rarely = p < 0.01 ? ` (about ${oneIn(p)})` : '';
+      if (!n) return `${like}${rarely}. `;
+      if (all.null === 'ecdf') return `Counting them puts the probability of that at ${probability(p)} (${k + 1} in ${n + 1}) or less. `;
+      if (all.null === 'pchip') return `Counting them, with a smooth curve between their losses, puts the probability of that at ${probability(p)}. `;
+      const counted = (k + 1) / (n + 1);
+      if (p >= (k === 0 ? counted : counted / 2)) return `${like}${rarely}, by the null t. `;
+      return `Counting alone says that such a loss has a probability of ${k === 0 ? 'at most' : 'about'} ${k === 0 ? `1 in ${n + 1}` : `${k + 1} in ${n + 1}`}; the null t, which assumes normal scores, puts it at ${probability(p)} (about ${oneIn(p)}). `;
+    };
+
     const sentence = (row) => {
       const parts = [];
       const loss = all.loss ? all.loss[row] : null;
@@ -263,26 +292,32 @@
           ? `The target’s mean loss on these ${all.records[row]} records is ${decimals(loss)}. `
           : `The target’s loss on this record is ${decimals(loss)}. `);
       }
-      const tested = all.p && there(all.p[row]);
-      const p = tested ? all.p[row] : all.pAll && all.pAll[row];
-      const like = there(p)
-        ? `a ${one} that was not in training would look like this or more so with probability ${probability(p)}`
-        : null;
+      let [n, k] = [0, 0];
       if (all.losses && there(loss) && all.losses.outs[row] > 0) {
-        const [n, k] = [all.losses.outs[row], all.losses.outBelow[row]];
+        [n, k] = [all.losses.outs[row], all.losses.outBelow[row]];
         const number = k === 0 ? 'none' : k === n ? 'every one' : String(k);
-        parts.push(`Of ${n} models that were not trained on it, ${number} had so small a loss${like ? `: ${like}.` : '.'} `);
-      } else if (like) {
-        parts.push(`${like[0].toUpperCase()}${like.slice(1)}. `);
+        parts.push(`Of ${n} models that were not trained on it, ${number} had so small a loss. `);
       }
-      if (tested && all.q && there(all.q[row])) {
-        parts.push(all.given[row]
+      const verdict = verdicts[row];
+      if (verdict === UNTESTED) {
+        parts.push(all.selected[row]
+          ? 'It could not be tested: too few reference models were trained without it.'
+          : 'Not selected for testing, so no verdict was passed on it.');
+        const p = all.pAll ? all.pAll[row] : null;
+        if (!all.selected[row] && there(p)) {
+          parts.push(` Its p-value would be ${probability(p)}, uncorrected for having looked at ${count(all.units)} ${all.unitName}.`);
+        }
+        return parts.join('');
+      }
+      parts.push(likelihood(all.p[row], n, k));
+      if (all.q && there(all.q[row])) {
+        parts.push(verdict === NAMED
           ? `Among all that were tested it is named as a member: its q-value, ${small(all.q[row])}, is at most the wanted rate of false discoveries, ${plain(all.fdr)}.`
           : `That is not rare enough among all that were tested: its q-value, ${small(all.q[row])}, is above the wanted rate of false discoveries, ${plain(all.fdr)}.`);
-      } else if (all.selected[row] && !tested) {
-        parts.push('It could not be tested: too few reference models were trained without it.');
-      } else if (!all.selected[row]) {
-        parts.push('It was not selected for testing, so no verdict was passed on it.');
+      }
+      // The model gives the right answer less than even odds.
+      if (verdict === NAMED && there(loss) && loss > Math.LN2) {
+        parts.push(' The model is still wrong or unsure about it, but less so than models that never saw it.');
       }
       return parts.join('');
     };
@@ -335,6 +370,13 @@
     };
     const median = (list) => (list.length % 2 ? list[(list.length - 1) / 2] : Math.sqrt(list[list.length / 2 - 1] * list[list.length / 2]));
 
+    const drawnOf = (sides, totals) => {
+      const [outs, ins] = sides.map((side) => side.length);
+      return outs === ins && totals[0] === totals[1]
+        ? `${outs} of the ${totals[0]} of each kind are`
+        : `${outs} of the ${totals[0]} OUT models and ${ins} of the ${totals[1]} IN models are`;
+    };
+
     const losses = (row) => {
       if (!all.losses || all.losses.outs[row] + all.losses.ins[row] === 0) return [];
       const svg = strip(row);
@@ -349,7 +391,7 @@
       const partly = sides[0].length < all.losses.outs[row] || sides[1].length < all.losses.ins[row];
       return [
         make('h3', null, 'How models with and without it answer'),
-        make('p', { class: 'muted' }, `Each stroke is the loss of a reference model of the testing half: above those that were not trained on this ${one} (OUT), below those that were (IN).${partly ? ` Of many models, ${Math.max(sides[0].length, sides[1].length)} evenly chosen ones of each kind are drawn, with the smallest and the largest.` : ''} If the target’s mark lies among the OUT models, the ${one} hides in the crowd.`),
+        make('p', { class: 'muted' }, `Each stroke is the loss of a reference model of the testing half: above those that were not trained on this ${one} (OUT), below those that were (IN).${partly ? ` ${drawnOf(sides, [all.losses.outs[row], all.losses.ins[row]])} drawn, evenly chosen by their losses, the smallest and the largest among them.` : ''} If the target’s mark lies among the OUT models, the ${one} hides in the crowd.`),
         svg,
         tableOf('Losses of reference models', [{ text: 'Reference models' }, { text: 'Number' }, { text: 'Smallest loss' }, { text: 'Median' }, { text: 'Largest' }, { text: 'With a loss up to the target’s' }], lines),
       ];
@@ -469,32 +511,37 @@
     const neighbours = (row) => {
       const list = all.neighbours ? all.neighbours[row] : [];
       if (!list || !list.length) return [];
-      const lines = list.map(([who, code, distance]) => [
-        typeof who === 'number' ? make('a', { href: hashOf(who) }, data(all.id[who])) : data(who),
+      const lines = list.map(([who, code, distance, elsewhere]) => [
+        typeof who === 'number' ? make('a', { href: hashOf(who) }, data(all.id[who])) : elsewhere ? make('span', null, data(who), ' (reference file)') : data(who),
         there(code) ? data(all.classes[code]) : '',
         there(distance) ? plain(distance) : '',
       ]);
       return [
         make('h3', null, 'Nearest neighbours'),
-        make('p', { class: 'muted' }, 'Records to which the reference models answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2. A record with few near neighbours of its class has no crowd to hide in.'),
+        make('p', { class: 'muted' }, `Records, of any class, to which the reference models of the selecting half answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2.${there(all.alpha) ? ` Nearer than ${all.alpha.toPrecision(3)} counts as a neighbour.` : ''} A record with few neighbours has no crowd to hide in.`),
         tableOf('Nearest neighbours', [{ text: 'Record' }, { text: 'Class', words: true }, { text: 'Distance' }], lines),
       ];
     };
 
     const attacks = (row) => {
+      // A redacted page says nothing of single attacks.
+      if (all.redacted) return [];
       const lines = [];
-      const p = all.p && there(all.p[row]) ? all.p[row] : all.pAll && all.pAll[row];
+      const tested = verdicts[row] !== UNTESTED;
+      const p = tested ? all.p[row] : all.pAll && all.pAll[row];
       const recurrence = (a, b, c, d) => (there(a) && b ? `${a} of ${b}` : '');
       const has = (key) => all.attacks.some((attack) => attack[key]);
       const head = [{ text: 'Attack' }];
       if (has('score')) head.push({ text: 'Score' }, { text: 'Rank among all scored' });
-      head.push({ text: 'P-value' }, { text: 'Among its first 1 %' });
+      head.push({ text: 'P-value' });
+      if (all.attacks.length) head.push({ text: 'Among its first 1 %' });
       if (has('named')) head.push({ text: 'Named by disjoint sets of models' });
       if (has('found')) head.push({ text: 'Found in IN models' }, { text: 'Accused in OUT models' });
       const get = (list) => (list ? list[row] : null);
       const own = [make('strong', null, 'direct inference')];
       if (has('score')) own.push('', '');
-      own.push(there(p) ? small(p) : '', '');
+      own.push(there(p) ? `${small(p)}${tested ? '' : ' (not tested, uncorrected)'}` : '');
+      if (all.attacks.length) own.push('');
       if (has('named')) own.push('');
       if (has('found')) own.push(recurrence(get(all.found), get(all.inTargets)), recurrence(get(all.accused), get(all.outTargets)));
       lines.push(own);
@@ -522,7 +569,7 @@
       const tags = [make('span', { class: 'tag' }, 'class: ', data(className(row)))];
       if (all.group && there(all.group[row])) tags.push(make('span', { class: 'tag' }, 'group: ', data(all.group[row])));
       if (all.records && all.records[row] > 1) tags.push(make('span', { class: 'tag' }, `${all.records[row]} records judged together`));
-      tags.push(make('span', { class: all.given[row] ? 'tag flag' : 'tag' }, all.given[row] ? 'given away' : 'not given away'));
+      tags.push(make('span', { class: verdicts[row] === NAMED ? 'tag flag' : 'tag' }, inWords[verdicts[row]]));
       if (all.member && there(all.member[row])) tags.push(make('span', { class: 'tag' }, all.member[row] ? 'was in the training data' : 'was not in the training data'));
       evidence.replaceChildren(...[
         make('p', null, ...tags),
@@ -538,9 +585,12 @@
       find('record-next').disabled = place < 0 || place + 1 >= state.view.length;
     };
 
+    // Where the table was scrolled to; giving the focus back must not move it.
+    let sideways = 0;
     const open = (row) => {
       // Shown first: the width of the plot is that of the dialog.
       if (!dialog.open) {
+        sideways = table.parentElement.scrollLeft;
         dialog.showModal();
         find('record-title').focus();
       }
@@ -595,6 +645,7 @@
       forget();
       const link = body.querySelector(`tr[data-row="${state.at}"] a`);
       if (link) link.focus({ preventScroll: true });
+      table.parentElement.scrollLeft = sideways;
     });
     dialog.addEventListener('click', (event) => {
       if (event.target === dialog) dialog.close();
@@ -624,6 +675,14 @@
     }
     filters.text.addEventListener('input', refresh);
     window.addEventListener('hashchange', follow);
+    // Links elsewhere on the page that show a part of the table.
+    document.addEventListener('click', (event) => {
+      const link = event.target.closest ? event.target.closest('a[data-show]') : null;
+      if (!link || !(link.dataset.show in among)) return;
+      for (const control of [filters.class, filters.attack, filters.text]) if (control) control.value = '';
+      filters.flagged.value = link.dataset.show;
+      refresh();
+    });
 
     headings();
     refresh();

@@ -26,6 +26,7 @@ use flate2::write::GzEncoder;
 use giveaway_stats::random::Stream;
 
 use super::gathered::{Cells, Features, Gathered, Images, Records};
+use super::number::thousands;
 use crate::attack::method::Method;
 use crate::error::{Error, Result};
 use crate::evaluate::agreement::named;
@@ -45,10 +46,20 @@ const SMALLEST_LOSS: f64 = 1e-9;
 /// Characters of a text of the data that are shown.
 const LONGEST_TEXT: usize = 300;
 
+/// An identifier as it is shown. A long one is cut, and told from others that begin like it by a
+/// part of its hash; `records.parquet` has the whole.
+pub(crate) fn shown_id(id: &str) -> String {
+    let Some((end, _)) = id.char_indices().nth(LONGEST_TEXT) else {
+        return printable(id);
+    };
+    let hash = blake3::hash(id.as_bytes()).to_hex();
+    format!("{}… ({})", printable(&id[..end]), &hash[..12])
+}
+
 /// The anchor of a record: who follows a link to it sees its evidence.
 pub(crate) fn anchor(id: &str) -> String {
     let mut anchor = "record-".to_owned();
-    for byte in printable(id).bytes() {
+    for byte in shown_id(id).bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             anchor.push(char::from(byte));
         } else {
@@ -288,11 +299,23 @@ const DETAILS: [Detail; 6] = [
     },
 ];
 
+/// Where even the least of these is too much, rows go until the rest fits.
+const LEAST: Detail = Detail {
+    rows: MOST_ROWS / 20,
+    losses: [8, 3],
+    cells: 0,
+    neighbours: 0,
+    pixels: 0,
+};
+
 /// Makes the payload, leaving out details until the page stays below 3 MB.
 ///
-/// A redacted one has hashed identifiers and p-values of two digits, and nothing by which somebody
-/// who holds a record and can query the model could find its row: no losses, scores, ranks and
-/// neighbours, not what the records hold and whether they are members. Its rows are sorted by
+/// A redacted one says of the units selected for testing, and of no others, what their verdict
+/// is: hashed identifiers, classes, p- and q-values of two digits. By a loss, a score or a
+/// neighbour, somebody who holds a record and can query the model could find its row, and by a
+/// rank or a count of models, who repeats the audit with its seed: none of them is there, nor
+/// what the records hold and whether they are members. p- and q-values can be repeated as well,
+/// but only by who has all the data; they are what such a report is for. Its rows are sorted by
 /// p-value and then by hashed identifier.
 ///
 /// # Errors
@@ -307,8 +330,11 @@ pub(crate) fn payload_within(
     redaction: Option<&Redaction>,
     largest: usize,
 ) -> Result<Payload> {
+    let fewer = std::iter::successors(Some(LEAST.rows), |rows| Some(rows / 2))
+        .take_while(|&rows| rows > 0)
+        .map(|rows| Detail { rows, ..LEAST });
     let mut made = None;
-    for (attempt, detail) in DETAILS.iter().enumerate() {
+    for (attempt, detail) in DETAILS.into_iter().chain(fewer).enumerate() {
         let one = Building::new(gathered, redaction, detail).build(attempt)?;
         let fits = one.text.len() <= largest;
         made = Some(one);
@@ -323,7 +349,7 @@ pub(crate) fn payload_within(
 struct Building<'a> {
     gathered: &'a Gathered,
     redaction: Option<&'a Redaction>,
-    detail: &'a Detail,
+    detail: Detail,
     /// Rows of `chosen` in the order of the payload.
     rows: Vec<usize>,
     /// The row of the payload of each unit that has one.
@@ -405,9 +431,24 @@ fn order_statistics(sorted: &[f32], most: usize) -> Vec<f32> {
 }
 
 impl<'a> Building<'a> {
-    fn new(gathered: &'a Gathered, redaction: Option<&'a Redaction>, detail: &'a Detail) -> Self {
+    fn new(gathered: &'a Gathered, redaction: Option<&'a Redaction>, detail: Detail) -> Self {
         let chosen = &gathered.chosen;
-        let mut rows: Vec<usize> = chosen.order.iter().copied().take(detail.rows).collect();
+        let wanted: Vec<usize> = chosen
+            .order
+            .iter()
+            .copied()
+            .filter(|&row| redaction.is_none() || chosen.selected[chosen.rows[row]])
+            .collect();
+        let mut rows = wanted.clone();
+        rows.truncate(detail.rows);
+        let mut left_out = Vec::new();
+        if rows.len() < wanted.len() {
+            left_out.push(format!(
+                "There is no room for all these rows: {} of {} are there, those given away first, then those with the smallest p-values.",
+                thousands(rows.len() as f64),
+                thousands(wanted.len() as f64)
+            ));
+        }
         rows.sort_unstable();
         if let Some(redaction) = redaction {
             let p = of_units(
@@ -447,7 +488,7 @@ impl<'a> Building<'a> {
             place,
             json: String::new(),
             bytes: Vec::new(),
-            left_out: Vec::new(),
+            left_out,
         }
     }
 
@@ -544,6 +585,12 @@ impl<'a> Building<'a> {
         });
     }
 
+    fn text(&mut self, name: &str, text: &str) {
+        self.key(name);
+        write_text(&mut self.json, text);
+        self.json.push(',');
+    }
+
     fn texts(&mut self, name: &str, texts: &[String]) {
         self.key(name);
         self.json.push('[');
@@ -557,25 +604,26 @@ impl<'a> Building<'a> {
     }
 
     fn id(&self, id: &str) -> String {
-        printable(
-            &self
-                .redaction
-                .map_or_else(|| id.to_owned(), |redaction| redaction.id(id)),
-        )
+        self.redaction
+            .map_or_else(|| shown_id(id), |redaction| redaction.id(id))
     }
 
     fn heading(&mut self) {
         let audit = &self.gathered.audit;
+        self.text("unitName", &audit.data.unit_name);
+        self.text("null", audit.test.null.name());
         let _ = write!(
             self.json,
-            "\"units\":{},\"unitName\":\"{}\",\"redacted\":{},\"null\":\"{}\",\"fdr\":{},\"testing\":{},",
+            "\"units\":{},\"redacted\":{},\"testing\":{},\"fdr\":",
             self.gathered.records.units().len(),
-            audit.data.unit_name.replace('"', ""),
             self.redaction.is_some(),
-            audit.test.null.name(),
-            audit.test.fdr,
             audit.test.testing_models,
         );
+        write_number(&mut self.json, audit.test.fdr, Digits::All);
+        self.json.push_str(",\"alpha\":");
+        let alpha = audit.test.alpha.filter(|_| self.redaction.is_none());
+        write_number(&mut self.json, alpha.unwrap_or(f64::NAN), SHOWN);
+        self.json.push(',');
         let classes: Vec<String> = audit.data.classes.iter().map(|c| shown_text(c)).collect();
         self.texts("classes", &classes);
     }
@@ -627,15 +675,9 @@ impl<'a> Building<'a> {
         if self.redaction.is_none() {
             self.evidence();
         }
-        self.wholes("found", "in_targets_found");
-        self.wholes("inTargets", "in_targets");
-        self.wholes("accused", "out_targets_wrongly_accused");
-        self.wholes("outTargets", "out_targets");
-        self.wholes("playedIn", "played_in_targets");
-        self.wholes("playedOut", "played_out_targets");
     }
 
-    /// By what a record could be found.
+    /// By what a record could be found: from its answers, or by repeating the audit.
     fn evidence(&mut self) {
         let gathered = self.gathered;
         let of_all = format!("p_value_{}", gathered.audit.test.null.name());
@@ -644,13 +686,24 @@ impl<'a> Building<'a> {
         self.numbers("out", "out_loss", SHOWN);
         self.numbers("in", "in_loss", SHOWN);
         self.numbers("near", "neighbours", SHOWN);
+        self.wholes("found", "in_targets_found");
+        self.wholes("inTargets", "in_targets");
+        self.wholes("accused", "out_targets_wrongly_accused");
+        self.wholes("outTargets", "out_targets");
+        self.wholes("playedIn", "played_in_targets");
+        self.wholes("playedOut", "played_out_targets");
     }
 
+    /// What each attack makes of the rows; nothing of it goes into a redacted payload.
     fn attacks(&mut self) {
         let gathered = self.gathered;
+        let attacks = match self.redaction {
+            None => gathered.chosen.attacks.as_slice(),
+            Some(_) => &[],
+        };
         self.key("attacks");
         self.json.push('[');
-        for (index, attack) in gathered.chosen.attacks.iter().enumerate() {
+        for (index, attack) in attacks.iter().enumerate() {
             if index > 0 {
                 self.json.push(',');
             }
@@ -661,26 +714,21 @@ impl<'a> Building<'a> {
                 .and_then(|section| section.of(attack.method))
                 .and_then(|summary| summary.stability.as_ref())
                 .map_or(0, |stability| stability.subsets);
-            let _ = write!(
-                self.json,
-                "{{\"name\":\"{}\",\"scored\":{},\"sets\":{sets},",
-                attack.method.name(),
-                attack.scored
-            );
-            if self.redaction.is_none() {
-                self.per_row("score", |out, this, row| {
-                    write_number(out, attack.scores[this.unit(row)], SHOWN);
-                });
-                self.per_row("rank", |out, this, row| {
-                    match attack.ranks[this.unit(row)] {
-                        0 => out.push_str("null"),
-                        rank => {
-                            let _ = write!(out, "{rank}");
-                        }
+            self.json.push('{');
+            self.text("name", attack.method.name());
+            let _ = write!(self.json, "\"scored\":{},\"sets\":{sets},", attack.scored);
+            self.per_row("score", |out, this, row| {
+                write_number(out, attack.scores[this.unit(row)], SHOWN);
+            });
+            self.per_row("rank", |out, this, row| {
+                match attack.ranks[this.unit(row)] {
+                    0 => out.push_str("null"),
+                    rank => {
+                        let _ = write!(out, "{rank}");
                     }
-                });
-                self.numbers("p", &column_of("p_value", attack.method), SHOWN);
-            }
+                }
+            });
+            self.numbers("p", &column_of("p_value", attack.method), SHOWN);
             self.truths("first", |this, row| Some(attack.named[this.unit(row)]));
             self.numbers("named", &column_of("times_named", attack.method), SHOWN);
             self.wholes("found", &column_of("found", attack.method));
@@ -712,14 +760,7 @@ impl<'a> Building<'a> {
             let statistics = sides.clone().map(|side| {
                 order_statistics(&side, most)
                     .into_iter()
-                    .map(|loss| {
-                        let loss = f64::from(loss).max(SMALLEST_LOSS);
-                        if self.redaction.is_some() {
-                            rounded(loss, 2)
-                        } else {
-                            loss
-                        }
-                    })
+                    .map(|loss| f64::from(loss).max(SMALLEST_LOSS))
                     .collect::<Vec<f64>>()
             });
             let all = || statistics.iter().flatten().copied();
@@ -784,7 +825,8 @@ impl<'a> Building<'a> {
             .map(|(code, class)| (class.as_str(), code))
             .collect();
         let most = self.detail.neighbours;
-        // A neighbour that has a row is named by it, another one by its id.
+        // A neighbour that has a row is named by it, another one by its id. Those of a reference
+        // file have a 1 at the end.
         self.per_row("neighbours", |out, this, row| {
             out.push('[');
             let most = if this.is_important[row] {
@@ -797,10 +839,11 @@ impl<'a> Building<'a> {
                     out.push(',');
                 }
                 out.push('[');
-                if let Some(row) = this.row_of_unit.get(&neighbour.unit) {
-                    let _ = write!(out, "{row}");
-                } else {
-                    write_text(out, &this.id(&neighbour.id));
+                match this.row_of_unit.get(&neighbour.unit) {
+                    Some(row) if neighbour.audited => {
+                        let _ = write!(out, "{row}");
+                    }
+                    _ => write_text(out, &this.id(&neighbour.id)),
                 }
                 out.push(',');
                 match classes.get(neighbour.class.as_str()) {
@@ -810,6 +853,9 @@ impl<'a> Building<'a> {
                     None => out.push_str("null,"),
                 }
                 write_number(out, neighbour.distance, Digits::Significant(4));
+                if !neighbour.audited {
+                    out.push_str(",1");
+                }
                 out.push(']');
             }
             out.push(']');
@@ -830,6 +876,13 @@ impl<'a> Building<'a> {
             return;
         };
         let most = self.detail.cells / columns.len().max(1);
+        if most == 0 {
+            self.left_out.push(
+                "What the records hold is not shown: there is no room for it. data.parquet in the run directory has it."
+                    .to_owned(),
+            );
+            return;
+        }
         let rows = self.most_important(most);
         if rows.len() < self.rows.len() {
             self.left_out.push(format!(

@@ -145,6 +145,19 @@ fn a_run_becomes_rows_with_their_evidence() {
     assert!(fitting.text.len() < made.text.len() && fitting.text.len() >= least.text.len());
     let whole = payload_within(&gathered, None, made.text.len()).unwrap();
     assert_eq!(whole.text, made.text);
+    // Where the least of details is too much, rows go, the least important first.
+    assert_eq!(least.shown, 1);
+    assert!(
+        least.left_out[0].contains("1 of 569"),
+        "{:?}",
+        least.left_out
+    );
+    let few = payload_within(&gathered, None, 12_000).unwrap();
+    assert!(few.text.len() <= 12_000 && few.shown > 10 && few.shown < 500);
+    let (few, _) = decode(&few);
+    for exposed in gathered.audit.exposed.iter().take(5) {
+        assert!(list(&few, "/id").contains(&Value::from(exposed.id.as_str())));
+    }
 
     what_is_missing_is_told(&run);
 }
@@ -227,29 +240,37 @@ fn redacted_rows_tell_nothing(gathered: &Gathered) {
     let redaction = Redaction::from_text(&"5a".repeat(32)).unwrap();
     let (json, bytes) = decode(&payload(gathered, Some(&redaction)).unwrap());
     assert!(bytes.is_empty());
-    for key in [
-        "member",
-        "loss",
-        "out",
-        "in",
-        "near",
-        "pAll",
-        "losses",
-        "neighbours",
-        "features",
-        "images",
-    ] {
-        assert!(json.get(key).is_none(), "{key}");
+    // All that is said of a row, and nothing by which a second audit with the seed could tell
+    // which record it is.
+    let per_row: Vec<&str> = json
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, value)| value.is_array() && *name != "classes" && *name != "attacks")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(per_row, ["class", "given", "id", "p", "q", "selected"]);
+    assert_eq!(list(&json, "/attacks"), [Value::Null; 0]);
+    let mut alike: HashMap<String, usize> = HashMap::new();
+    for row in 0..list(&json, "/id").len() {
+        let signature = ["class", "given", "selected"].map(|name| &json[name][row]);
+        *alike.entry(format!("{signature:?}")).or_default() += 1;
     }
+    assert!(alike.values().all(|&count| count > 1), "{alike:?}");
+
     let mut known = Vec::new();
     let p = gathered.records.numbers("p_value").unwrap();
     for unit in gathered.records.units() {
         let id = gathered.records.texts("id").unwrap()[unit.first()]
             .clone()
             .unwrap();
-        known.push((coarse(p[unit.first()]), redaction.id(&id)));
+        if !p[unit.first()].is_nan() {
+            known.push((coarse(p[unit.first()]), redaction.id(&id)));
+        }
     }
     known.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()).then(a.1.cmp(&b.1)));
+    assert_eq!(known.len(), gathered.audit.test.selected);
+    assert_eq!(list(&json, "/id").len(), known.len());
     for (row, (p, id)) in known.iter().enumerate() {
         assert_eq!(list(&json, "/id")[row], id.as_str());
         assert!(close(number(&list(&json, "/p")[row]), *p, 1e-12));
@@ -275,7 +296,7 @@ fn fewer_rows_are_the_important_ones(gathered: &Gathered) {
     // The rest is drawn by the seed.
     let mut other = gathered.audit.clone();
     assert_eq!(choose_among(&other, records, most).rows(), chosen.rows());
-    other.seed += 1;
+    other.seed = other.seed.map(|seed| seed + 1);
     assert_ne!(choose_among(&other, records, most).rows(), chosen.rows());
     // Where there is no room for all that were selected, those of the smallest p have a row.
     let few = choose_among(&gathered.audit, records, 3);
@@ -293,6 +314,39 @@ fn fewer_rows_are_the_important_ones(gathered: &Gathered) {
 
 fn what_is_missing_is_told(run: &Path) {
     let hint = |error: Error| error.hint_text().unwrap().to_owned();
+    // A report that no audit writes: it is believed in nothing that another file contradicts.
+    let report = std::fs::read_to_string(run.join("report.json")).unwrap();
+    let sound: Value = serde_json::from_str(&report).unwrap();
+    for (pointer, value, told) in [
+        (
+            "/reference/models",
+            serde_json::json!(1_000_000_000_000_u64),
+            "16 models",
+        ),
+        ("/test/selecting_models", serde_json::json!(17), "17 of 16"),
+        (
+            "/data/unit_name",
+            serde_json::json!("\"records\\"),
+            "unit_name",
+        ),
+    ] {
+        let mut damaged = sound.clone();
+        *damaged.pointer_mut(pointer).unwrap() = value;
+        std::fs::write(run.join("report.json"), damaged.to_string()).unwrap();
+        let error = gather(run).err().unwrap();
+        assert!(error.to_string().contains(told), "{pointer}: {error}");
+        assert!(hint(error).contains("run the audit again"), "{pointer}");
+    }
+    std::fs::write(run.join("report.json"), &report).unwrap();
+    let signals = run.join("signals/012.npy");
+    let outputs = std::fs::read(&signals).unwrap();
+    std::fs::remove_file(&signals).unwrap();
+    let error = gather(run).err().unwrap();
+    assert!(error.to_string().contains("012.npy"), "{error}");
+    assert!(hint(error).contains("run the audit again"));
+    std::fs::write(&signals, outputs).unwrap();
+    gather(run).unwrap();
+
     std::fs::remove_file(run.join("data.parquet")).unwrap();
     std::fs::remove_dir_all(run.join("signals")).unwrap();
     let bare = gather(run).unwrap();
@@ -430,4 +484,68 @@ fn images_are_their_pixels() {
         }
     }
     assert_eq!(at, bytes.len());
+}
+
+#[test]
+fn long_ids_are_cut_and_lead_to_their_rows_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.csv");
+    let mut random = giveaway_stats::random::Stream::new(1, "long ids", 0);
+    let mut text = "id,person,a,b,y\n".to_owned();
+    for row in 0..569 {
+        // What nothing can compress.
+        let mut letters: Vec<char> = ('a'..='z').chain('A'..='Z').collect();
+        let mut name = String::new();
+        while name.len() < 8_000 {
+            random.shuffle(&mut letters);
+            name.extend(&letters);
+        }
+        // Two that differ at the end only, and one as long as can be shown.
+        if row < 2 {
+            name = format!("{}{row}", "same".repeat(2_000));
+        } else if row == 2 {
+            name.truncate(300);
+        }
+        writeln!(
+            text,
+            "{name},g{name},{},{},{}",
+            (row * 37) % 101,
+            (row * 53) % 89,
+            row % 2
+        )
+        .unwrap();
+    }
+    std::fs::write(&path, text).unwrap();
+    let mut config = small(&path.display().to_string());
+    config.data.label = Some("y".to_owned());
+    config.data.id = Some("id".to_owned());
+    config.data.group = Some("person".to_owned());
+    let folder = audited(&config);
+    let gathered = gather(&folder.path().join("run")).unwrap();
+    let made = payload(&gathered, None).unwrap();
+    assert!(made.text.len() < 1_000_000, "{}", made.text.len());
+    assert_eq!((made.shown, made.left_out.len()), (569, 0));
+    let (json, _) = decode(&made);
+    let ids = list(&json, "/id");
+    let whole = gathered.records.texts("id").unwrap();
+    let mut anchors = std::collections::BTreeSet::new();
+    for (row, unit) in gathered.records.units().iter().enumerate() {
+        let whole = whole[unit.first()].as_deref().unwrap();
+        let shown = ids[row].as_str().unwrap();
+        let length = shown.chars().count();
+        assert!(whole.starts_with(&shown[..300]) && length < 320);
+        assert_eq!(whole == shown, whole.len() == 300);
+        // The script looks for the row of an anchor by what it says, written out.
+        let anchor = rows::anchor(whole);
+        let told = anchor.strip_prefix("record-").unwrap();
+        assert_eq!(
+            told.replace("%E2%80%A6", "…")
+                .replace("%20", " ")
+                .replace("%28", "(")
+                .replace("%29", ")"),
+            shown
+        );
+        anchors.insert(anchor);
+    }
+    assert_eq!(anchors.len(), 569);
 }

@@ -4,7 +4,7 @@
 use askama::Template;
 
 use super::super::number::{Html, Numbers, Style, thousands};
-use super::super::rows::anchor;
+use super::super::rows::{anchor, shown_id};
 use super::{Content, Section, render};
 use crate::error::Result;
 use crate::report::Audit;
@@ -20,6 +20,7 @@ struct RecordsSection<'a> {
     /// How many of how many have a row, where not all do.
     sample: Option<[String; 2]>,
     left_out: &'a [String],
+    redacted: bool,
     attacks: bool,
     heads: Vec<&'static str>,
     rows: Vec<Row>,
@@ -37,8 +38,7 @@ type Column = (&'static str, fn(Numbers<'_>, usize, &Audit) -> Html);
 
 /// Text from the data, which may run from right to left; characters that hide or act are written
 /// out.
-fn isolated(n: Numbers<'_>, pointer: String, text: &str) -> Html {
-    let shown = printable(text);
+fn isolated(n: Numbers<'_>, pointer: String, text: &str, shown: String) -> Html {
     if shown == text {
         n.quote(pointer)
     } else {
@@ -61,11 +61,12 @@ fn truth(value: Option<bool>) -> Html {
 fn columns(audit: &Audit) -> Vec<Column> {
     let exposed = &audit.exposed;
     let mut columns: Vec<Column> = vec![("Class", |n, at, audit| {
-        isolated(n, format!("/exposed/{at}/class"), &audit.exposed[at].class)
+        let class = &audit.exposed[at].class;
+        isolated(n, format!("/exposed/{at}/class"), class, printable(class))
     })];
     if exposed.iter().any(|e| e.group.is_some()) {
         columns.push(("Group", |n, at, audit| match &audit.exposed[at].group {
-            Some(group) => isolated(n, format!("/exposed/{at}/group"), group),
+            Some(group) => isolated(n, format!("/exposed/{at}/group"), group, shown_id(group)),
             None => Html::default(),
         }));
     }
@@ -75,8 +76,19 @@ fn columns(audit: &Audit) -> Vec<Column> {
         }));
     }
     columns.push(("Given away", |_, at, audit| {
-        truth(Some(audit.exposed[at].given_away))
+        // Only tested units are exposed.
+        Html(
+            if audit.exposed[at].given_away {
+                "yes"
+            } else {
+                "not shown"
+            }
+            .to_owned(),
+        )
     }));
+    if exposed.iter().any(|e| e.member.is_some()) {
+        columns.push(("Member", |_, at, audit| truth(audit.exposed[at].member)));
+    }
     columns.push(("P-value", |n, at, _| {
         n.show(format!("/exposed/{at}/p"), Style::Small)
     }));
@@ -111,9 +123,6 @@ fn columns(audit: &Audit) -> Vec<Column> {
             of(n, at, audit, "wrongly_accused", "out_targets")
         }));
     }
-    if exposed.iter().any(|e| e.member.is_some()) {
-        columns.push(("Member", |_, at, audit| truth(audit.exposed[at].member)));
-    }
     columns
 }
 
@@ -133,7 +142,12 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let rows = (0..audit.exposed.len())
         .map(|at| Row {
             anchor: anchor(&audit.exposed[at].id),
-            id: isolated(n, format!("/exposed/{at}/id"), &audit.exposed[at].id),
+            id: isolated(
+                n,
+                format!("/exposed/{at}/id"),
+                &audit.exposed[at].id,
+                shown_id(&audit.exposed[at].id),
+            ),
             cells: columns.iter().map(|(_, cell)| cell(n, at, audit)).collect(),
         })
         .collect();
@@ -149,7 +163,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
             .then_some([content.payload.shown, content.payload.units])
             .map(|counts| counts.map(|count| thousands(count as f64))),
         left_out: &content.payload.left_out,
-        attacks: audit.attacks.is_some(),
+        redacted: audit.redacted,
+        attacks: audit.attacks.is_some() && !audit.redacted,
         heads: columns.iter().map(|(head, _)| *head).collect(),
         rows,
     };
