@@ -288,10 +288,11 @@ fn the_page_says_what_is_true_of_this_audit() {
     sandbox.write("people.csv", people());
     let other = people().replace("person-", "other-");
     sandbox.write("other.csv", other);
-    let outputs = (0..120)
-        .map(|i| format!("0.{},0.{}\n", 30 + i % 40, 70 - i % 40))
-        .collect::<String>();
-    sandbox.write("outputs.csv", format!("healthy,sick\n{outputs}"));
+    let mut outputs = String::from("healthy,sick\n");
+    for i in 0..120 {
+        writeln!(outputs, "0.{},0.{}", 30 + i % 40, 70 - i % 40).unwrap();
+    }
+    sandbox.write("outputs.csv", outputs);
     let audit = |name: &str, options: &str| {
         sandbox.audit(&format!(
             "people.csv --label label --id name --run {name} {options} --quiet"

@@ -38,11 +38,11 @@ type Column = (&'static str, fn(Numbers<'_>, usize, &Audit) -> Html);
 
 /// Text from the data, which may run from right to left; characters that hide or act are written
 /// out.
-fn isolated(n: Numbers<'_>, pointer: String, text: &str, shown: String) -> Html {
+fn isolated(n: Numbers<'_>, pointer: String, text: &str, shown: &str) -> Html {
     if shown == text {
         n.quote(pointer)
     } else {
-        Html(format!("<bdi data-fixed>{}</bdi>", escape(&shown)))
+        Html(format!("<bdi data-fixed>{}</bdi>", escape(shown)))
     }
 }
 
@@ -62,11 +62,11 @@ fn columns(audit: &Audit) -> Vec<Column> {
     let exposed = &audit.exposed;
     let mut columns: Vec<Column> = vec![("Class", |n, at, audit| {
         let class = &audit.exposed[at].class;
-        isolated(n, format!("/exposed/{at}/class"), class, printable(class))
+        isolated(n, format!("/exposed/{at}/class"), class, &printable(class))
     })];
     if exposed.iter().any(|e| e.group.is_some()) {
         columns.push(("Group", |n, at, audit| match &audit.exposed[at].group {
-            Some(group) => isolated(n, format!("/exposed/{at}/group"), group, shown_id(group)),
+            Some(group) => isolated(n, format!("/exposed/{at}/group"), group, &shown_id(group)),
             None => Html::default(),
         }));
     }
@@ -146,7 +146,7 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
                 n,
                 format!("/exposed/{at}/id"),
                 &audit.exposed[at].id,
-                shown_id(&audit.exposed[at].id),
+                &shown_id(&audit.exposed[at].id),
             ),
             cells: columns.iter().map(|(_, cell)| cell(n, at, audit)).collect(),
         })
