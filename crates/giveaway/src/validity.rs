@@ -70,6 +70,13 @@ impl Check {
     }
 }
 
+/// Name of the check that looks for persons and duplicates on both sides of a split; its finding
+/// may quote the data.
+pub const ACROSS_THE_SPLIT: &str = "people and duplicates across the split";
+
+/// Name of the check that is made where the reference models have data of their own.
+pub const OVERLAP: &str = "overlap of the reference training sets";
+
 /// Blind baseline: can members be told from non-members by their features and labels
 /// alone, without any model? A network is trained to tell them apart, on four fifths of
 /// the units, and judged on the last fifth, five times.
@@ -377,7 +384,7 @@ const LARGEST_OVERLAP: f64 = 0.5;
 /// records does not vary among them, so the null is too narrow.
 #[must_use]
 pub fn reference_overlap(share: f64) -> Check {
-    const NAME: &str = "overlap of the reference training sets";
+    const NAME: &str = OVERLAP;
     let percent = 100.0 * share;
     if share > LARGEST_OVERLAP {
         Check::new(
@@ -412,7 +419,7 @@ pub fn across_the_split(
     grouped: bool,
     seed: u64,
 ) -> Check {
-    const NAME: &str = "people and duplicates across the split";
+    const NAME: &str = ACROSS_THE_SPLIT;
     let mut findings = Vec::new();
     let mut failed = false;
     if split_units > 0 {

@@ -119,7 +119,14 @@ fn a_redacted_page_tells_nobody_who_is_in_it() {
     let exposed = report["exposed"].as_array().unwrap();
     assert!(!exposed.is_empty());
     for (one, original) in exposed.iter().zip(full["exposed"].as_array().unwrap()) {
-        for gone in ["member", "target_loss", "out_loss", "in_loss", "neighbours"] {
+        for gone in [
+            "member",
+            "target_loss",
+            "out_loss",
+            "in_loss",
+            "neighbours",
+            "recurrence",
+        ] {
             assert!(one[gone].is_null(), "{gone}: {one}");
             assert!(!original["target_loss"].is_null());
         }
@@ -155,6 +162,15 @@ fn a_redacted_page_tells_nobody_who_is_in_it() {
         assert!(column.is_null() || nothing, "{gone}: {column}");
     }
     assert_eq!(columns["attacks"], serde_json::json!([]));
+
+    for histogram in report["figures"]["losses"].as_array().unwrap() {
+        assert_eq!(histogram["model"], "references");
+    }
+    for attack in report["attacks"]["attacks"].as_array().unwrap() {
+        assert!(attack["on_target"].is_null() && attack["carried"] == serde_json::json!([]));
+    }
+    assert_eq!(report["notes"], serde_json::json!([]));
+    assert!(report["seed"].is_null() && !full["seed"].is_null());
 
     // The same key, the same names; another key, others.
     let first = std::fs::read(sandbox.path("run/redacted/report.json")).unwrap();
@@ -194,6 +210,9 @@ fn what_cannot_be_reported_is_told() {
     sandbox
         .run("report run --redact --out elsewhere")
         .refused(2, &["--key"]);
+    sandbox
+        .run("report run --redact --key key --out run")
+        .refused(2, &["run directory", "--out"]);
     sandbox.write("file", "");
     sandbox.run("report run --out file/x").refused(3, &["file"]);
 
@@ -201,10 +220,14 @@ fn what_cannot_be_reported_is_told() {
     let whole = std::fs::read_to_string(&file).unwrap();
     let page = std::fs::read(sandbox.path("run/report.html")).unwrap();
     let newer = whole.replace("\"format_version\": 1,", "\"format_version\": 99,");
+    let redacted = whole.replace("\"redacted\": false", "\"redacted\": true");
+    let units = whole.replace("\"unit_name\": \"records\"", "\"unit_name\": \"<script>\"");
     for (content, words) in [
         (&whole[..whole.len() / 2], "not a result"),
         ("{}", "not a result"),
         (newer.as_str(), "format version 99"),
+        (redacted.as_str(), "redacted"),
+        (units.as_str(), "unit_name"),
     ] {
         std::fs::write(&file, content).unwrap();
         sandbox
@@ -239,4 +262,85 @@ fn what_cannot_be_reported_is_told() {
         std::fs::read(sandbox.path("run/report.html")).unwrap(),
         page
     );
+}
+
+/// The text of a page, without its figures, tables of numbers and records.
+fn words(html: &str) -> String {
+    let start = html.find("<main").unwrap();
+    let end = html.find("</main>").unwrap();
+    let mut text = String::new();
+    let mut inside = false;
+    for character in html[start..end].chars() {
+        match character {
+            '<' => inside = true,
+            '>' => inside = false,
+            other if !inside => text.push(other),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What is true of the usual audit and of no other must not be said of the others.
+#[test]
+fn the_page_says_what_is_true_of_this_audit() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people());
+    let other = people().replace("person-", "other-");
+    sandbox.write("other.csv", other);
+    let mut outputs = String::from("healthy,sick\n");
+    for i in 0..120 {
+        writeln!(outputs, "0.{},0.{}", 30 + i % 40, 70 - i % 40).unwrap();
+    }
+    sandbox.write("outputs.csv", outputs);
+    let audit = |name: &str, options: &str| {
+        sandbox.audit(&format!(
+            "people.csv --label label --id name --run {name} {options} --quiet"
+        ));
+        let html = std::fs::read_to_string(sandbox.path(name).join("report.html")).unwrap();
+        assert!(!html.contains("data-absent"), "{name}: {html}");
+        assert!(!html.contains("NaN"), "{name}");
+        words(&html)
+    };
+    let usual = audit("usual", "");
+    assert!(
+        usual.contains("of the records whose own loss falls most"),
+        "{usual}"
+    );
+    assert!(
+        usual.contains("Among those selected the distributions part further"),
+        "{usual}"
+    );
+
+    let all = audit("all", "--select all");
+    assert!(all.contains("Tested were all records audited"), "{all}");
+    assert!(!all.contains("Among those selected") && !all.contains("were tested. The others"));
+    assert!(all.contains("Losses of this model, all audited"));
+    assert!(!all.contains("those selected and tested"), "{all}");
+
+    let unknown = audit("unknown", "--target-outputs outputs.csv");
+    assert!(unknown.contains("is not known here"), "{unknown}");
+    assert!(!unknown.contains("the model leaks"), "{unknown}");
+    assert!(!unknown.contains("Here the truth is known"), "{unknown}");
+
+    let reference = audit("reference", "--reference other.csv");
+    assert!(
+        reference.contains("trained on data of their own"),
+        "{reference}"
+    );
+    assert!(!usual.contains("trained on data of their own"));
+
+    let none = audit("none", "--attacks none");
+    assert!(!none.contains("What other attacks find") && !none.contains("attacks tried"));
+
+    let bootstrap = audit("bootstrap", "--design bootstrap");
+    assert!(bootstrap.contains("draws of records"), "{bootstrap}");
+    assert!(!usual.contains("draws of records"));
+
+    let counting = audit("counting", "--null ecdf");
+    assert!(
+        counting.contains("Too few reference models to name anybody"),
+        "{counting}"
+    );
+    assert!(!counting.contains("none stands out"), "{counting}");
 }

@@ -50,6 +50,33 @@ impl AtCutoff {
     }
 }
 
+/// Whoever is accused at a cut-off is accused at every larger one, so rates only rise, and what
+/// bounds the rate at one cut-off from above bounds it at all smaller ones, and from below at
+/// all larger ones. Few events have wide intervals; with this they are no wider than those of
+/// more.
+pub(super) fn nest(curve: &mut [AtCutoff]) {
+    let rates: [fn(&mut AtCutoff) -> &mut Estimate; 2] = [
+        |at| &mut at.true_positive_rate,
+        |at| &mut at.false_positive_rate,
+    ];
+    for rate in rates {
+        let mut bound = f64::INFINITY;
+        for at in curve.iter_mut().rev() {
+            if let Some(upper) = &mut rate(at).upper {
+                bound = bound.min(*upper);
+                *upper = bound;
+            }
+        }
+        let mut bound = 0.0f64;
+        for at in curve.iter_mut() {
+            if let Some(lower) = &mut rate(at).lower {
+                bound = bound.max(*lower);
+                *lower = bound;
+            }
+        }
+    }
+}
+
 /// The place of the first cut-off that a p-value keeps to; the number of cut-offs for `NaN`.
 pub(super) fn first_cutoff(p: f64) -> u8 {
     if p.is_nan() {
@@ -61,6 +88,43 @@ pub(super) fn first_cutoff(p: f64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_hold_for_what_is_nested() {
+        let at = |cutoff: f64, lower: f64, upper: f64| {
+            let rate = Estimate {
+                value: Some(f64::midpoint(lower, upper)),
+                lower: Some(lower),
+                upper: Some(upper),
+            };
+            AtCutoff {
+                cutoff,
+                accusations: 0,
+                wrong: 0,
+                precision: rate,
+                true_positive_rate: rate,
+                false_positive_rate: rate,
+            }
+        };
+        // A wide interval of few events beside narrow ones of more.
+        let mut curve = [
+            at(1e-4, 0.0, 0.03),
+            at(2e-4, 1e-4, 6e-4),
+            at(5e-4, 5e-5, 9e-4),
+        ];
+        nest(&mut curve);
+        let bounds = curve.map(|at| (at.false_positive_rate.lower, at.false_positive_rate.upper));
+        assert_eq!(
+            bounds,
+            [
+                (Some(0.0), Some(6e-4)),
+                (Some(1e-4), Some(6e-4)),
+                (Some(1e-4), Some(9e-4))
+            ]
+        );
+        // Precision is no such rate.
+        assert_eq!(curve[0].precision.upper, Some(0.03));
+    }
 
     #[test]
     fn the_first_cutoff_is_the_smallest_that_is_not_below() {

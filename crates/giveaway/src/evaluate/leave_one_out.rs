@@ -13,7 +13,7 @@ use giveaway_stats::random::Stream;
 use giveaway_stats::roc::{Roc, ppv};
 use rayon::prelude::*;
 
-use super::cutoffs::{AtCutoff, CUTOFFS, first_cutoff};
+use super::cutoffs::{AtCutoff, CUTOFFS, first_cutoff, nest};
 use super::{
     AtPrior, CONFIDENCE, CURVE_RATES, CurveWalk, Decision, DecisionRates, Estimate, Evaluation,
     PRIORS, RANKING_FIGURES, Ranking, figures_of_roc, ratio, score, tells_at,
@@ -547,7 +547,7 @@ fn rates_at_cutoffs(
     let clusters = clusters_by_cutoff(&kept);
     let [members, non_members] = sides;
     let mut counts = [0u64; 2];
-    CUTOFFS
+    let mut curve: Vec<AtCutoff> = CUTOFFS
         .into_iter()
         .enumerate()
         .map(|(place, cutoff)| {
@@ -584,7 +584,9 @@ fn rates_at_cutoffs(
             }
             .certain()
         })
-        .collect()
+        .collect();
+    nest(&mut curve);
+    curve
 }
 
 /// [`clusters`] of what is accused at each cut-off.

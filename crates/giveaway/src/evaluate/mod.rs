@@ -74,7 +74,7 @@ impl Estimate {
         // Replicates that are all alike have not seen the spread, and show none.
         let interval = value
             .and_then(|_| percentile_interval(&mut replicates, CONFIDENCE))
-            .filter(|interval| interval.lower < interval.upper);
+            .filter(|interval| interval.upper - interval.lower > 1e-9 * interval.upper.abs());
         Self {
             value,
             lower: interval.map(|i| i.lower),

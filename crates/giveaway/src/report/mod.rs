@@ -39,8 +39,9 @@ pub struct Audit {
     /// Whether it leaves out what could tell who is in it (see [`redact`]).
     #[serde(default)]
     pub redacted: bool,
-    /// Seed of the run.
-    pub seed: u64,
+    /// Seed of the run; nothing in a redacted report, since with the data it gives the
+    /// membership.
+    pub seed: Option<u64>,
     /// What was audited.
     pub data: DataSummary,
     /// The model under audit.
@@ -136,6 +137,9 @@ pub struct TestSummary {
     pub amount: Amount,
     /// Units selected.
     pub selected: usize,
+    /// Of those, the units that were tested.
+    #[serde(default)]
+    pub tested: usize,
     /// Selected units that have too few OUT models to be tested.
     pub untestable: usize,
     /// Candidates that the selection could not rank, for want of models.
@@ -184,6 +188,9 @@ pub struct Verdict {
     pub given_away: usize,
     /// The same by Benjamini–Yekutieli, which holds under any dependence.
     pub given_away_any_dependence: usize,
+    /// Share of members among those tested on the reference models, where the next was measured.
+    #[serde(default)]
+    pub members_among_tested: Option<f64>,
     /// Share of accusations expected to be wrong, measured on the reference models.
     pub expected_wrong: Estimate,
     /// How many of the units given away are expected to be no members: that share of them.

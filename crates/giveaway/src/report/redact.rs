@@ -1,14 +1,19 @@
 //! A report that may leave the building: who is in it cannot be told from it.
 //!
-//! Left out are feature values, membership, and everything by which somebody who holds a record
-//! and can query the model could find its row: losses, scores, neighbours. Identifiers are
-//! replaced by a keyed hash (BLAKE3), so that whoever holds the key can find the records again
-//! and nobody else can try out names. What is said of the model as a whole stays.
+//! Left out are feature values, membership, and everything by which somebody could find the row
+//! of a record: by asking the model (losses, scores, distributions on this model), or by making
+//! the audit again from the same data (counts over reference models, and the seed, which gives
+//! the membership). Also whether the accusations on this model were right, since where all are,
+//! that tells of each; and notes, which quote data. Identifiers are replaced by a keyed hash
+//! (BLAKE3), so that whoever holds the key can find the records again and nobody else can try
+//! out names. What is said of the model and its recipe as a whole stays.
 
 use std::fmt::Write as _;
 
 use super::Audit;
+use super::figures::LossModel;
 use crate::error::{Error, Result};
+use crate::validity::ACROSS_THE_SPLIT;
 
 /// A key for identifiers.
 #[derive(Clone)]
@@ -76,6 +81,7 @@ impl Redaction {
     pub fn apply(&self, audit: &Audit) -> Audit {
         let mut audit = audit.clone();
         audit.redacted = true;
+        audit.seed = None;
         for exposed in &mut audit.exposed {
             exposed.id = self.id(&exposed.id);
             exposed.group = exposed.group.as_deref().map(|group| self.id(group));
@@ -84,15 +90,36 @@ impl Redaction {
             exposed.out_loss = None;
             exposed.in_loss = None;
             exposed.neighbours = None;
+            exposed.recurrence = None;
             exposed.p = coarse(exposed.p);
             exposed.q = coarse(exposed.q);
         }
-        // Where all of those named are members, saying so says it of each.
+        // By what is shown only, or the order would tell more digits of p.
+        (audit.exposed).sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| a.id.cmp(&b.id)));
         audit.verdict.wrong = None;
         audit.on_target.clear();
         for curve in &mut audit.figures.cutoffs {
             curve.on_target.clear();
         }
+        audit
+            .figures
+            .losses
+            .retain(|histogram| histogram.model == LossModel::References);
+        if let Some(section) = &mut audit.attacks {
+            section.tail.clear();
+            for attack in &mut section.attacks {
+                attack.on_target = None;
+                attack.carried.clear();
+            }
+        }
+        for check in audit
+            .checks
+            .iter_mut()
+            .filter(|check| check.name == ACROSS_THE_SPLIT)
+        {
+            "left out: it may quote the data".clone_into(&mut check.finding);
+        }
+        audit.notes.clear();
         audit
     }
 }

@@ -26,11 +26,11 @@ pub(crate) fn digits(value: f64) -> String {
     }
 }
 
-/// A p-value: four decimals, or one digit and a power of ten.
+/// A p-value: four decimals, or two digits and a power of ten.
 pub(crate) fn small(p: f64) -> String {
     if p.is_nan() {
         "n/a".to_owned()
-    } else if p < 0.0001 {
+    } else if p > 0.0 && p < 0.001 {
         format!("{p:.1e}")
     } else {
         format!("{p:.4}")
@@ -40,6 +40,12 @@ pub(crate) fn small(p: f64) -> String {
 /// A percentage; its sign is tied to it by a space that does not break.
 pub(crate) fn percent(share: f64) -> String {
     let value = 100.0 * share;
+    if (99.5..100.0).contains(&value) {
+        // What is not all must not look like it.
+        let nines = (1..6).map(|decimals| format!("{value:.decimals$}"));
+        let text = nines.into_iter().find(|text| !text.starts_with("100"));
+        return format!("{}\u{a0}%", text.unwrap_or_else(|| "99.99999".to_owned()));
+    }
     if (value - value.round()).abs() < 1e-9 || value.abs() >= 10.0 {
         format!("{value:.0}\u{a0}%")
     } else {
@@ -69,6 +75,10 @@ mod tests {
         assert_eq!(digits(0.0), ".000");
         assert_eq!(digits(1.0), "1.000");
         assert_eq!(small(3.2e-7), "3.2e-7");
+        assert_eq!(small(1.1e-4), "1.1e-4");
+        assert_eq!(small(0.0), "0.0000");
+        assert_eq!(percent(0.9996), "99.96\u{a0}%");
+        assert_eq!(percent(1.0), "100\u{a0}%");
         assert_eq!(percent(0.05), "5\u{a0}%");
         assert_eq!(percent(0.025), "2.5\u{a0}%");
     }

@@ -316,6 +316,20 @@ impl RunDirectory {
         }
     }
 
+    /// Removes a folder with all that is in it, if it is there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be removed.
+    pub fn remove_folder(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove the folder", path, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Appends one event, with the time, to `events.jsonl`.
     ///
     /// # Errors
@@ -407,7 +421,14 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder).map_err(|e| failed(&e))?;
     let mut temporary = locked_temporary(folder).map_err(|e| failed(&e))?;
     temporary
         .as_file_mut()

@@ -333,6 +333,7 @@ impl Findings {
             selection: rule,
             amount: test.amount,
             selected: selected.len(),
+            tested: tested.len(),
             untestable: p.len() - tested.len(),
             unranked: selection.unranked,
             null: test.null,
@@ -578,6 +579,11 @@ impl Findings {
                 upper: share.upper.map(|v| given_away * v),
             };
         }
+        self.audit.verdict.members_among_tested =
+            self.audit.headline_leave_one_out().and_then(|e| {
+                let tested = e.members + e.non_members;
+                (tested > 0).then(|| e.members as f64 / tested as f64)
+            });
         self.audit.notes.extend(pool.notes.iter().cloned());
         self.audit.verdict.headline = text::headline(&self.audit);
     }
@@ -641,7 +647,7 @@ fn empty_audit(
         format_version: FORMAT_VERSION,
         giveaway_version: env!("CARGO_PKG_VERSION").to_owned(),
         redacted: false,
-        seed: pool.config.seed,
+        seed: Some(pool.config.seed),
         data: DataSummary {
             name: pool.table.name.clone(),
             records_in_file: pool.records_in_file,
@@ -681,6 +687,7 @@ fn empty_audit(
             selection: Rule::All,
             amount: pool.config.test.amount,
             selected: 0,
+            tested: 0,
             untestable: 0,
             unranked: 0,
             null: pool.config.test.null,
@@ -699,6 +706,7 @@ fn empty_audit(
             decision,
             given_away: 0,
             given_away_any_dependence: 0,
+            members_among_tested: None,
             expected_wrong: Estimate::default(),
             expected_wrong_records: Estimate::default(),
             wrong: None,

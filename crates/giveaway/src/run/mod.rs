@@ -77,7 +77,10 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     let report = run.stage("report.json", json.as_bytes())?;
     // The report comes last: where it is, everything else belongs to it.
     run.remove("report.json")?;
+    // So do pages and figures of an earlier result.
     run.remove("report.html")?;
+    run.remove_folder("figures")?;
+    run.remove_folder("redacted")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;

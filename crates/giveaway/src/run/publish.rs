@@ -41,6 +41,16 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
                 .hint("name a directory that `giveaway audit` has written, such as runs/NAME-HASH"),
         );
     }
+    if let Some(out) = &request.out
+        && out.join("manifest.json").exists()
+    {
+        // A redacted report.json would take the place of the result.
+        return Err(
+            Error::usage("this is a run directory, with a result of its own")
+                .at(format!("--out {}", out.display()))
+                .hint("name another directory, or leave --out out to write into the run itself"),
+        );
+    }
     let run = match &request.out {
         None => Some(RunDirectory::open(path, Access::Alone)?),
         Some(_) => None,
@@ -136,6 +146,20 @@ pub(super) fn read_result(path: &Path) -> Result<(Audit, serde_json::Value)> {
         .hint("use the giveaway that made it, or a newer one"));
     }
     let audit = Audit::deserialize(&json).map_err(|e| damaged(&e))?;
+    if audit.redacted {
+        return Err(
+            Error::input("this is a redacted result, and not the run's own")
+                .at(file.display())
+                .hint(format!("make it again: giveaway audit {}", path.display())),
+        );
+    }
+    if !["records", "groups"].contains(&audit.data.unit_name.as_str()) {
+        return Err(Error::input(
+            "not a result of giveaway: data.unit_name is neither records nor groups",
+        )
+        .at(file.display())
+        .hint(format!("make it again: giveaway audit {}", path.display())));
+    }
     Ok((audit, json))
 }
 

@@ -13,4 +13,9 @@
   });
   system.addEventListener('change', show);
   show();
+  // Who rests on a term need not go to its explanation.
+  for (const link of document.querySelectorAll('a.term')) {
+    const term = document.getElementById(link.hash.slice(1));
+    if (term && term.nextElementSibling) link.title = term.nextElementSibling.textContent;
+  }
 })();

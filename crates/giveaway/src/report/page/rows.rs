@@ -207,7 +207,7 @@ pub(crate) fn choose_among(audit: &Audit, records: &Records, most: usize) -> Cho
     }
     let important = order.len();
     let mut rest: Vec<usize> = (0..units).filter(|&unit| !taken[unit]).collect();
-    Stream::new(audit.seed, "page rows", 0).shuffle(&mut rest);
+    Stream::new(audit.seed.unwrap_or_default(), "page rows", 0).shuffle(&mut rest);
     rest.truncate(most - important);
     order.extend(rest);
 

@@ -312,7 +312,7 @@ fn fewer_rows_are_the_important_ones(gathered: &Gathered) {
     // The rest is drawn by the seed.
     let mut other = gathered.audit.clone();
     assert_eq!(choose_among(&other, records, most).rows(), chosen.rows());
-    other.seed += 1;
+    other.seed = other.seed.map(|seed| seed + 1);
     assert_ne!(choose_among(&other, records, most).rows(), chosen.rows());
     // Where there is no room for all that were selected, those of the smallest p have a row.
     let few = choose_among(&gathered.audit, records, 3);

@@ -9,12 +9,14 @@ use crate::error::Result;
 use crate::evaluate::attacks::Quality;
 use crate::report::attacks::{AttackSection, AttackSummary};
 use crate::report::chart::{Axis, Chart, Dot, Mark, row_height};
+use crate::select::Rule;
 
 #[derive(Template)]
 #[template(path = "sections/attacks.html")]
 struct Attacks<'a> {
     n: Numbers<'a>,
     units: &'a str,
+    selected: bool,
     curves: Vec<Html>,
     table: Html,
     more: Vec<Html>,
@@ -54,6 +56,7 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let attacks = Attacks {
         n,
         units: &audit.data.unit_name,
+        selected: audit.test.selection != Rule::All,
         curves,
         table: overview(section, n),
         more,
@@ -146,7 +149,7 @@ fn roc_numbers(section: &AttackSection, of: Of, name: &str, n: Numbers<'_>) -> H
 
 /// The figures of every attack in one table.
 fn overview(section: &AttackSection, n: Numbers<'_>) -> Html {
-    let none = || Html("<span class=\"none\">n/a</span>".to_owned());
+    use super::super::number::none;
     let known = section.attacks.iter().any(|a| a.on_target.is_some());
     let rows: Vec<Vec<Html>> = section
         .attacks
@@ -276,7 +279,7 @@ fn predictive_values(section: &AttackSection, n: Numbers<'_>) -> Option<Figure> 
         Figure::new(
             "predictive-value",
             chart,
-            "<p><strong>Where members are rare.</strong> The <a class=\"term\" href=\"#term-ppv\">share of those named that are members</a>, at a false-positive rate of <span data-fixed>1 %</span> on all records, over reference models. An attack that is right half the time when half are members is worthless when one in a hundred is.</p>",
+            "<p><strong>Where members are rare.</strong> The <a class=\"term\" href=\"#term-ppv\">share of those named that are members</a>, at a false-positive rate of <span data-fixed>1 %</span> on all records, over reference models. What looks good where half of those asked about are members may be worth little where one in a hundred is.</p>",
         )
         .with_numbers(table("Over reference models in the target’s place", &header, &rows)),
     )

@@ -11,6 +11,7 @@ use crate::evaluate::{Decision, Estimate, Evaluation};
 use crate::report::Audit;
 use crate::report::chart::{Axis, Chart, Dot, Mark};
 use crate::report::figures::CutoffCurve;
+use crate::select::Rule;
 
 #[derive(Template)]
 #[template(path = "sections/certainty.html")]
@@ -21,6 +22,12 @@ struct Certainty<'a> {
     figures: Vec<Html>,
     rates: Html,
     rates_on_target: Option<Html>,
+    /// All selections, of this model and over reference models.
+    selections: Vec<Html>,
+    /// Where the false discovery rate of the verdict's decision over reference models stands.
+    average: Option<String>,
+    tested: usize,
+    selected: bool,
 }
 
 pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
@@ -35,7 +42,7 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         figures.push(precision(&curves[index], index, n).place(&mut files));
         figures.push(calibration(curves, index, n).place(&mut files));
     }
-    let Some(rates) = rates(&audit.leave_one_out, audit, "leave_one_out", n) else {
+    let Some(over_references) = rates(&audit.leave_one_out, audit, "leave_one_out", n) else {
         return Ok(None);
     };
     let certainty = Certainty {
@@ -43,8 +50,18 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         n,
         units: &audit.data.unit_name,
         figures,
-        rates,
-        rates_on_target: rates_of_target(audit, n),
+        rates: over_references,
+        rates_on_target: rates(&audit.on_target, audit, "on_target", n),
+        selections: [
+            selections(&audit.on_target, audit, "on_target", n),
+            selections(&audit.leave_one_out, audit, "leave_one_out", n),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        average: average(audit),
+        tested: audit.test.selected - audit.test.untestable,
+        selected: audit.test.selection != Rule::All,
     };
     Ok(Some(Section {
         id: "certainty",
@@ -95,7 +112,7 @@ fn precision(curve: &CutoffCurve, index: usize, n: Numbers<'_>) -> Figure {
     Figure::new(
         "precision",
         chart,
-        "<p><strong>How often a named one is a member.</strong> Moving the cut-off on the <a class=\"term\" href=\"#term-p-value\">p-value</a> to the left names fewer, and more rightly. Half of those tested are members on average, so the line ends near one half at the right.</p>",
+        "<p><strong>How often a named one is a member.</strong> Moving the cut-off on the <a class=\"term\" href=\"#term-p-value\">p-value</a> to the left names fewer, and more rightly. At the right end everybody tested is named, and the line shows what share of them are members.</p>",
     )
     .with_numbers(numbers(curve, index, n))
 }
@@ -131,8 +148,8 @@ fn calibration(curves: &[CutoffCurve], headline: usize, n: Numbers<'_>) -> Figur
     let mut chart = Chart::new(
         "Calibration of p-values under the null",
         "The share of tested non-members whose p-value is at most the cut-off, against the cut-off. On the diagonal p-values mean what they say; above it they are too small, below it they are cautious.",
-        Axis::log("cut-off on p", 1e-4, 1.0),
-        Axis::log("share of non-members below it", 1e-4, 1.0),
+        Axis::log("cut-off on p", 1e-5, 1.0),
+        Axis::log("share of non-members at or below it", 1e-5, 1.0),
     )
     .with(Mark::Diagonal);
     draw(&mut chart, &curves[headline], |at| at.false_positive_rate);
@@ -148,7 +165,7 @@ fn calibration(curves: &[CutoffCurve], headline: usize, n: Numbers<'_>) -> Figur
     Figure::new(
         "calibration",
         chart,
-        "<p><strong>Whether p-values mean what they say.</strong> Of records that were <em>not</em> in the training data, a share of c should have a p-value of at most c: the lines should lie on the dashed diagonal. Above it p-values are too small and too many are named; below it they are cautious. <em>ecdf</em> moves in steps, because it counts.</p>",
+        "<p><strong>Whether p-values mean what they say.</strong> Of those that were <em>not</em> in the training data, a share of c should have a p-value of at most c: the lines should lie on the dashed diagonal. Above the diagonal p-values are too small and too many are named; below it they are cautious. Bars without a mark are cut-offs below which this model has no non-member. At the left end there are few events, and intervals are wide.</p>",
     )
     .with_numbers(numbers(&curves[headline], headline, n))
 }
@@ -209,8 +226,14 @@ fn rates(evaluations: &[Evaluation], audit: &Audit, name: &str, n: Numbers<'_>) 
                 n.estimate(format!("{at}/true_positive_rate"), Style::Rate),
                 n.estimate(format!("{at}/false_positive_rate"), Style::Rate),
             ];
+            // A false discovery rate adapts to how many are members; a cut-off does not.
+            let fixed = matches!(rates.decision, Decision::Level(_));
             cells.extend((0..rates.predictive_value.len()).map(|prior| {
-                n.estimate(format!("{at}/predictive_value/{prior}/value"), Style::Rate)
+                if fixed {
+                    n.estimate(format!("{at}/predictive_value/{prior}/value"), Style::Rate)
+                } else {
+                    Html::default()
+                }
             }));
             cells
         })
@@ -233,14 +256,68 @@ fn rates(evaluations: &[Evaluation], audit: &Audit, name: &str, n: Numbers<'_>) 
         header.push(format!("right where {share} are members"));
     }
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let caption = if name == "on_target" {
+    Some(table(caption(name), &header, &rows))
+}
+
+/// Where the share of wrong accusations stands that is averaged over models.
+fn average(audit: &Audit) -> Option<String> {
+    let test = &audit.test;
+    let place = (audit.leave_one_out.iter())
+        .position(|e| e.selection == test.selection && e.null == test.null)?;
+    let decisions = &audit.leave_one_out[place].decisions;
+    let decision = (decisions.iter()).position(|d| d.decision == audit.verdict.decision)?;
+    decisions[decision].false_discovery_rate.value?;
+    Some(format!(
+        "/leave_one_out/{place}/decisions/{decision}/false_discovery_rate"
+    ))
+}
+
+/// Every selection with the null of the verdict: how well it ranks, and who is named at a fixed
+/// cut-off.
+fn selections(
+    evaluations: &[Evaluation],
+    audit: &Audit,
+    name: &str,
+    n: Numbers<'_>,
+) -> Option<Html> {
+    let rows: Vec<Vec<Html>> = evaluations
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| e.null == audit.test.null && e.members + e.non_members > 0)
+        .map(|(place, _)| {
+            let at = format!("/{name}/{place}");
+            vec![
+                n.quote(format!("{at}/selection")),
+                n.show(format!("{at}/tested"), Style::Count),
+                n.estimate(format!("{at}/ranking/auc"), Style::Rate),
+                n.show(format!("{at}/decisions/0/accusations"), Style::Count),
+                n.estimate(format!("{at}/decisions/0/precision"), Style::Rate),
+                n.estimate(format!("{at}/decisions/0/true_positive_rate"), Style::Rate),
+                n.estimate(format!("{at}/decisions/0/false_positive_rate"), Style::Rate),
+            ]
+        })
+        .collect();
+    (!rows.is_empty()).then(|| {
+        table(
+            caption(name),
+            &[
+                "whom to test",
+                "tested in each model",
+                "AUC",
+                "named (p &lt; <span data-fixed>0.01</span>)",
+                "precision",
+                "recall",
+                "FPR",
+            ],
+            &rows,
+        )
+    })
+}
+
+fn caption(name: &str) -> &'static str {
+    if name == "on_target" {
         "On this model"
     } else {
         "Over reference models in the target’s place"
-    };
-    Some(table(caption, &header, &rows))
-}
-
-fn rates_of_target(audit: &Audit, n: Numbers<'_>) -> Option<Html> {
-    rates(&audit.on_target, audit, "on_target", n)
+    }
 }

@@ -7,6 +7,7 @@ use super::{Content, Figure, Section, render};
 use crate::error::Result;
 use crate::report::chart::{Axis, Chart, Mark};
 use crate::report::toy::{self, Toy, ToyLosses};
+use crate::select::Rule;
 
 #[derive(Template)]
 #[template(path = "sections/how.html")]
@@ -14,6 +15,7 @@ struct How {
     models: String,
     accuracy_without: String,
     accuracy_with: String,
+    selected: bool,
     surfaces: Vec<Html>,
     losses: Vec<Html>,
 }
@@ -21,7 +23,7 @@ struct How {
 /// Shades of the surfaces: few, so that neighbouring cells can be drawn as one.
 const SHADES: f64 = 16.0;
 
-pub(super) fn section(_: &Content<'_>) -> Result<Option<Section>> {
+pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let toy = toy::compute()?;
     let mut files = Vec::new();
     let surfaces = [
@@ -43,6 +45,7 @@ pub(super) fn section(_: &Content<'_>) -> Result<Option<Section>> {
         models: toy.models.to_string(),
         accuracy_without: write(toy.accuracy_without, Style::PercentFine),
         accuracy_with: write(toy.accuracy_with, Style::PercentFine),
+        selected: content.audit.test.selection != Rule::All,
         surfaces: surfaces.into(),
         losses: losses.into(),
     };

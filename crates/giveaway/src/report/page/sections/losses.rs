@@ -3,21 +3,25 @@
 use askama::Template;
 
 use super::super::number::{Html, Numbers, Style};
-use super::{Content, Figure, Section, render, table};
+use super::{Content, Figure, Section, render, singular, table};
 use crate::error::Result;
 use crate::report::chart::{Axis, Chart, Mark};
 use crate::report::figures::{LossHistogram, LossModel, LossUnits};
+use crate::select::Rule;
 
 #[derive(Template)]
 #[template(path = "sections/losses.html")]
 struct Losses<'a> {
-    units: &'a str,
+    unit: &'a str,
+    selected: bool,
     figures: Vec<Html>,
 }
 
 pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
     let audit = content.audit;
     let histograms = &audit.figures.losses;
+    // Where everybody is tested both would be the same.
+    let selected = audit.test.selection != Rule::All;
     let mut files = Vec::new();
     let mut figures = Vec::new();
     for (model, model_name, whose) in [
@@ -32,11 +36,13 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
             (LossUnits::All, "all", "all audited"),
             (LossUnits::Selected, "selected", "those selected and tested"),
         ] {
-            let both: Vec<(usize, &LossHistogram)> = histograms
+            let mut both: Vec<(usize, &LossHistogram)> = histograms
                 .iter()
                 .enumerate()
                 .filter(|(_, h)| h.model == model && h.units == units)
+                .filter(|_| selected || units == LossUnits::All)
                 .collect();
+            both.sort_by_key(|(_, h)| h.member);
             if !both.is_empty() {
                 let name = format!("losses-{model_name}-{name}");
                 figures.push(
@@ -55,7 +61,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         return Ok(None);
     }
     let losses = Losses {
-        units: &audit.data.unit_name,
+        unit: singular(&audit.data.unit_name),
+        selected,
         figures,
     };
     Ok(Some(Section {

@@ -47,6 +47,11 @@ pub(super) fn all(content: &Content<'_>) -> Result<Vec<Section>> {
         .collect()
 }
 
+/// One of what units are called.
+fn singular(units: &str) -> &str {
+    units.strip_suffix('s').unwrap_or(units)
+}
+
 /// A figure with its caption and, folded away, its numbers as a table.
 pub(super) struct Figure {
     name: String,

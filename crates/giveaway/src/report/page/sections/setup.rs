@@ -3,8 +3,9 @@
 use askama::Template;
 
 use super::super::number::{Html, Numbers, Style};
-use super::{Content, Section, render};
+use super::{Content, Section, render, singular};
 use crate::error::Result;
+use crate::membership::Design;
 use crate::report::Audit;
 use crate::validity::Status;
 
@@ -14,6 +15,8 @@ struct Setup<'a> {
     audit: &'a Audit,
     n: Numbers<'a>,
     units: &'a str,
+    unit: &'a str,
+    draws: bool,
     /// Of each check: a class, a word, and where it stands.
     checks: Vec<(&'static str, &'static str, String)>,
 }
@@ -23,6 +26,8 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
         audit: content.audit,
         n: content.numbers(),
         units: &content.audit.data.unit_name,
+        unit: singular(&content.audit.data.unit_name),
+        draws: content.audit.reference.design == Design::Bootstrap,
         checks: (content.audit.checks.iter().enumerate())
             .map(|(index, check)| {
                 let (class, word) = match check.status {
