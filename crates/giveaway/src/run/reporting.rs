@@ -39,14 +39,6 @@ const AGAIN: &str = "run the audit again: what does not fit or is missing is mad
 /// If the run has no report yet, was made by a newer version, or a file is damaged.
 pub(super) fn gather(run: &Path) -> Result<Gathered> {
     let (audit, json) = read_result(run)?;
-    if !["records", "groups"].contains(&audit.data.unit_name.as_str()) {
-        return Err(Error::input(format!(
-            "not a result of giveaway: its `unit_name` is {:?}, neither records nor groups",
-            audit.data.unit_name
-        ))
-        .at(run.join("report.json").display())
-        .hint(AGAIN));
-    }
     let records = read_records(&run.join("records.parquet"), &audit)?;
     let chosen = rows::choose(&audit, &records);
     let losses = read_losses(run, &audit, &records, &chosen)?;
