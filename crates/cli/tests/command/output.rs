@@ -198,6 +198,7 @@ fn another_test_of_the_same_models_replaces_the_result_whole() {
         let of_the_test = [
             "neighbours.parquet",
             "records.parquet",
+            "report.html",
             "report.json",
             "run.toml",
         ];

@@ -299,8 +299,9 @@ fn the_page_says_what_is_true_of_this_audit() {
         ));
         let html = std::fs::read_to_string(sandbox.path(name).join("report.html")).unwrap();
         assert!(!html.contains("data-absent"), "{name}: {html}");
-        assert!(!html.contains("NaN"), "{name}");
-        words(&html)
+        let words = words(&html);
+        assert!(!words.contains("NaN"), "{name}: {words}");
+        words
     };
     let usual = audit("usual", "");
     assert!(

@@ -79,7 +79,7 @@ fn threads_change_nothing_and_the_seed_everything() {
     sandbox.audit(&line(7, 2, "two")).succeeded();
     sandbox.audit(&line(8, 2, "other")).succeeded();
     let [one, two, other] = ["one", "two", "other"].map(|run| sandbox.contents(run));
-    assert_eq!(one.len(), 9 + 12, "{:?}", one.keys());
+    assert_eq!(one.len(), 10 + 12, "{:?}", one.keys());
     same(&one, &two);
     assert!(one.keys().eq(other.keys()));
     for name in [

@@ -384,8 +384,15 @@ fn cutoffs_are_those_of_counting_and_of_decisions() {
                         (at.accusations, at.wrong, at.precision),
                         (rates.accusations, rates.wrong, rates.precision)
                     );
-                    assert_eq!(at.true_positive_rate, rates.true_positive_rate);
-                    assert_eq!(at.false_positive_rate, rates.false_positive_rate);
+                    // Bounds of larger and smaller cut-offs hold here, too.
+                    for (nested, alone) in [
+                        (at.true_positive_rate, rates.true_positive_rate),
+                        (at.false_positive_rate, rates.false_positive_rate),
+                    ] {
+                        assert_eq!(nested.value, alone.value);
+                        assert!(nested.lower >= alone.lower && nested.upper <= alone.upper);
+                        assert!(nested.lower <= nested.value && nested.value <= nested.upper);
+                    }
                 }
             }
         }
