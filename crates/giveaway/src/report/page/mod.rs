@@ -3,7 +3,7 @@
 //! The page holds its style, its script, its figures and its records, asks no network for
 //! anything, and tells the browser to refuse if it did (a content security policy with the
 //! hashes of its own style and script). Whatever comes from the data is escaped. It is made
-//! from [`Content`], and that from the run directory alone.
+//! from `Content`, and that from the run directory alone.
 //!
 //! A section is one file in `sections/` and one line in its list.
 
