@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::directory::{Access, RunDirectory, write_private};
 use super::reporting::gather;
 use crate::error::{Error, Result};
-use crate::report::page::{self, Content, rows};
+use crate::report::page::{self, Content, payload};
 use crate::report::redact::Redaction;
 use crate::report::{Audit, FORMAT_VERSION};
 
@@ -81,7 +81,7 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
         }
         None => (gathered.audit.clone(), gathered.json.clone()),
     };
-    let payload = rows::payload(&gathered, redaction.as_ref())?;
+    let payload = payload::payload(&gathered, redaction.as_ref())?;
     let page = page::build(&Content {
         audit: &audit,
         json: &json,
@@ -107,7 +107,7 @@ pub(super) fn write_page(run: &RunDirectory) -> Result<()> {
     let page = page::build(&Content {
         audit: &gathered.audit,
         json: &gathered.json,
-        payload: &rows::payload(&gathered, None)?,
+        payload: &payload::payload(&gathered, None)?,
     })?;
     run.write("report.html", page.html.as_bytes())
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod gathered;
 mod number;
+pub(crate) mod payload;
 pub(crate) mod rows;
 mod sections;
 
@@ -29,7 +30,7 @@ pub(crate) struct Content<'a> {
     /// The same as it stands in `report.json`.
     pub(crate) json: &'a serde_json::Value,
     /// The table of records and their evidence.
-    pub(crate) payload: &'a rows::Payload,
+    pub(crate) payload: &'a payload::Payload,
 }
 
 impl Content<'_> {

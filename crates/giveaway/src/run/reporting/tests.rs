@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::dataset::{Body, Table as Data, TableOptions, Values as ColumnValues};
-use crate::report::page::rows::{Payload, choose_among, payload, payload_within};
+use crate::report::page::payload::{Payload, payload, payload_within};
+use crate::report::page::rows::choose_among;
 use crate::report::redact::{Redaction, coarse};
 use crate::run::config::Config;
 use crate::run::progress::Silent;
