@@ -198,6 +198,9 @@ pub struct Verdict {
     pub expected_wrong_records: Estimate,
     /// Accusations on the target that were in fact wrong, where its members are known.
     pub wrong: Option<usize>,
+    /// Of those given away by the target, the ones that the next counts, too.
+    #[serde(default)]
+    pub given_away_by_both: usize,
     /// Claim *this recipe*: selected units found in at least half of the models trained on them.
     pub given_away_by_recipe: usize,
 }

@@ -370,10 +370,10 @@ impl Findings {
                 .filter(|&i| accused(i) && memberships[i] == Some(false))
                 .count()
         });
-        verdict.given_away_by_recipe = self
-            .recurrence
-            .values()
-            .filter(|r| r.in_targets > 0 && 2 * r.found >= r.in_targets)
+        let often = |r: &Recurrence| r.in_targets > 0 && 2 * r.found >= r.in_targets;
+        verdict.given_away_by_recipe = self.recurrence.values().filter(|r| often(r)).count();
+        verdict.given_away_by_both = (0..p.len())
+            .filter(|&i| accused(i) && self.recurrence.get(&selected[i]).is_some_and(often))
             .count();
 
         let mut order = tested;
@@ -710,6 +710,7 @@ fn empty_audit(
             expected_wrong: Estimate::default(),
             expected_wrong_records: Estimate::default(),
             wrong: None,
+            given_away_by_both: 0,
             given_away_by_recipe: 0,
         },
         exposed: Vec::new(),

@@ -141,6 +141,7 @@ pub(crate) fn write(value: f64, style: Style) -> String {
         Style::Percent => percent(value),
         Style::PercentFine => format!("{:.1}\u{a0}%", 100.0 * value),
         Style::Significant => significant(value),
+        Style::Rate if value > 0.0 && value < 0.001 => small(value),
         Style::Rate => digits(value),
         Style::Decimals => format!("{value:.3}"),
         Style::Small => small(value),

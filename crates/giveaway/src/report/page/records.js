@@ -280,7 +280,7 @@
       if (all.null === 'pchip') return `Counting them, with a smooth curve between their losses, puts the probability of that at ${probability(p)}. `;
       const counted = (k + 1) / (n + 1);
       if (p >= (k === 0 ? counted : counted / 2)) return `${like}${rarely}, by the null t. `;
-      return `Counting alone says that such a loss has a probability of ${k === 0 ? 'at most' : 'about'} ${k === 0 ? `1 in ${n + 1}` : `${k + 1} in ${n + 1}`}; the null t, which assumes normal scores, puts it at ${probability(p)} (about ${oneIn(p)}). `;
+      return `By counting, the p-value is ${k + 1} in ${n + 1}${k === 0 ? ', the smallest that so many models can give' : ''}; the null t, which assumes normal scores, extrapolates to ${probability(p)} (about ${oneIn(p)}). `;
     };
 
     const sentence = (row) => {
@@ -518,7 +518,7 @@
       ]);
       return [
         make('h3', null, 'Nearest neighbours'),
-        make('p', { class: 'muted' }, `Records, of any class, to which the reference models of the selecting half answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2.${there(all.alpha) ? ` Nearer than ${all.alpha.toPrecision(3)} counts as a neighbour.` : ''} A record with few neighbours has no crowd to hide in.`),
+        make('p', { class: 'muted' }, `Records, of any class, to which the reference models of the selecting half answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2.${there(all.alpha) ? ` Nearer than ${all.alpha.toPrecision(3)} counts as a neighbour.` : ''} A record with few neighbours has no crowd to hide in. Where there are few classes, most have thousands, and the number says little; look then at the classes of the nearest.`),
         tableOf('Nearest neighbours', [{ text: 'Record' }, { text: 'Class', words: true }, { text: 'Distance' }], lines),
       ];
     };

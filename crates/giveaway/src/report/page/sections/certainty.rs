@@ -232,7 +232,7 @@ fn rates(evaluations: &[Evaluation], audit: &Audit, name: &str, n: Numbers<'_>) 
                 if fixed {
                     n.estimate(format!("{at}/predictive_value/{prior}/value"), Style::Rate)
                 } else {
-                    Html::default()
+                    Html("<span class=\"none\" title=\"not defined: the cut-off moves with the share of members\">–</span>".to_owned())
                 }
             }));
             cells
