@@ -466,7 +466,7 @@ fn a_verdict_is_passed_on_those_tested_only() {
                 .unwrap();
             let models: f64 = models.parse().unwrap();
             if rest.starts_with("none") && p < 1.0 / (models + 1.0) {
-                let told = format!("at most 1 in {}; the null t", models + 1.0);
+                let told = format!("the p-value is 1 in {}, the smallest", models + 1.0);
                 assert!(text.contains(&told), "{told}: {text}");
             }
         }
