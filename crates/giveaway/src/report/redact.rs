@@ -1,9 +1,9 @@
-//! A report that may leave the building: who is in it cannot be told from it.
+//! A report that may leave the building: without the data nobody can tell who is in it.
 //!
-//! Left out are feature values, membership, and everything by which somebody could find the row
-//! of a record: by asking the model (losses, scores, distributions on this model), or by making
-//! the audit again from the same data (counts over reference models, and the seed, which gives
-//! the membership). Also whether the accusations on this model were right, since where all are,
+//! Left out are feature values, membership, what tells the row of a record to somebody who holds
+//! it and asks the model (losses, scores, distributions on this model), and most of what tells it
+//! to somebody who makes the audit again from the same data (counts over reference models, and
+//! the seed, which gives the membership; p- and q-values stay, at two digits). Also whether the accusations on this model were right, since where all are,
 //! that tells of each; and notes, which quote data. Identifiers are replaced by a keyed hash
 //! (BLAKE3), so that whoever holds the key can find the records again and nobody else can try
 //! out names. What is said of the model and its recipe as a whole stays.
@@ -124,7 +124,8 @@ impl Redaction {
     }
 }
 
-/// Two digits of a p-value: enough to judge, too few to recognise a row.
+/// Two digits of a p-value: enough to judge. Whoever has all the data and repeats the audit can
+/// still match many rows by them.
 #[must_use]
 pub fn coarse(value: f64) -> f64 {
     if value > 0.0 && value.is_finite() {
