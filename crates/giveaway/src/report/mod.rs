@@ -4,6 +4,7 @@ pub mod attacks;
 mod chart;
 pub mod fail_on;
 pub mod figures;
+pub mod indirect;
 pub mod page;
 pub mod printable;
 pub mod records;
@@ -61,6 +62,9 @@ pub struct Audit {
     /// Other attacks on the same signals, for comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacks: Option<attacks::AttackSection>,
+    /// Indirect inference: what questions that do not contain a record tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indirect: Option<indirect::IndirectSection>,
     /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
     #[serde(default)]
     pub figures: figures::Figures,

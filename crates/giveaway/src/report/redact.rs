@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use super::Audit;
 use super::figures::LossModel;
+use super::indirect::IndirectSection;
 use crate::error::{Error, Result};
 use crate::validity::ACROSS_THE_SPLIT;
 
@@ -112,6 +113,9 @@ impl Redaction {
                 attack.carried.clear();
             }
         }
+        if let Some(section) = &mut audit.indirect {
+            self.indirect(section);
+        }
         for check in audit
             .checks
             .iter_mut()
@@ -121,6 +125,34 @@ impl Redaction {
         }
         audit.notes.clear();
         audit
+    }
+
+    /// Of indirect inference only verdicts stay. Distances are those of the data: who holds a
+    /// record and its neighbours can compute them, floors included. Queries hold most of the
+    /// record's values, and say what to ask the model. p-values of fewer queries or of other
+    /// combinations would be further digits by which to match rows.
+    fn indirect(&self, section: &mut IndirectSection) {
+        section.smallest_distance = None;
+        for record in &mut section.records {
+            record.unit = None;
+            record.id = self.id(&record.id);
+            record.member = None;
+            record.queries = None;
+            record.floor = None;
+            record.smallest_distance = None;
+            record.nearest_record = None;
+            record.models_out = None;
+            record.p = coarse(record.p);
+            record.q = coarse(record.q);
+            record.p_by_test.clear();
+            record.best_query_p = None;
+            record.direct_p = record.direct_p.map(coarse);
+            record.direct_q = record.direct_q.map(coarse);
+            record.budget.clear();
+            record.recurrence = None;
+            record.shown.clear();
+        }
+        (section.records).sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| a.id.cmp(&b.id)));
     }
 }
 

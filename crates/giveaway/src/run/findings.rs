@@ -717,6 +717,7 @@ fn empty_audit(
         on_target: Vec::new(),
         leave_one_out: Vec::new(),
         attacks: None,
+        indirect: None,
         figures: Figures::default(),
         checks: Vec::new(),
         notes: Vec::new(),
