@@ -8,23 +8,20 @@
 //! Targets share references, so they are not independent. Intervals are bootstrapped over
 //! families (pairs of complements) and over units at once.
 
-use giveaway_stats::interval::clopper_pearson;
 use giveaway_stats::random::Stream;
 use giveaway_stats::roc::{Roc, ppv};
 use rayon::prelude::*;
 
+use super::bootstrap::{Counted, Drawn, REPLICATES, widened};
 use super::cutoffs::{AtCutoff, CUTOFFS, first_cutoff, nest};
 use super::{
-    AtPrior, CONFIDENCE, CURVE_RATES, CurveWalk, Decision, DecisionRates, Estimate, Evaluation,
-    PRIORS, RANKING_FIGURES, Ranking, figures_of_roc, ratio, score, tells_at,
+    AtPrior, CURVE_RATES, CurveWalk, Decision, DecisionRates, Estimate, Evaluation, PRIORS,
+    RANKING_FIGURES, Ranking, figures_of_roc, ratio, score, tells_at,
 };
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::membership::Membership;
 use crate::select::Rule;
 use crate::signals::Signals;
-
-/// Bootstrap replicates.
-const REPLICATES: u64 = 400;
 
 /// Scores of all targets are pooled for the ranking only up to so many.
 const POOLED_AT_MOST: usize = 2_000_000;
@@ -315,19 +312,19 @@ impl Weights {
         let replicates = (0..REPLICATES)
             .into_par_iter()
             .map(|replicate| {
-                let mut stream = Stream::new(
-                    protocol.seed,
-                    "bootstrap over families and units",
-                    replicate,
+                let Drawn {
+                    families: family_weights,
+                    units: unit_weights,
+                } = Drawn::new(
+                    Stream::new(
+                        protocol.seed,
+                        "bootstrap over families and units",
+                        replicate,
+                    ),
+                    families,
+                    &pool,
+                    membership.units(),
                 );
-                let mut family_weights = vec![0f32; families];
-                for _ in 0..families {
-                    family_weights[stream.below(families)] += 1.0;
-                }
-                let mut unit_weights = vec![0f32; membership.units()];
-                for _ in 0..pool.len() {
-                    unit_weights[pool[stream.below(pool.len())] as usize] += 1.0;
-                }
                 let (mut members, mut non_members) = (0.0, 0.0);
                 for (own_half, half) in halves.iter().enumerate() {
                     let units = &tested[1 - own_half];
@@ -460,51 +457,6 @@ fn decision_rates(
             .collect(),
         true_positive_rate,
         false_positive_rate,
-    }
-}
-
-/// Right and wrong accusations, members and non-members; of the data and of every replicate.
-struct Counted {
-    counts: [f64; 4],
-    replicates: Vec<[f64; 4]>,
-    /// Independent pieces at most, of all that is tested and of the accusations.
-    clusters: u64,
-    clusters_of_accusations: u64,
-}
-
-impl Counted {
-    fn estimate(&self, of: impl Fn([f64; 4]) -> Option<f64>) -> Estimate {
-        Estimate::with_replicates(
-            of(self.counts),
-            self.replicates.iter().filter_map(|&r| of(r)).collect(),
-        )
-    }
-
-    fn precision(&self) -> Estimate {
-        let [right, wrong, ..] = self.counts;
-        widened(
-            self.estimate(|[right, wrong, ..]| ratio(right, right + wrong)),
-            [right, wrong],
-            self.clusters_of_accusations,
-        )
-    }
-
-    fn true_positive_rate(&self) -> Estimate {
-        let [right, _, members, _] = self.counts;
-        widened(
-            self.estimate(|[right, _, members, _]| ratio(right, members)),
-            [right, members - right],
-            self.clusters,
-        )
-    }
-
-    fn false_positive_rate(&self) -> Estimate {
-        let [_, wrong, _, non_members] = self.counts;
-        widened(
-            self.estimate(|[_, wrong, _, non]| ratio(wrong, non)),
-            [wrong, non_members - wrong],
-            self.clusters,
-        )
     }
 }
 
@@ -661,39 +613,6 @@ fn clusters(accusations: &[Accusation]) -> u64 {
             .len() as u64
     };
     distinct(|a| a.family).min(distinct(|a| a.unit))
-}
-
-/// Below this number of events on one side the bootstrap sees too little spread.
-const FEW_EVENTS: f64 = 5.0;
-
-/// With few events on one side (`events`: those that count for the rate, and those
-/// against it) the interval is at least that of Clopper and Pearson with as many trials as
-/// there are independent pieces.
-fn widened(estimate: Estimate, events: [f64; 2], clusters: u64) -> Estimate {
-    let Some(value) = estimate.value else {
-        return estimate;
-    };
-    if events[0].min(events[1]) >= FEW_EVENTS {
-        return estimate;
-    }
-    let interval = clopper_pearson(
-        (value * clusters as f64).round() as u64,
-        clusters,
-        CONFIDENCE,
-    );
-    Estimate {
-        value: Some(value),
-        lower: Some(
-            estimate
-                .lower
-                .map_or(interval.lower, |l| l.min(interval.lower)),
-        ),
-        upper: Some(
-            estimate
-                .upper
-                .map_or(interval.upper, |u| u.max(interval.upper)),
-        ),
-    }
 }
 
 /// Figures of the ranking: those of each target, averaged; what single targets have too few

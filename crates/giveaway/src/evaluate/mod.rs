@@ -3,12 +3,15 @@
 //! [`target`] judges the verdicts on the target itself; [`leave_one_out`] lets every
 //! reference model play the target in turn, which needs no more training and shows how
 //! the test behaves on models of this recipe. [`attacks`] does both for the attacks that
-//! select nobody, and [`agreement`] compares whom they name. [`cutoffs`] has what is drawn
+//! select nobody, and [`agreement`] compares whom they name. [`indirect`] judges indirect
+//! inference. [`cutoffs`] has what is drawn
 //! against the cut-off of p.
 
 pub mod agreement;
 pub mod attacks;
+mod bootstrap;
 pub mod cutoffs;
+pub mod indirect;
 pub mod leave_one_out;
 pub mod target;
 mod weighted;
