@@ -95,7 +95,11 @@ pub fn optimise(
 
 fn sizes(contrast: &Contrast<'_>, space: &QuerySpace<'_>, queries: &[Query]) -> Result<Vec<f64>> {
     let answers = contrast.answers(queries, &space.labels(queries))?;
-    Ok(answers.effects().into_iter().map(|e: Effect| e.score().copysign(e.difference)).collect())
+    Ok(answers
+        .effects()
+        .into_iter()
+        .map(|e: Effect| e.score().copysign(e.difference))
+        .collect())
 }
 
 /// The gradient of the effect size of each query, in the direction of its sign.
