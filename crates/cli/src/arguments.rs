@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::attack_arguments::AttackOptions;
+use crate::indirect_arguments::IndirectOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
 use giveaway::attack::direct::Null;
@@ -79,6 +80,8 @@ pub(crate) struct AuditOptions {
     pub(crate) models: ModelOptions,
     #[command(flatten)]
     pub(crate) test: TestOptions,
+    #[command(flatten)]
+    pub(crate) indirect: IndirectOptions,
     #[command(flatten)]
     pub(crate) result: ResultOptions,
 }
@@ -518,6 +521,7 @@ impl AuditOptions {
     pub(crate) fn resolve(&self) -> Result<Config> {
         let mut config = self.models.resolve()?;
         self.test.apply(&mut config)?;
+        self.indirect.apply(&mut config);
         Ok(config)
     }
 }

@@ -6,6 +6,7 @@ mod attack;
 mod attack_arguments;
 mod audit;
 mod exit_code;
+mod indirect_arguments;
 mod report;
 mod terminal;
 

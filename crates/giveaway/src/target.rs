@@ -17,8 +17,8 @@ pub struct TargetOutputs {
     pub channel: Channel,
 }
 
-/// Reads a target's outputs: a table or array with one row per record of the data file, in
-/// its order, and one column per class of `class_names`. A table whose columns are named like the classes
+/// Reads a target's outputs: a table or array with one row for each of so many records, in
+/// their order, and one column per class of `class_names`. A table whose columns are named like the classes
 /// is put into their order. For two classes a single column of probabilities is that of
 /// the second class.
 ///
@@ -26,19 +26,18 @@ pub struct TargetOutputs {
 /// If the file cannot be read, has other numbers of rows or columns, or holds `NaN`.
 pub fn read_outputs(
     path: &Path,
-    table: &Table,
+    records: usize,
     class_names: &[String],
     kind: Option<OutputKind>,
 ) -> Result<TargetOutputs> {
     let classes = class_names.len();
     let mut read = matrix::read(path)?;
     let place = path.display();
-    header_of_numbers(&mut read, table.len(), class_names);
-    if read.values.nrows() != table.len() {
+    header_of_numbers(&mut read, records, class_names);
+    if read.values.nrows() != records {
         return Err(Error::input(format!(
-            "{} rows of outputs for {} records",
-            read.values.nrows(),
-            table.len()
+            "{} rows of outputs for {records} records",
+            read.values.nrows()
         ))
         .at(place)
         .hint("give one row per record of the data file, in its order"));

@@ -62,16 +62,25 @@ pub fn combine(p: &[f64], correlations: &[f64], floor: f64) -> Result<Combined, 
     )?;
     let covariances = sum_of_covariances(correlations, m)?;
     let statistic = -2.0 * p.iter().map(|p| p.max(floor).ln()).sum::<f64>();
+    Ok(of_statistic(statistic, m, covariances))
+}
+
+/// The last step of [`combine`], for those who keep the sums: ψ of `m` p-values, of which
+/// `covariances` is `Σ_{i<j} c_ij`. Without covariances this is Fisher's combination.
+///
+/// The p-value is NaN if `m` is 0 or the statistic is NaN.
+#[must_use]
+pub fn of_statistic(statistic: f64, m: usize, covariances: f64) -> Combined {
     let expectation = 2.0 * m as f64;
     let variance = (4.0 * m as f64 + 2.0 * covariances).max(2.0 * expectation);
     let scale = variance / (2.0 * expectation);
     let degrees_of_freedom = 2.0 * expectation * expectation / variance;
-    Ok(Combined {
+    Combined {
         statistic,
         scale,
         degrees_of_freedom,
         p_value: chi_square_sf(statistic / scale, degrees_of_freedom),
-    })
+    }
 }
 
 /// `Σ_{i<j} c_ij`, of a matrix that is checked on the way.

@@ -192,10 +192,10 @@ impl<'a> DirectInference<'a> {
         target: &ModelSignals,
         left_out: LeftOut,
     ) -> Vec<f64> {
-        let mut precedence: Vec<u32> = (0..self.membership.models() as u32).collect();
-        if let LeftOut::Model(model) = left_out {
-            Stream::new(model as u64, "leaves in place", 0).shuffle(&mut precedence);
-        }
+        let precedence = match left_out {
+            LeftOut::Model(model) => precedence(model, self.membership.models()),
+            LeftOut::Nobody => Vec::new(),
+        };
         let tested: Vec<Tested<'_>> = positions
             .iter()
             .map(|&position| {
@@ -280,32 +280,11 @@ impl<'a> DirectInference<'a> {
 
     /// Mean and sum of squared deviations of the scaled logits without the one removed.
     fn logit_moments(&self, sample: &OutSample, unit: usize, removed: Option<usize>) -> (f64, f64) {
-        match removed {
-            None => (sample.logit_mean, sample.logit_deviations),
-            Some(index) => {
-                let logits = self.signals.scaled_logits(unit);
-                let left = f64::from(logits[sample.models[index] as usize]);
-                let count = sample.losses.len() as f64;
-                let mean = (count * sample.logit_mean - left) / (count - 1.0);
-                let deviations =
-                    sample.logit_deviations - (left - sample.logit_mean) * (left - mean);
-                if deviations > CANCELLED * sample.logit_deviations {
-                    return (mean, deviations);
-                }
-                // The one removed was nearly all of the spread: what the subtraction leaves
-                // is rounding, and a variance of 1e-16 would pass for evidence.
-                let kept = || {
-                    sample
-                        .models
-                        .iter()
-                        .enumerate()
-                        .filter(|&(i, _)| i != index)
-                        .map(|(_, &model)| f64::from(logits[model as usize]))
-                };
-                let mean = kept().sum::<f64>() / (count - 1.0);
-                (mean, kept().map(|logit| (logit - mean).powi(2)).sum())
-            }
-        }
+        let moments = (sample.logit_mean, sample.logit_deviations);
+        let logits = self.signals.scaled_logits(unit);
+        let of_models = sample.models.iter();
+        let values = of_models.map(|&model| f64::from(logits[model as usize]));
+        removed.map_or(moments, |index| moments_without(&values, moments, index))
     }
 
     /// The distribution of variances over the tested units, where some have few OUT models.
@@ -329,10 +308,43 @@ impl<'a> DirectInference<'a> {
     }
 }
 
+/// Mean and sum of squared deviations of `values`, which have these `(mean, deviations)`,
+/// without the one at `index`: by subtraction, or anew where it was nearly all of the spread.
+pub(super) fn moments_without(
+    values: &(impl ExactSizeIterator<Item = f64> + Clone),
+    (mean, deviations): (f64, f64),
+    index: usize,
+) -> (f64, f64) {
+    let count = values.len() as f64;
+    let left = values.clone().nth(index).unwrap_or(f64::NAN);
+    let mean_left = (count * mean - left) / (count - 1.0);
+    let deviations_left = deviations - (left - mean) * (left - mean_left);
+    if deviations_left > CANCELLED * deviations {
+        return (mean_left, deviations_left);
+    }
+    // What the subtraction leaves is rounding, and a variance of 1e-16 would pass for evidence.
+    let kept = || {
+        let numbered = values.clone().enumerate();
+        numbered
+            .filter(|&(i, _)| i != index)
+            .map(|(_, value)| value)
+    };
+    let mean = kept().sum::<f64>() / (count - 1.0);
+    (mean, kept().map(|value| (value - mean).powi(2)).sum())
+}
+
+/// The order in which the OUT models of units leave in the place of `model`, which plays the
+/// target and has no complement: of each unit the OUT model leaves that has the lowest number.
+pub(super) fn precedence(model: usize, models: usize) -> Vec<u32> {
+    let mut precedence: Vec<u32> = (0..models as u32).collect();
+    Stream::new(model as u64, "leaves in place", 0).shuffle(&mut precedence);
+    precedence
+}
+
 /// The right tail of Student's t with the prediction variance of `models` OUT models, whose
 /// scaled logits have this mean and sum of squared deviations; with a prior the variance is
 /// moderated. `None` where they do not differ.
-fn t_p_value(
+pub(super) fn t_p_value(
     logit: f64,
     mean: f64,
     deviations: f64,
@@ -368,7 +380,7 @@ fn fitted_prior(variances: &[f64], freedoms: &[f64]) -> Option<Prior> {
 
 /// The distribution of variances over the tested units.
 #[derive(Clone, Copy)]
-struct Prior {
+pub(super) struct Prior {
     prior: VariancePrior,
     /// Degrees of freedom of all tested units together: the most that one can have.
     freedom: f64,

@@ -13,6 +13,7 @@ pub mod evidence;
 mod exponential;
 mod finite;
 pub mod gap;
+pub mod indirect;
 pub mod lira;
 pub mod loss;
 pub mod loss_trace;

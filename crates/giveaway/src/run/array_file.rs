@@ -60,16 +60,30 @@ pub fn write_floats(
     })
 }
 
+/// Writes an array of this numpy type and shape from its bytes, C order and little endian.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_array(
+    run: &RunDirectory,
+    name: &str,
+    descriptor: &str,
+    shape: &[usize],
+    bytes: &[u8],
+) -> Result<()> {
+    run.write_with(name, |writer| {
+        writer.write_all(&header(descriptor, shape))?;
+        writer.write_all(bytes)
+    })
+}
+
 /// Writes a matrix of bytes `[rows × columns]`.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_bytes(run: &RunDirectory, name: &str, columns: usize, bytes: &[u8]) -> Result<()> {
     let rows = bytes.len().checked_div(columns).unwrap_or(0);
-    run.write_with(name, |writer| {
-        writer.write_all(&header("|u1", &[rows, columns]))?;
-        writer.write_all(bytes)
-    })
+    write_array(run, name, "|u1", &[rows, columns], bytes)
 }
 
 /// Opens model outputs `[records × 1 × classes]` at the first of them, float32 one record

@@ -17,6 +17,10 @@ use crate::error::{Error, Result};
 use crate::membership::Design;
 use crate::select::{Amount, Rule};
 
+mod indirect;
+
+pub use indirect::{Build, IndirectConfig};
+
 /// Everything that an audit depends on. Two runs with equal configurations and equal
 /// input files give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,6 +204,9 @@ pub struct TestConfig {
     /// RMIA offline: its a; found on a reference model if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline_a: Option<f64>,
+    /// Indirect inference; none, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indirect: Option<IndirectConfig>,
 }
 
 /// From so many reference models on LiRA estimates each record's own variance by default.
@@ -267,6 +274,7 @@ impl Default for TestConfig {
             attacks: None,
             gamma: Parameters::default().gamma,
             offline_a: None,
+            indirect: None,
         }
     }
 }
@@ -402,6 +410,9 @@ impl Config {
         }
         self.check_amount()?;
         self.check_attacks()?;
+        if let Some(indirect) = &self.test.indirect {
+            indirect.check()?;
+        }
         if self.reference.models < MINIMUM_MODELS {
             return usage(
                 "--models",

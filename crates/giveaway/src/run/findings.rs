@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use super::array_file::read_outputs;
 use super::attacking::{self, Attacked};
 use super::config::MINIMUM_MODELS;
-use super::directory::RunDirectory;
+use super::directory::{Manifest, RunDirectory};
+use super::indirect;
 use super::pool::Pool;
 use super::progress::Progress;
-use super::selecting::{self, NearestOfUnits};
+use super::selecting::{self, NearestOfUnits, Selections};
 use crate::attack::direct::{DirectInference, LeftOut, Null};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ use crate::report::{
 use crate::select::neighbours::{NeighbourCount, Neighbours};
 use crate::select::{Rule, Selection};
 use crate::signals::{ModelSignals, Signals};
+use crate::trainer::Trainer;
 use crate::validity;
 
 /// Units in the table of the most exposed.
@@ -58,7 +60,8 @@ pub(super) struct Findings {
 pub(super) fn find(
     run: &RunDirectory,
     pool: &Pool,
-    kernel: &str,
+    trainer: &dyn Trainer,
+    manifest: &Manifest,
     progress: &dyn Progress,
 ) -> Result<Findings> {
     let membership = &pool.membership;
@@ -98,31 +101,28 @@ pub(super) fn find(
         .collect();
 
     let decisions = decisions(pool);
-    let headline = (null, Decision::DiscoveryRate(pool.config.test.fdr));
-    let protocol = Protocol {
-        signals: &signals,
-        membership,
-        candidates: &pool.eligible,
-        selections: &chosen.for_evaluation,
-        nulls: &Null::EVERY,
-        decisions: &decisions,
-        headline,
-        drawn: chosen.rule,
-        misfit_sample: non_members(pool),
-        seed: pool.config.seed,
-    };
-    progress.begin(
-        "letting every reference model play the target",
-        protocol.steps() as u64,
-    );
-    let left_out = leave_one_out::run(&protocol, || progress.advance(1));
-    progress.end();
-
+    let left_out = let_play(pool, &signals, &chosen, &decisions, progress);
     let attacked = attacking::attack(run, pool, &signals, &target, channel, progress)?;
+    let selected = chosen.for_target.iter().find(|s| s.rule == chosen.rule);
+    let inferred = indirect::infer(
+        &indirect::Context {
+            run,
+            pool,
+            trainer,
+            identity: &manifest.identity,
+            channel,
+            signals: &signals,
+            target: &target,
+            direct: &inference,
+            position_of: &position_of,
+            selected: selected.map_or(&[], |s| &s.selected),
+        },
+        progress,
+    )?;
 
     progress.begin("checking the set-up", 0);
     let mut findings = Findings {
-        audit: empty_audit(pool, kernel, &signals, &target, channel, headline.1),
+        audit: empty_audit(pool, &manifest.kernel, &signals, &target, channel),
         target,
         p_values,
         selections: chosen.for_target,
@@ -138,6 +138,10 @@ pub(super) fn find(
     if let Some(attacked) = &findings.attacked {
         findings.audit.attacks = Some(attacked.section.clone());
         findings.audit.notes.extend(attacked.notes.iter().cloned());
+    }
+    if let Some(inferred) = inferred {
+        findings.audit.indirect = inferred.section;
+        findings.audit.notes.extend(inferred.notes);
     }
     findings.audit.notes.extend(chosen.notes);
     findings.audit.notes.extend(rounding_note(channel, null));
@@ -157,6 +161,40 @@ pub(super) fn find(
     findings.conclude(pool);
     progress.end();
     Ok(findings)
+}
+
+/// The decision of the verdicts.
+fn verdict_decision(pool: &Pool) -> Decision {
+    Decision::DiscoveryRate(pool.config.test.fdr)
+}
+
+/// Lets every reference model play the target.
+fn let_play(
+    pool: &Pool,
+    signals: &Signals,
+    chosen: &Selections,
+    decisions: &[Decision],
+    progress: &dyn Progress,
+) -> LeaveOneOut {
+    let protocol = Protocol {
+        signals,
+        membership: &pool.membership,
+        candidates: &pool.eligible,
+        selections: &chosen.for_evaluation,
+        nulls: &Null::EVERY,
+        decisions,
+        headline: (pool.config.test.null, verdict_decision(pool)),
+        drawn: chosen.rule,
+        misfit_sample: non_members(pool),
+        seed: pool.config.seed,
+    };
+    progress.begin(
+        "letting every reference model play the target",
+        protocol.steps() as u64,
+    );
+    let left_out = leave_one_out::run(&protocol, || progress.advance(1));
+    progress.end();
+    left_out
 }
 
 /// What rounded outputs of the target mean, where they are.
@@ -630,7 +668,6 @@ fn empty_audit(
     signals: &Signals,
     target: &ModelSignals,
     channel: Channel,
-    decision: Decision,
 ) -> Audit {
     let accuracies = |of: &dyn Fn(&crate::signals::Accuracy) -> Option<f64>| {
         Spread::of(
@@ -703,7 +740,7 @@ fn empty_audit(
         verdict: Verdict {
             valid: false,
             headline: String::new(),
-            decision,
+            decision: verdict_decision(pool),
             given_away: 0,
             given_away_any_dependence: 0,
             members_among_tested: None,

@@ -8,6 +8,7 @@ pub mod progress;
 
 mod attacking;
 mod findings;
+mod indirect;
 mod publish;
 mod record_table;
 mod reporting;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::report::Audit;
 use crate::trainer::NetworkTrainer;
-use config::Config;
+use config::{Config, Keep};
 use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
@@ -61,7 +62,7 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     let resumed_models = training::train_missing(&run, &pool, &trainer, Shard::WHOLE, progress)?;
     finish_stage(&run, &mut manifest, "reference")?;
 
-    let findings = findings::find(&run, &pool, &manifest.kernel, progress)?;
+    let findings = findings::find(&run, &pool, &trainer, &manifest, progress)?;
     let records = record_table::records_parquet(&findings, &pool)?;
     let neighbours = record_table::neighbours_parquet(&findings, &pool)?;
     let mut json = serde_json::to_string_pretty(&findings.audit)
@@ -158,7 +159,12 @@ fn prepare(
     progress: &dyn Progress,
 ) -> Result<Prepared> {
     config.check()?;
-    let pool = Pool::prepare(config, progress)?;
+    let mut config = config.clone();
+    if config.test.indirect.is_some() && !config.reference.keep.contains(&Keep::Weights) {
+        // Models are asked about more than the records, so they have to be there.
+        config.reference.keep.push(Keep::Weights);
+    }
+    let pool = Pool::prepare(&config, progress)?;
     let config = &pool.config;
     let trainer = training::trainer(&pool)?;
     let manifest = Manifest {

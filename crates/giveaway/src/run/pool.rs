@@ -294,7 +294,7 @@ fn given_target(
         Ok(())
     };
     hash("target outputs", path)?;
-    let outputs = target::read_outputs(path, table, classes, config.target.output_kind)?;
+    let outputs = target::read_outputs(path, table.len(), classes, config.target.output_kind)?;
     let members = match &config.target.members {
         Some(path) => {
             hash("members", path)?;

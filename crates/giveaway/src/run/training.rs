@@ -1,5 +1,7 @@
 //! Training what is missing: the target, if it is trained here, and the reference models.
 
+use std::sync::OnceLock;
+
 use giveaway_stats::random::derive_seed;
 
 use super::array_file::write_floats;
@@ -36,6 +38,9 @@ pub(super) fn of_target(pool: &Pool) -> (Vec<u32>, u64) {
 
 /// The purpose of the target's seed.
 const TARGET: &str = "training the target";
+
+/// The purpose of a reference model's seed.
+pub(super) const REFERENCE: &str = "training a reference model";
 
 /// A share of the reference models: every `count`-th, beginning with number `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,12 +165,7 @@ pub(super) fn train_missing(
         .collect();
     tasks.extend(models.iter().filter_map(|&model| {
         let units = pool.membership.training_units(model);
-        task(
-            format!("{model:03}"),
-            units,
-            "training a reference model",
-            model as u64,
-        )
+        task(format!("{model:03}"), units, REFERENCE, model as u64)
     }));
     let resumed = models.len() - (tasks.len() - own_target);
     if tasks.is_empty() {
@@ -219,6 +219,37 @@ pub(super) fn train_missing(
     });
     progress.end();
     outcome.map(|()| resumed)
+}
+
+/// Trains `count` models side by side, as many as memory allows, and keeps them, in order.
+/// `train` gets the number of one, and trains it on about as many records as the reference
+/// models have.
+pub(super) fn side_by_side<'a>(
+    pool: &Pool,
+    trainer: &dyn Trainer,
+    count: usize,
+    train: impl Fn(usize) -> Result<Box<dyn Model + 'a>> + Sync,
+) -> Result<Vec<Box<dyn Model + 'a>>> {
+    let records = pool.training_records();
+    let validation = pool.units.count(&pool.validation_units);
+    let memory =
+        |threads| trainer.memory(records, validation, threads) + records * size_of::<u32>();
+    let threads = rayon::current_num_threads();
+    let (threads, at_once) = within(pool.config.reference.max_memory, threads, memory)?;
+    let slots: Vec<OnceLock<Box<dyn Model + 'a>>> = (0..count).map(|_| OnceLock::new()).collect();
+    schedule::run(count, threads, at_once, |number| {
+        let model = train(number)?;
+        slots[number]
+            .set(model)
+            .map_err(|_| Error::unexpected("a model was trained twice"))
+    })?;
+    slots
+        .into_iter()
+        .map(|slot| {
+            slot.into_inner()
+                .ok_or_else(|| Error::unexpected("a model was not trained"))
+        })
+        .collect()
 }
 
 /// How many threads may work on how many models at once, so that they stay within the

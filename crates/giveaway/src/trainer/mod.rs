@@ -64,6 +64,20 @@ pub trait Trainer: Sync {
         self.memory(records, validation, threads)
     }
 
+    /// The model whose [weights](Model::weights) these are: it answers bit for bit as the one
+    /// that they were taken from.
+    ///
+    /// # Errors
+    /// If they are no weights of such a model, or the trainer cannot restore any; unless a
+    /// trainer says otherwise, it cannot.
+    fn restore(&self, weights: &[u8]) -> Result<Box<dyn Model + '_>> {
+        let _ = weights;
+        Err(
+            Error::usage("models of this trainer cannot be kept and asked again")
+                .hint("leave --indirect out, or train with the built-in networks"),
+        )
+    }
+
     /// The name of the arithmetic in use: results of different kernels differ in rounding.
     fn kernel(&self) -> String;
 }
@@ -73,7 +87,7 @@ pub type Sink<'a> = &'a mut dyn FnMut(ArrayView2<f32>) -> io::Result<()>;
 
 /// A trained model, which answers for every record of the data set that its trainer was
 /// made with. Answers come in blocks, so that those of all records need no memory.
-pub trait Model {
+pub trait Model: Send + Sync {
     /// Records of the data set.
     fn records(&self) -> usize;
 
@@ -94,6 +108,24 @@ pub trait Model {
     /// # Errors
     /// As [`Self::each_logits`].
     fn each_features(&self, sink: Sink) -> io::Result<()>;
+
+    /// The logits for inputs that need not be records of the data set, encoded as those are:
+    /// `classes` for each row of `inputs`.
+    ///
+    /// # Errors
+    /// If the inputs have another number of features, or one that is not finite.
+    fn answer(&self, inputs: ArrayView2<f32>) -> Result<Array2<f32>>;
+
+    /// The gradients of the scaled logit of class `label` with respect to the features of such
+    /// inputs, inputs × features; nothing where the model has none (trees, say). Where the
+    /// probability of the class is within float32 of 1, they are 0.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    fn gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
+        let _ = (inputs, label);
+        Ok(None)
+    }
 
     /// The weights, as a safetensors file.
     ///

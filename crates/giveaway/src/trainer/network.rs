@@ -2,7 +2,7 @@
 
 use std::io;
 
-use giveaway_nn::{Examples, Kernel, Network, Trained, Training};
+use giveaway_nn::{Examples, Kernel, Network, Quantity, Trained, Training};
 use ndarray::{Array2, ArrayView2};
 
 use super::{Model, Sink, Trainer};
@@ -117,6 +117,18 @@ impl Trainer for NetworkTrainer {
             .saturating_add(traces.saturating_mul(2))
     }
 
+    fn restore(&self, weights: &[u8]) -> Result<Box<dyn Model + '_>> {
+        let damaged = |what: String| {
+            Error::input(what)
+                .hint("delete the file and run the audit again: the model is trained anew")
+        };
+        let trained = Trained::from_safetensors(weights).map_err(|e| damaged(e.to_string()))?;
+        if trained.network() != &self.network {
+            return Err(damaged("weights of another network".to_owned()));
+        }
+        Ok(self.model(trained))
+    }
+
     fn kernel(&self) -> String {
         self.kernel.to_string()
     }
@@ -125,6 +137,29 @@ impl Trainer for NetworkTrainer {
 struct NetworkModel<'a> {
     trained: Trained,
     examples: &'a Examples,
+}
+
+impl NetworkModel<'_> {
+    /// Inputs as the network takes them, all of one class.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a view is itself a reference, and ndarray passes views by value"
+    )]
+    fn queries(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Examples> {
+        if inputs.ncols() != self.examples.features() {
+            return Err(Error::unexpected(format!(
+                "a query of {} features to a model of {}",
+                inputs.ncols(),
+                self.examples.features()
+            )));
+        }
+        Examples::new(
+            inputs,
+            &vec![label; inputs.nrows()],
+            self.examples.classes(),
+        )
+        .map_err(|e| Error::input(e.to_string()).at("queries"))
+    }
 }
 
 impl Model for NetworkModel<'_> {
@@ -153,6 +188,34 @@ impl Model for NetworkModel<'_> {
         self.trained
             .each_penultimate(self.examples, until_failure(&mut outcome, sink));
         outcome
+    }
+
+    fn answer(&self, inputs: ArrayView2<f32>) -> Result<Array2<f32>> {
+        let queries = self.queries(inputs, 0)?;
+        Ok(self.trained.logits(&queries))
+    }
+
+    fn gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
+        let queries = self.queries(inputs, label)?;
+        let logits = self.trained.logits(&queries);
+        let mut gradients = self.trained.input_gradients(&queries, Quantity::Loss);
+        // φ = -ln(e^L - 1), so its gradient is that of the loss times -1/(1 - p).
+        for (mut gradient, logits) in gradients.outer_iter_mut().zip(logits.outer_iter()) {
+            let true_logit = f64::from(logits[label as usize]);
+            let sum: f64 = logits
+                .iter()
+                .map(|&z| (f64::from(z) - true_logit).exp())
+                .sum();
+            let others = sum - 1.0;
+            // Below that the loss and its gradient are nothing but rounding.
+            let factor = if others > f64::from(f32::EPSILON) {
+                -sum / others
+            } else {
+                0.0
+            };
+            gradient.mapv_inplace(|g| (f64::from(g) * factor) as f32);
+        }
+        Ok(Some(gradients))
     }
 
     fn weights(&self) -> Result<Vec<u8>> {

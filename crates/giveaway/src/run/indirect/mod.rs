@@ -1,0 +1,567 @@
+//! Indirect inference on a run: builds queries on the half of the reference models that
+//! selected, has the other half answer them, and tests.
+
+mod answers;
+mod models;
+mod queries;
+mod query_table;
+
+use ndarray::{Axis, Slice};
+use rayon::prelude::*;
+
+use super::config::Build;
+use super::directory::RunDirectory;
+use super::pool::Pool;
+use super::progress::Progress;
+use crate::attack::direct::{DirectInference, LeftOut};
+use crate::attack::indirect::{
+    Combination, RecordQueries, Settings, Tail, Tested, leave_one_out, test,
+};
+use crate::channel::Channel;
+use crate::enhance::space::{QuerySpace, distance};
+use crate::error::Result;
+use crate::evaluate::indirect::Played;
+use crate::evaluate::leave_one_out::Recurrence;
+use crate::evaluate::q_values;
+use crate::report::indirect::{
+    DIRECT, Filter, IndirectCost, IndirectRecord, IndirectSection, IndirectSettings, NamedP,
+    PAtBudget, RECURRENCE_LEVEL, ShownQuery,
+};
+use crate::signals::{ModelSignals, Signals};
+use crate::trainer::Trainer;
+use answers::Answers;
+use queries::{Builder, UnitQueries};
+
+/// The combination of the verdicts: see docs/indirect.md for how all of them fare.
+const VERDICT: Combination = Combination::Kost;
+
+/// All combinations, in the order of the tables.
+const COMBINATIONS: [Combination; 4] = [
+    Combination::Kost,
+    Combination::Fisher,
+    Combination::Empirical,
+    Combination::Discriminant,
+];
+
+/// Queries of a record that the report shows.
+const SHOWN: usize = 5;
+
+/// What a run knows when it comes to this.
+pub(super) struct Context<'a> {
+    pub(super) run: &'a RunDirectory,
+    pub(super) pool: &'a Pool,
+    pub(super) trainer: &'a dyn Trainer,
+    /// The run's, which everything that was trained depends on.
+    pub(super) identity: &'a str,
+    pub(super) channel: Channel,
+    pub(super) signals: &'a Signals,
+    pub(super) target: &'a ModelSignals,
+    pub(super) direct: &'a DirectInference<'a>,
+    /// Of each unit, its position among those that `direct` knows.
+    pub(super) position_of: &'a [usize],
+    /// The units that were selected for the verdict, the most vulnerable first.
+    pub(super) selected: &'a [u32],
+}
+
+/// What comes of it.
+pub(super) struct Inferred {
+    /// For the report; nothing where the target is still to be asked.
+    pub(super) section: Option<IndirectSection>,
+    /// What the user should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Infers indirectly, if that was asked for.
+pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Option<Inferred>> {
+    let Context { run, pool, .. } = context;
+    let Some(config) = &pool.config.test.indirect else {
+        return Ok(None);
+    };
+    let wanted = config.records.unwrap_or(usize::MAX);
+    let units = &context.selected[..wanted.min(context.selected.len())];
+    run.make_folder("indirect")?;
+    run.make_folder("indirect/units")?;
+
+    progress.begin(
+        "building queries that are not the record",
+        units.len() as u64,
+    );
+    let donors = donors(pool);
+    let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed);
+    let builder = Builder::new(
+        run,
+        pool,
+        context.trainer,
+        &space,
+        context.identity,
+        context.channel,
+    )?;
+    let mut there = 0;
+    let mut built: Vec<UnitQueries> = Vec::with_capacity(units.len());
+    for &unit in units {
+        let (queries, was_there) = builder.queries(unit)?;
+        there += usize::from(was_there);
+        built.push(queries);
+        progress.advance(1);
+    }
+    progress.end();
+    if there > 0 {
+        progress.note(&format!(
+            "the queries of {there} of {} records were there already",
+            units.len()
+        ));
+    }
+    let without = built
+        .iter()
+        .filter(|u| u.enhanced.queries.is_empty())
+        .count();
+    built.retain(|unit| !unit.enhanced.queries.is_empty());
+    let mut notes = Vec::new();
+    if without > 0 {
+        notes.push(format!(
+            "indirect inference: for {without} of {} records no query was found that tells whether models were trained on them; they were not tested so",
+            units.len()
+        ));
+    }
+    if built.is_empty() {
+        return Ok(Some(Inferred {
+            section: None,
+            notes,
+        }));
+    }
+    let table = query_table::queries_parquet(pool, &space, &built)?;
+    run.write("indirect/queries.parquet", &table)?;
+    let testing = pool.membership.halves()[1].len();
+    progress.begin("asking the models that test", testing as u64);
+    let answers = answers::ask(
+        run,
+        pool,
+        context.trainer,
+        &space,
+        context.channel,
+        &built,
+        |n| {
+            progress.advance(n);
+        },
+    )?;
+    progress.end();
+    let Some(of_target) = &answers.target else {
+        notes.push(format!(
+            "indirect inference waits for the target: ask it the {} queries of indirect/queries.parquet, in their order, and give its answers with --indirect-answers FILE to the same command",
+            answers.testing.ncols()
+        ));
+        return Ok(Some(Inferred {
+            section: None,
+            notes,
+        }));
+    };
+    progress.begin("testing by queries that are not the record", 0);
+    let section = Judge {
+        context,
+        space: &space,
+        builder: &builder,
+        units: &built,
+        answers: &answers,
+    }
+    .section(of_target, without)?;
+    progress.end();
+    Ok(Some(Inferred {
+        section: Some(section),
+        notes,
+    }))
+}
+
+/// The audited records lend values and say what distances are usual.
+fn donors(pool: &Pool) -> Vec<u32> {
+    let mut donors = pool.units.expand(&pool.audited);
+    donors.sort_unstable();
+    donors
+}
+
+struct Judge<'a> {
+    context: &'a Context<'a>,
+    space: &'a QuerySpace<'a>,
+    builder: &'a Builder<'a>,
+    units: &'a [UnitQueries],
+    answers: &'a Answers,
+}
+
+/// P-values by test and budget: on the target [records], on played targets [targets × records].
+struct TestResult {
+    combination: Combination,
+    queries: usize,
+    on_target: Vec<f64>,
+    played: Vec<f64>,
+}
+
+impl Judge<'_> {
+    fn section(&self, of_target: &[f64], without: usize) -> Result<IndirectSection> {
+        let Context { pool, .. } = self.context;
+        let membership = &pool.membership;
+        let models: Vec<usize> = membership.halves()[1].clone().collect();
+        let families: Vec<usize> = models.iter().map(|&m| membership.family(m)).collect();
+        let units: Vec<u32> = self.units.iter().map(|u| u.unit).collect();
+        let is_member: Vec<bool> = models
+            .iter()
+            .flat_map(|&model| {
+                units
+                    .iter()
+                    .map(move |&u| membership.is_in(model, u as usize))
+            })
+            .collect();
+        let played = Played::new(&families, &units, &is_member, pool.config.seed);
+
+        let (results, of_queries) = self.test(of_target, &models)?;
+        let direct = self.direct(&units, &models);
+        let most = queries::budgets(self.builder.search.queries)
+            .last()
+            .copied()
+            .unwrap_or(0);
+        let mut rates = vec![played.rates(DIRECT, 0, &direct.played)];
+        let mut calibration = vec![played.calibration(DIRECT, 0, &direct.played)];
+        for result in &results {
+            let name = result.combination.name();
+            rates.push(played.rates(name, result.queries, &result.played));
+            calibration.push(played.calibration(name, result.queries, &result.played));
+        }
+        let records = self.records(&results, &direct, &of_queries, &is_member, &models, most);
+        let count = |of: &dyn Fn(&IndirectRecord) -> bool| records.iter().filter(|r| of(r)).count();
+        let settings = pool.config.test.indirect.clone().unwrap_or_default();
+        let paired = self.builder.build == Build::Paired;
+        let (first, second) = self.builder.models.two_parts(membership);
+        let pairs = if paired { self.builder.pairs } else { 0 };
+        Ok(IndirectSection {
+            settings: IndirectSettings {
+                records: self.units.len() + without,
+                queries: settings.queries,
+                build: self.builder.build.name().to_owned(),
+                building_models: if paired { 2 * pairs } else { first.len() },
+                confirming_models: if paired { 2 * pairs } else { second.len() },
+                testing_models: models.len(),
+                pairs,
+                floor_multiple: settings.distance,
+                usual_distance: f64::from(self.space.usual_distance()),
+            },
+            combination: VERDICT.name().to_owned(),
+            tested: count(&|r| !r.p.is_nan()),
+            without_queries: without,
+            given_away: count(&|r| r.given_away),
+            given_away_both: count(&|r| r.given_away && r.direct_given_away),
+            only_indirect: count(&|r| r.given_away && !r.direct_given_away),
+            only_direct: count(&|r| !r.given_away && r.direct_given_away),
+            smallest_distance: self
+                .units
+                .iter()
+                .flat_map(|u| &u.enhanced.queries)
+                .map(|q| f64::from(q.distance))
+                .min_by(f64::total_cmp),
+            filters: self.filters(),
+            cost: IndirectCost {
+                models_trained: self.units.iter().map(|u| u.models_trained).sum(),
+                queries: of_target.len() as u64,
+                candidates: self.units.iter().map(|u| u.enhanced.evaluated).sum(),
+            },
+            records,
+            rates,
+            calibration,
+        })
+    }
+
+    /// Every combination at every budget, and what each query says by itself.
+    fn test(&self, of_target: &[f64], models: &[usize]) -> Result<(Vec<TestResult>, Vec<Tested>)> {
+        let pool = self.context.pool;
+        let membership = &pool.membership;
+        let first = models.first().copied().unwrap_or(0);
+        let complements: Vec<Option<usize>> = models
+            .iter()
+            .map(|&m| membership.complement(m).map(|c| c - first))
+            .collect();
+        let inside: Vec<Vec<bool>> = self
+            .units
+            .iter()
+            .map(|u| {
+                models
+                    .iter()
+                    .map(|&m| membership.is_in(m, u.unit as usize))
+                    .collect()
+            })
+            .collect();
+        let tails: Vec<Vec<Tail>> = self
+            .units
+            .iter()
+            .map(|unit| {
+                let tail = |upper| if upper { Tail::Upper } else { Tail::Lower };
+                unit.enhanced
+                    .queries
+                    .iter()
+                    .map(|q| tail(q.upper))
+                    .collect()
+            })
+            .collect();
+        let budgets = queries::budgets(self.builder.search.queries);
+        let mut results = Vec::new();
+        let mut of_queries = Vec::new();
+        // The discriminant weighs all queries of a budget together, so each has its own weights.
+        let plain: Vec<Combination> = COMBINATIONS
+            .into_iter()
+            .filter(|&c| c != Combination::Discriminant)
+            .collect();
+        let rounds = std::iter::once((plain, budgets.clone())).chain(
+            budgets
+                .iter()
+                .map(|&n| (vec![Combination::Discriminant], vec![n])),
+        );
+        for (round, (combinations, budgets)) in rounds.enumerate() {
+            let settings = Settings {
+                null: pool.config.test.null,
+                combinations: combinations.clone(),
+                budgets: budgets.clone(),
+            };
+            let weights: Vec<Vec<f64>> = self
+                .units
+                .iter()
+                .map(|unit| unit.enhanced.oriented_weights(budgets[0]))
+                .collect();
+            let mut records = Vec::with_capacity(self.units.len());
+            let mut start = 0;
+            for (number, unit) in self.units.iter().enumerate() {
+                let end = start + unit.enhanced.queries.len();
+                records.push(RecordQueries {
+                    logits: self
+                        .answers
+                        .testing
+                        .slice_axis(Axis(1), Slice::from(start..end)),
+                    inside: &inside[number],
+                    tails: &tails[number],
+                    weights: Some(&weights[number]),
+                });
+                start = end;
+            }
+            let ends = records.iter().scan(0, |end, record| {
+                let start = *end;
+                *end += record.tails.len();
+                Some(start..*end)
+            });
+            let ranges: Vec<std::ops::Range<usize>> = ends.collect();
+            let tested: Vec<Tested> = records
+                .par_iter()
+                .zip(ranges)
+                .map(|(record, range)| test(record, &of_target[range], &settings))
+                .collect::<Result<_>>()?;
+            let plays = leave_one_out(&records, &complements, &settings)?;
+            for (c, &combination) in combinations.iter().enumerate() {
+                for (b, &queries) in budgets.iter().enumerate() {
+                    let p = |model: usize| {
+                        let plays = &plays;
+                        (0..records.len()).map(move |r| plays.p_value(model, r, c, b))
+                    };
+                    results.push(TestResult {
+                        combination,
+                        queries,
+                        on_target: tested.iter().map(|t| t.combined(c, b)).collect(),
+                        played: (0..models.len()).flat_map(p).collect(),
+                    });
+                }
+            }
+            if round == 0 {
+                of_queries = tested;
+            }
+        }
+        Ok((results, of_queries))
+    }
+
+    /// Direct inference on the same records and targets.
+    fn direct(&self, units: &[u32], models: &[usize]) -> TestResult {
+        let Context {
+            pool,
+            signals,
+            target,
+            direct,
+            position_of,
+            ..
+        } = self.context;
+        let null = pool.config.test.null;
+        let positions: Vec<usize> = units.iter().map(|&u| position_of[u as usize]).collect();
+        let played: Vec<Vec<f64>> = models
+            .par_iter()
+            .map(|&model| {
+                let as_target = signals.of_model(model);
+                direct.p_values_of(&positions, null, &as_target, LeftOut::Model(model))
+            })
+            .collect();
+        TestResult {
+            combination: VERDICT,
+            queries: 0,
+            on_target: direct.p_values_of(&positions, null, target, LeftOut::Nobody),
+            played: played.concat(),
+        }
+    }
+
+    fn records(
+        &self,
+        results: &[TestResult],
+        direct: &TestResult,
+        of_queries: &[Tested],
+        is_member: &[bool],
+        models: &[usize],
+        most: usize,
+    ) -> Vec<IndirectRecord> {
+        let pool = self.context.pool;
+        let of_verdict = |queries: usize| {
+            results
+                .iter()
+                .find(|r| r.combination == VERDICT && r.queries == queries)
+        };
+        let p: Vec<f64> = of_verdict(most).map_or_else(Vec::new, |r| r.on_target.clone());
+        let (q, direct_q) = (q_values(&p), q_values(&direct.on_target));
+        let rate = pool.config.test.fdr;
+        let mut first_row = 0;
+        let mut records = Vec::with_capacity(self.units.len());
+        for (number, unit) in self.units.iter().enumerate() {
+            let own = pool.units.records(unit.unit as usize);
+            let first = own[0] as usize;
+            let enhanced = &unit.enhanced;
+            let recurrence = of_verdict(most).map(|result| {
+                recurrence(
+                    number,
+                    self.units.len(),
+                    &result.played,
+                    is_member,
+                    models.len(),
+                )
+            });
+            let shown = enhanced
+                .queries
+                .iter()
+                .enumerate()
+                .take(SHOWN)
+                .map(|(place, kept)| ShownQuery {
+                    row: first_row + place,
+                    p: of_queries[number].p_values[place],
+                    tail: query_table::tail(kept.upper).to_owned(),
+                    distance: f64::from(kept.distance),
+                    effect: Some(kept.effect.size()),
+                    columns_changed: self.space.columns_changed(&kept.query).map(|c| c.len()),
+                    values: query_table::changed(pool, self.space, &kept.query),
+                })
+                .collect();
+            first_row += enhanced.queries.len();
+            records.push(IndirectRecord {
+                unit: Some(unit.unit),
+                id: pool.table.ids[first].clone(),
+                class: pool.table.classes[pool.table.labels[first] as usize].clone(),
+                member: pool.is_member[unit.unit as usize],
+                queries: Some(enhanced.queries.len()),
+                floor: Some(f64::from(enhanced.guard.floor)),
+                smallest_distance: enhanced
+                    .queries
+                    .iter()
+                    .map(|k| f64::from(k.distance))
+                    .min_by(f64::total_cmp),
+                nearest_record: Some(f64::from(enhanced.guard.nearest_record)),
+                models_out: Some(of_queries[number].models_out),
+                p: p[number],
+                q: q[number],
+                given_away: q[number] <= rate,
+                p_by_test: results
+                    .iter()
+                    .filter(|r| r.queries == most)
+                    .map(|r| NamedP {
+                        test: r.combination.name().to_owned(),
+                        p: r.on_target[number],
+                    })
+                    .collect(),
+                best_query_p: of_queries[number].p_values.first().copied(),
+                direct_p: Some(direct.on_target[number]).filter(|p| !p.is_nan()),
+                direct_q: Some(direct_q[number]).filter(|q| !q.is_nan()),
+                direct_given_away: direct_q[number] <= rate,
+                budget: queries::budgets(self.builder.search.queries)
+                    .into_iter()
+                    .filter_map(|queries| {
+                        of_verdict(queries).map(|r| PAtBudget {
+                            queries,
+                            p: r.on_target[number],
+                        })
+                    })
+                    .collect(),
+                recurrence,
+                shown,
+            });
+        }
+        records
+    }
+
+    /// What a filter does that refuses every input within a radius of a tested record.
+    fn filters(&self) -> Vec<Filter> {
+        let pool = self.context.pool;
+        let tested: Vec<u32> = self
+            .units
+            .iter()
+            .flat_map(|u| pool.units.records(u.unit as usize).iter().copied())
+            .collect();
+        let nearest = |features: &[f32]| {
+            tested
+                .iter()
+                .map(|&record| distance(self.space.features(record), features))
+                .fold(f32::INFINITY, f32::min)
+        };
+        let mut of_queries: Vec<f32> = self
+            .units
+            .par_iter()
+            .flat_map_iter(|u| {
+                u.enhanced
+                    .queries
+                    .iter()
+                    .map(|k| nearest(&k.query.features))
+            })
+            .collect();
+        of_queries.sort_unstable_by(f32::total_cmp);
+        let mut of_others: Vec<f32> = self
+            .space
+            .donors()
+            .par_iter()
+            .filter(|donor| !tested.contains(donor))
+            .map(|&donor| nearest(self.space.features(donor)))
+            .collect();
+        of_others.sort_unstable_by(f32::total_cmp);
+        let share = |of: &[f32], radius: f32| {
+            of.partition_point(|&d| d <= radius) as f64 / of.len().max(1) as f64
+        };
+        let last = of_queries.len() - 1;
+        let quantile = |q: f64| of_queries[((q * last as f64).round() as usize).min(last)];
+        let mut radii = vec![0.0];
+        radii.extend([0.1, 0.25, 0.5, 0.75, 0.9, 1.0].map(quantile));
+        radii.dedup();
+        radii
+            .into_iter()
+            .map(|radius| Filter {
+                stops: share(&of_queries, radius),
+                radius: f64::from(radius),
+                refuses: share(&of_others, radius),
+            })
+            .collect()
+    }
+}
+
+/// How a record fares in the played targets.
+fn recurrence(
+    record: usize,
+    records: usize,
+    played: &[f64],
+    is_member: &[bool],
+    models: usize,
+) -> Recurrence {
+    let mut counts = Recurrence::default();
+    for model in 0..models {
+        let place = model * records + record;
+        let found = u32::from(played[place] < RECURRENCE_LEVEL);
+        if is_member[place] {
+            counts.in_targets += 1;
+            counts.found += found;
+        } else {
+            counts.out_targets += 1;
+            counts.wrongly_accused += found;
+        }
+    }
+    counts
+}

@@ -1,0 +1,317 @@
+//! Building the queries of each unit, unit after unit, each kept in a file of its own.
+
+use giveaway_stats::random::{Stream, derive_seed};
+use serde::{Deserialize, Serialize};
+
+use super::models::Models;
+use crate::channel::Channel;
+use crate::enhance::effect::{Contrast, Effect};
+use crate::enhance::space::{Guard, Query, QuerySpace};
+use crate::enhance::{Enhanced, EnhancingRecord, Search, enhance};
+use crate::error::{Error, Result};
+use crate::run::config::Build;
+use crate::run::directory::RunDirectory;
+use crate::run::pool::Pool;
+use crate::run::training;
+use crate::trainer::{Model, Trainer};
+
+/// Raised whenever queries are looked for otherwise than before, so that those of two versions
+/// are never mixed.
+const QUERIES_VERSION: u32 = 1;
+
+/// Numbers of queries for which results are given, and all of them.
+const BUDGETS: [usize; 4] = [1, 10, 50, 200];
+
+/// Looks for queries, or takes them from the run directory.
+pub(super) struct Builder<'a> {
+    pub(super) run: &'a RunDirectory,
+    pub(super) pool: &'a Pool,
+    pub(super) trainer: &'a dyn Trainer,
+    pub(super) space: &'a QuerySpace<'a>,
+    pub(super) models: Models<'a>,
+    pub(super) build: Build,
+    pub(super) pairs: usize,
+    pub(super) search: Search,
+    pub(super) channel: Channel,
+    /// Everything that queries depend on beside the unit.
+    fingerprint: String,
+}
+
+/// The queries of one unit.
+pub(super) struct UnitQueries {
+    pub(super) unit: u32,
+    pub(super) enhanced: Enhanced,
+    /// Models trained for it.
+    pub(super) models_trained: u64,
+}
+
+/// The file of a unit.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    made_with: String,
+    models_trained: u64,
+    evaluated: u64,
+    guarded: Vec<u32>,
+    floor: f32,
+    nearest_record: f32,
+    queries: Vec<StoredQuery>,
+    weights: Vec<(usize, Vec<f64>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredQuery {
+    record: u32,
+    /// Tables: the records that values are from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    donors: Vec<u32>,
+    /// Images: the pixels, as models take them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pixels: Vec<f32>,
+    distance: f32,
+    upper: bool,
+    difference: f64,
+    error: f64,
+    spread: f64,
+    confirmation: f64,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        run: &'a RunDirectory,
+        pool: &'a Pool,
+        trainer: &'a dyn Trainer,
+        space: &'a QuerySpace<'a>,
+        identity: &str,
+        channel: Channel,
+    ) -> Result<Self> {
+        let config = pool.config.test.indirect.clone().unwrap_or_default();
+        let build = config.build.unwrap_or(default_build(pool));
+        let search = config.search(space.is_image(), budgets(config.queries));
+        let building = pool.membership.halves()[0].clone();
+        if build == Build::Balanced && pool.config.data.reference.is_some() {
+            return Err(Error::usage(
+                "there are no IN models: the reference models are trained on other records",
+            )
+            .at("--indirect-build balanced")
+            .hint("use --indirect-build paired, or leave --reference out"));
+        }
+        let mut hasher = blake3::Hasher::new();
+        let text = format!(
+            "{QUERIES_VERSION} {identity} {build:?} {search:?} {channel:?} {}",
+            if build == Build::Paired {
+                config.pairs
+            } else {
+                0
+            }
+        );
+        hasher.update(text.as_bytes());
+        Ok(Self {
+            run,
+            pool,
+            trainer,
+            space,
+            models: Models::load(run, trainer, building)?,
+            build,
+            pairs: config.pairs,
+            search,
+            channel,
+            fingerprint: hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// The queries of a unit, and whether they were there already.
+    pub(super) fn queries(&self, unit: u32) -> Result<(UnitQueries, bool)> {
+        let file = format!("indirect/units/{unit:06}.json");
+        if let Some(found) = self.stored(&file, unit) {
+            return Ok((found, true));
+        }
+        let made = self.build(unit)?;
+        let mut text = serde_json::to_string(&self.to_store(&made))
+            .map_err(|e| Error::unexpected(format!("cannot write the queries: {e}")))?;
+        text.push('\n');
+        self.run.write(&file, text.as_bytes())?;
+        Ok((made, false))
+    }
+
+    fn build(&self, unit: u32) -> Result<UnitQueries> {
+        let own = self.pool.units.records(unit as usize);
+        let (first, second) = self.models.two_parts(&self.pool.membership);
+        let seed = self.pool.config.seed;
+        let run = |building: &Contrast<'_>, confirming: &Contrast<'_>| {
+            enhance(self.space, own, building, confirming, &self.search, seed)
+        };
+        let (enhanced, models_trained) = match self.build {
+            Build::Balanced => {
+                let contrast = |models: &[usize]| {
+                    let (inside, outside): (Vec<usize>, Vec<usize>) = models
+                        .iter()
+                        .partition(|&&m| self.pool.membership.is_in(m, unit as usize));
+                    Contrast {
+                        inside: self.models.of(&inside),
+                        outside: self.models.of(&outside),
+                        paired: false,
+                        channel: self.channel,
+                    }
+                };
+                (run(&contrast(&first), &contrast(&second))?, 0)
+            }
+            Build::Paired => {
+                let outside: Vec<usize> = first
+                    .into_iter()
+                    .chain(second)
+                    .filter(|&m| !self.pool.membership.is_in(m, unit as usize))
+                    .collect();
+                let pairs = self.pairs.min(outside.len() / 2);
+                let outside = &outside[..2 * pairs];
+                let trained = self.train_with(unit, outside)?;
+                let contrast = |part: std::ops::Range<usize>| Contrast {
+                    inside: trained[part.clone()].iter().map(|m| &**m).collect(),
+                    outside: self.models.of(&outside[part]),
+                    paired: true,
+                    channel: self.channel,
+                };
+                let enhanced = run(&contrast(0..pairs), &contrast(pairs..2 * pairs))?;
+                (enhanced, 2 * pairs as u64)
+            }
+        };
+        Ok(UnitQueries {
+            unit,
+            enhanced,
+            models_trained,
+        })
+    }
+
+    /// M⁺ of each of these OUT models: the same seed, the same records in the same places and
+    /// so the same batches, but with the unit's records in the place of as many others, drawn
+    /// anew for each model. So the OUT model is the reference model that is there already, and
+    /// what the others did is averaged away.
+    fn train_with(&self, unit: u32, outside: &[usize]) -> Result<Vec<Box<dyn Model + '_>>> {
+        let pool = self.pool;
+        let own = pool.units.records(unit as usize);
+        let validation = pool.units.expand(&pool.validation_units);
+        training::side_by_side(pool, self.trainer, outside.len(), |number| {
+            let model = outside[number];
+            let mut rows = pool.units.expand(pool.membership.training_units(model));
+            let mut places: Vec<u32> = (0..rows.len() as u32).collect();
+            let index = (model as u64) << 32 | u64::from(unit);
+            Stream::new(pool.config.seed, "places of the unit in M+", index).shuffle(&mut places);
+            for (&place, &record) in places.iter().zip(own) {
+                rows[place as usize] = record;
+            }
+            self.trainer.train(
+                &rows,
+                &validation,
+                derive_seed(pool.config.seed, training::REFERENCE, model as u64),
+            )
+        })
+    }
+
+    fn stored(&self, file: &str, unit: u32) -> Option<UnitQueries> {
+        let bytes = std::fs::read(self.run.file(file)).ok()?;
+        let stored: Stored = serde_json::from_slice(&bytes).ok()?;
+        if stored.made_with != self.fingerprint {
+            return None;
+        }
+        let records = self.pool.dataset.len() as u32;
+        let width = self.pool.dataset.features.ncols();
+        let queries = stored
+            .queries
+            .into_iter()
+            .map(|query| {
+                let mut made = self.space.as_it_is(query.record, query.record);
+                if self.space.is_image() {
+                    made.features = query.pixels;
+                } else {
+                    if query.donors.len() != self.space.columns().len()
+                        || query.donors.iter().any(|&donor| donor >= records)
+                    {
+                        return None;
+                    }
+                    for (column, &donor) in query.donors.iter().enumerate() {
+                        self.space.lend(&mut made, column, donor);
+                    }
+                }
+                (made.features.len() == width).then_some(EnhancingRecord {
+                    query: made,
+                    distance: query.distance,
+                    upper: query.upper,
+                    effect: Effect {
+                        difference: query.difference,
+                        error: query.error,
+                        spread: query.spread,
+                    },
+                    confirmation: query.confirmation,
+                })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        Some(UnitQueries {
+            unit,
+            enhanced: Enhanced {
+                guard: Guard {
+                    guarded: stored.guarded,
+                    floor: stored.floor,
+                    nearest_record: stored.nearest_record,
+                },
+                queries,
+                weights: stored.weights,
+                evaluated: stored.evaluated,
+            },
+            models_trained: stored.models_trained,
+        })
+    }
+
+    fn to_store(&self, made: &UnitQueries) -> Stored {
+        let enhanced = &made.enhanced;
+        Stored {
+            made_with: self.fingerprint.clone(),
+            models_trained: made.models_trained,
+            evaluated: enhanced.evaluated,
+            guarded: enhanced.guard.guarded.clone(),
+            floor: enhanced.guard.floor,
+            nearest_record: enhanced.guard.nearest_record,
+            weights: enhanced.weights.clone(),
+            queries: enhanced
+                .queries
+                .iter()
+                .map(|kept| {
+                    let Query {
+                        features,
+                        donors,
+                        record,
+                    } = &kept.query;
+                    StoredQuery {
+                        record: *record,
+                        donors: donors.clone(),
+                        pixels: if self.space.is_image() {
+                            features.clone()
+                        } else {
+                            Vec::new()
+                        },
+                        distance: kept.distance,
+                        upper: kept.upper,
+                        difference: kept.effect.difference,
+                        error: kept.effect.error,
+                        spread: kept.effect.spread,
+                        confirmation: kept.confirmation,
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Numbers of queries for which results are given: those below the most that is asked, and that.
+pub(super) fn budgets(most: usize) -> Vec<usize> {
+    let mut budgets: Vec<usize> = BUDGETS.into_iter().filter(|&n| n < most).collect();
+    budgets.push(most);
+    budgets
+}
+
+/// IN and OUT models of the balanced design cost nothing; without IN models there must be pairs.
+fn default_build(pool: &Pool) -> Build {
+    if pool.config.data.reference.is_some() {
+        Build::Paired
+    } else {
+        Build::Balanced
+    }
+}

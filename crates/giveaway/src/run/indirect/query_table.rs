@@ -1,0 +1,147 @@
+//! `indirect/queries.parquet`: the queries as people read them and as a target may be asked.
+
+use std::collections::BTreeMap;
+
+use super::queries::UnitQueries;
+use crate::dataset::{Body, Values as ColumnValues};
+use crate::enhance::EnhancingRecord;
+use crate::enhance::space::{Query, QuerySpace};
+use crate::error::Result;
+use crate::report::FORMAT_VERSION;
+use crate::report::indirect::ChangedValue;
+use crate::report::records::{Values, to_parquet};
+use crate::run::pool::Pool;
+
+/// Of each column of the table, its place among the columns that queries are made of; none
+/// where the encoding leaves the column out.
+fn places(pool: &Pool, space: &QuerySpace<'_>) -> Vec<Option<usize>> {
+    let features = &pool.dataset.schema.features;
+    let by_name: BTreeMap<&str, usize> = space
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(place, range)| (features[range.start].column.as_str(), place))
+        .collect();
+    let names = pool.table.column_names();
+    names
+        .into_iter()
+        .map(|name| by_name.get(name).copied())
+        .collect()
+}
+
+/// The record whose value a query has in a column; its own record's where models do not see it.
+fn donor(query: &Query, place: Option<usize>) -> usize {
+    place.map_or(query.record, |place| query.donors[place]) as usize
+}
+
+/// The columns in which a query differs from its record, with both values.
+pub(super) fn changed(pool: &Pool, space: &QuerySpace<'_>, query: &Query) -> Vec<ChangedValue> {
+    let Some(columns) = space.columns_changed(query) else {
+        return Vec::new();
+    };
+    let names = pool.table.column_names();
+    places(pool, space)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, place)| place.is_some_and(|place| columns.contains(&place)))
+        .map(|(column, place)| ChangedValue {
+            column: names[column].to_owned(),
+            record: pool.table.feature_text(query.record as usize, column),
+            query: pool.table.feature_text(donor(query, place), column),
+        })
+        .collect()
+}
+
+/// The table, one row per query in the order of the arrays. Pixels of images are in
+/// `queries.npy` alone.
+pub(super) fn queries_parquet(
+    pool: &Pool,
+    space: &QuerySpace<'_>,
+    units: &[UnitQueries],
+) -> Result<Vec<u8>> {
+    let kept: Vec<(usize, &EnhancingRecord)> = units
+        .iter()
+        .flat_map(|unit| unit.enhanced.queries.iter().enumerate())
+        .collect();
+    let table = &pool.table;
+    let text = |of: &dyn Fn(&EnhancingRecord) -> String| {
+        Values::Text(kept.iter().map(|(_, k)| Some(of(k))).collect())
+    };
+    let number = |of: &dyn Fn(&EnhancingRecord) -> f64| {
+        Values::Number(kept.iter().map(|(_, k)| of(k)).collect())
+    };
+    let mut columns: Vec<(String, Values)> = vec![
+        (
+            "query.record".to_owned(),
+            text(&|k| table.ids[k.query.record as usize].clone()),
+        ),
+        (
+            "query.class".to_owned(),
+            text(&|k| table.classes[table.labels[k.query.record as usize] as usize].clone()),
+        ),
+        (
+            "query.rank".to_owned(),
+            Values::Whole(
+                kept.iter()
+                    .map(|(rank, _)| i64::try_from(rank + 1).ok())
+                    .collect(),
+            ),
+        ),
+        ("query.tail".to_owned(), text(&|k| tail(k.upper).to_owned())),
+        (
+            "query.distance".to_owned(),
+            number(&|k| f64::from(k.distance)),
+        ),
+        ("query.effect".to_owned(), number(&|k| k.effect.size())),
+        ("query.confirmation".to_owned(), number(&|k| k.confirmation)),
+    ];
+    if !space.is_image() {
+        let changed = |k: &EnhancingRecord| {
+            let columns = space.columns_changed(&k.query)?;
+            i64::try_from(columns.len()).ok()
+        };
+        columns.push((
+            "query.columns_changed".to_owned(),
+            Values::Whole(kept.iter().map(|(_, k)| changed(k)).collect()),
+        ));
+        features(pool, space, &kept, &mut columns);
+    }
+    to_parquet(
+        &columns,
+        &[("giveaway.format_version", FORMAT_VERSION.to_string())],
+    )
+}
+
+/// The features in their own types, under their own names.
+fn features(
+    pool: &Pool,
+    space: &QuerySpace<'_>,
+    kept: &[(usize, &EnhancingRecord)],
+    columns: &mut Vec<(String, Values)>,
+) {
+    let names = pool.table.column_names();
+    for (column, place) in places(pool, space).into_iter().enumerate() {
+        let donors = kept.iter().map(|(_, k)| donor(&k.query, place));
+        let values = match &pool.table.body {
+            Body::Columns(all) => match &all[column].values {
+                ColumnValues::Numeric(values) => {
+                    Values::Number(donors.map(|d| values[d]).collect())
+                }
+                ColumnValues::Categorical { codes, levels } => Values::Text(
+                    donors
+                        .map(|d| levels.get(codes[d] as usize).cloned())
+                        .collect(),
+                ),
+            },
+            Body::Dense { values, .. } => {
+                Values::Number(donors.map(|d| f64::from(values[[d, column]])).collect())
+            }
+        };
+        columns.push((names[column].to_owned(), values));
+    }
+}
+
+/// The name of a tail.
+pub(super) fn tail(upper: bool) -> &'static str {
+    if upper { "upper" } else { "lower" }
+}
