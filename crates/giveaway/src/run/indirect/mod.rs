@@ -224,7 +224,10 @@ impl Judge<'_> {
             rates.push(played.rates(name, result.queries, &result.played));
             calibration.push(played.calibration(name, result.queries, &result.played));
         }
-        let records = self.records(&results, &direct, &of_queries, &is_member, &models, most);
+        let mut records = self.records(&results, &direct, &of_queries, &is_member, &models, most);
+        // With too few OUT models there is no p, which the report has no place for.
+        records.retain(|record| !record.p.is_nan());
+        records.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.unit.cmp(&b.unit)));
         let count = |of: &dyn Fn(&IndirectRecord) -> bool| records.iter().filter(|r| of(r)).count();
         let settings = pool.config.test.indirect.clone().unwrap_or_default();
         let paired = self.builder.build == Build::Paired;
@@ -243,7 +246,7 @@ impl Judge<'_> {
                 usual_distance: f64::from(self.space.usual_distance()),
             },
             combination: VERDICT.name().to_owned(),
-            tested: count(&|r| !r.p.is_nan()),
+            tested: records.len(),
             without_queries: without,
             given_away: count(&|r| r.given_away),
             given_away_both: count(&|r| r.given_away && r.direct_given_away),
