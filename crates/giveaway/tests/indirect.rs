@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use giveaway::attack::direct::Null;
 use giveaway::dataset::{Dataset, Encoding, Table, TableOptions};
 use giveaway::report::Audit;
-use giveaway::report::indirect::IndirectSection;
+use giveaway::report::indirect::{IndirectRecord, IndirectSection};
 use giveaway::report::records::{Values, from_parquet};
 use giveaway::run::config::{Build, Config, IndirectConfig};
 use giveaway::run::progress::Silent;
@@ -122,6 +122,14 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
+/// What the report says of the record with this number among the stored queries.
+fn told<'a>(section: &'a IndirectSection, record_of: &[i64], number: i64) -> &'a IndirectRecord {
+    let mut records = section.records.iter();
+    records
+        .find(|record| record_of[record.shown[0].row] == number)
+        .unwrap()
+}
+
 /// Must hold 3 of the issue: over all stored queries, whatever the data.
 #[test]
 fn no_query_is_the_record_or_nearly_it() {
@@ -138,7 +146,7 @@ fn no_query_is_the_record_or_nearly_it() {
         let mut nearest = f64::INFINITY;
         let mut near_duplicates = 0;
         for (query, &record) in queries.chunks_exact(width).zip(&record_of) {
-            let told = &section.records[record as usize];
+            let told = told(&section, &record_of, record);
             let own = table.ids.iter().position(|id| *id == told.id).unwrap();
             let own_features = dataset.features.row(own).to_vec();
             let far = distance(query, &own_features);
@@ -272,10 +280,9 @@ fn combined_p_values_are_those_of_the_stored_answers() {
         let difference = f64::from(row[label]) - f64::from(row[1 - label]);
         tails[query] as f64 * difference.clamp(-edge, edge)
     };
-    for (number, record) in section.records.iter().enumerate() {
-        let own: Vec<usize> = (0..queries)
-            .filter(|&q| record_of[q] == number as i64)
-            .collect();
+    for record in &section.records {
+        let number = record_of[record.shown[0].row];
+        let own: Vec<usize> = (0..queries).filter(|&q| record_of[q] == number).collect();
         assert_eq!(record.queries, Some(own.len()));
         let outside: Vec<usize> = (0..models)
             .filter(|&m| membership[m * queries + own[0]] == 0)

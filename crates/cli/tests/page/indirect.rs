@@ -225,7 +225,8 @@ fn a_record_stands_beside_its_questions() {
     );
     assert_eq!(rows[0], json!(["mean radius", SECRET, "17.99", HOSTILE[7]]));
     assert_eq!(rows[1], json!([HOSTILE[0], SECRET, "same", HOSTILE[1]]));
-    assert_eq!(rows[2][2..], json!(["1", "2"]).as_array().unwrap()[..]);
+    assert_eq!(rows[2][2], json!("1"), "columns that differ");
+    assert_eq!(rows[2][3], json!("2"));
     let budgets = text(&browser, "#indirect-0 table");
     for p in ["0.0314", "0.0046", "1.2e-4", "7.8e-4"] {
         assert!(budgets.contains(p), "{p}: {budgets}");
@@ -271,12 +272,13 @@ fn a_redacted_copy_has_verdicts_and_nothing_to_find_a_record_by() {
     let page = std::fs::read_to_string(run.file("redacted/report.html")).unwrap();
     for content in [&text, &page] {
         assert!(!content.contains(SECRET));
-        // distances, p-values of fewer queries
-        for number in ["1.234", "1.345", "1.456", "0.0314", "0.00456"] {
-            assert!(!content.contains(number), "{number}");
-        }
     }
     let redacted: Value = serde_json::from_str(&text).unwrap();
+    // distances, p-values of fewer queries
+    let section = redacted["indirect"].to_string();
+    for number in ["1.234", "1.345", "1.456", "0.0314", "0.00456"] {
+        assert!(!section.contains(number), "{number}");
+    }
     let whole = run.report();
     for (at, record) in redacted["indirect"]["records"]
         .as_array()

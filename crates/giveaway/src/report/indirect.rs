@@ -73,7 +73,7 @@ pub struct IndirectSettings {
     /// Pairs of models for each record; 0 if queries were built with balanced models.
     pub pairs: usize,
     /// No query is nearer to its record than this multiple of the distance at which its nearest
-    /// other record lies.
+    /// other record lies, or of the usual such distance where that is larger.
     pub floor_multiple: f64,
     /// Median distance of a record to its nearest other record.
     pub usual_distance: f64,

@@ -706,7 +706,7 @@ fn indirect(out: &mut String, audit: &Audit) {
             out,
             "distance",
             &format!(
-                "no query is nearer to its record than {}; the floor is {} times the distance of the record's nearest other one (usually {})",
+                "no query is nearer to its record than {}; the floor is {} times the distance of the record's nearest other one, or of the usual such distance ({}) where that is larger",
                 significant(smallest),
                 significant(section.settings.floor_multiple),
                 significant(section.settings.usual_distance)

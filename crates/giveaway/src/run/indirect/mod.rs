@@ -86,10 +86,6 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     run.make_folder("indirect")?;
     run.make_folder("indirect/units")?;
 
-    progress.begin(
-        "building queries that are not the record",
-        units.len() as u64,
-    );
     let donors = donors(pool);
     let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed);
     let builder = Builder::new(
@@ -100,21 +96,7 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
         context.identity,
         context.channel,
     )?;
-    let mut there = 0;
-    let mut built: Vec<UnitQueries> = Vec::with_capacity(units.len());
-    for &unit in units {
-        let (queries, was_there) = builder.queries(unit)?;
-        there += usize::from(was_there);
-        built.push(queries);
-        progress.advance(1);
-    }
-    progress.end();
-    if there > 0 {
-        progress.note(&format!(
-            "the queries of {there} of {} records were there already",
-            units.len()
-        ));
-    }
+    let mut built = builder.all(units, progress)?;
     let without = built
         .iter()
         .filter(|u| u.enhanced.queries.is_empty())
@@ -169,6 +151,12 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     }
     .section(of_target, without)?;
     progress.end();
+    let untested = built.len() - section.tested;
+    if untested > 0 {
+        notes.push(format!(
+            "indirect inference: {untested} records have too few OUT models among those that test to be tested so; train more reference models (--models)"
+        ));
+    }
     Ok(Some(Inferred {
         section: Some(section),
         notes,
@@ -246,7 +234,10 @@ impl Judge<'_> {
             .iter()
             .filter(|r| r.combination == verdict)
             .collect();
-        let records = self.records(&results, &of_verdict, &direct, &of_queries, &is_member);
+        let mut records = self.records(&results, &of_verdict, &direct, &of_queries, &is_member);
+        // With too few OUT models there is no p.
+        records.retain(|record| !record.p.is_nan());
+        records.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.unit.cmp(&b.unit)));
         let count = |of: &dyn Fn(&IndirectRecord) -> bool| records.iter().filter(|r| of(r)).count();
         let settings = pool.config.test.indirect.clone().unwrap_or_default();
         let paired = self.builder.build == Build::Paired;
@@ -265,7 +256,7 @@ impl Judge<'_> {
                 usual_distance: f64::from(self.space.usual_distance()),
             },
             combination: verdict.name().to_owned(),
-            tested: count(&|r| !r.p.is_nan()),
+            tested: records.len(),
             without_queries: without,
             given_away: count(&|r| r.given_away),
             given_away_both: count(&|r| r.given_away && r.direct_given_away),
@@ -476,7 +467,7 @@ impl Judge<'_> {
                 given_away: q[number] <= rate,
                 p_by_test: results
                     .iter()
-                    .filter(|r| r.queries == last.queries)
+                    .filter(|r| r.queries == last.queries && !r.on_target[number].is_nan())
                     .map(|r| NamedP {
                         test: r.combination.name().to_owned(),
                         p: r.on_target[number],
