@@ -42,12 +42,12 @@ pub struct Effect {
     pub difference: f64,
     /// Standard error of the difference.
     pub error: f64,
-    /// Standard deviation over OUT models: what the test has as noise.
+    /// Standard deviation within IN and within OUT models: what the test has as noise.
     pub spread: f64,
 }
 
 impl Effect {
-    /// The difference in standard deviations of OUT models; 0 where they do not differ.
+    /// The difference in standard deviations within the two kinds; 0 where models do not differ.
     #[must_use]
     pub fn size(self) -> f64 {
         if self.spread > 0.0 {
@@ -106,6 +106,16 @@ impl Contrast<'_> {
 }
 
 impl Answers {
+    /// From scaled logits, models × queries.
+    #[cfg(test)]
+    pub(super) fn new(inside: Array2<f64>, outside: Array2<f64>, paired: bool) -> Self {
+        Self {
+            inside,
+            outside,
+            paired,
+        }
+    }
+
     /// What a query does, by its number.
     #[must_use]
     pub fn effect(&self, query: usize) -> Effect {

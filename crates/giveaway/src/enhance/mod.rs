@@ -267,3 +267,6 @@ fn pooled((a, b): (Effect, Effect), sizes: [usize; 2]) -> Effect {
         spread: mean(a.spread.powi(2), b.spread.powi(2)).sqrt(),
     }
 }
+
+#[cfg(test)]
+mod tests;

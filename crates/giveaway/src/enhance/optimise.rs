@@ -107,9 +107,10 @@ fn sizes(contrast: &Contrast<'_>, space: &QuerySpace<'_>, queries: &[Query]) -> 
 
 /// The gradient of the effect size of each query, in the direction of its sign.
 ///
-/// With δ the difference and s the spread over the n OUT models, `d(δ/s) = dδ/s − δ ds/s²` and
-/// `ds = Σ (φ_i − mean) dφ_i / ((n − 1) s)`: a weighted sum of the models' own gradients.
-fn gradients(
+/// With δ the difference and s the spread within the n IN and m OUT models,
+/// `d(δ/s) = dδ/s − δ ds/s²` and `ds = Σ (φ_i − mean of its kind) dφ_i / ((n + m − 2) s)`: a
+/// weighted sum of the models' own gradients.
+pub(super) fn gradients(
     contrast: &Contrast<'_>,
     space: &QuerySpace<'_>,
     queries: &[Query],
@@ -142,18 +143,21 @@ fn gradients(
                 };
                 for (mut row, &q) in gradient.outer_iter_mut().zip(&of_class) {
                     let effect = effects[q];
-                    let weight = if effect.spread <= 0.0 {
-                        0.0
-                    } else if is_inside {
-                        1.0 / (contrast.inside.len() as f64 * effect.spread)
+                    let (kind, place) = if is_inside {
+                        (&answers.inside, place)
                     } else {
-                        let count = contrast.outside.len() as f64;
-                        let column = answers.outside.column(q);
-                        let mean = column.sum() / count;
-                        let deviation = column[place - contrast.inside.len()] - mean;
-                        -1.0 / (count * effect.spread)
-                            - effect.difference * deviation
-                                / ((count - 1.0) * effect.spread.powi(3))
+                        (&answers.outside, place - contrast.inside.len())
+                    };
+                    let column = kind.column(q);
+                    let count = column.len() as f64;
+                    let deviation = column[place] - column.sum() / count;
+                    let freedom = (contrast.inside.len() + contrast.outside.len() - 2) as f64;
+                    let sign = if is_inside { 1.0 } else { -1.0 };
+                    let weight = if effect.spread > 0.0 {
+                        sign / (count * effect.spread)
+                            - effect.difference * deviation / (freedom * effect.spread.powi(3))
+                    } else {
+                        0.0
                     };
                     let weight = (signs[q] * weight) as f32;
                     row.mapv_inplace(|g| g * weight);

@@ -156,7 +156,7 @@ pub struct ShownQuery {
     /// Its distance to the record.
     pub distance: f64,
     /// Mean scaled logit of the building models that have the record IN less that of those that
-    /// have it OUT, in standard deviations of the latter; nothing where these do not differ.
+    /// have it OUT, in standard deviations within the two kinds; nothing where models do not differ.
     pub effect: Option<f64>,
     /// Columns in which it differs from the record; nothing for images.
     pub columns_changed: Option<usize>,
