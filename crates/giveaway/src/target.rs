@@ -17,8 +17,8 @@ pub struct TargetOutputs {
     pub channel: Channel,
 }
 
-/// Reads a target's outputs: a table or array with one row for each of so many records, in
-/// their order, and one column per class of `class_names`. A table whose columns are named like the classes
+/// Reads a target's outputs: a table or array with one row for each of so many records (`name`
+/// says what they are), in their order, and one column per class of `class_names`. A table whose columns are named like the classes
 /// is put into their order. For two classes a single column of probabilities is that of
 /// the second class.
 ///
@@ -27,6 +27,7 @@ pub struct TargetOutputs {
 pub fn read_outputs(
     path: &Path,
     records: usize,
+    name: &str,
     class_names: &[String],
     kind: Option<OutputKind>,
 ) -> Result<TargetOutputs> {
@@ -36,11 +37,13 @@ pub fn read_outputs(
     header_of_numbers(&mut read, records, class_names);
     if read.values.nrows() != records {
         return Err(Error::input(format!(
-            "{} rows of outputs for {records} records",
+            "{} rows of outputs for {records} {name}",
             read.values.nrows()
         ))
         .at(place)
-        .hint("give one row per record of the data file, in its order"));
+        .hint(format!(
+            "give one row for each of the {name}, in the order of their file"
+        )));
     }
     for ((row, column), value) in read.values.indexed_iter() {
         if !value.is_finite() {

@@ -19,6 +19,8 @@ use giveaway::select::Amount;
 use giveaway_stats::combination::combine;
 use giveaway_stats::distribution::student_t_sf;
 
+/// Distances are computed here in another order, and stored as float32.
+const ROUNDING: f64 = 1e-5;
 const RECORDS: usize = 5;
 const QUERIES: usize = 12;
 
@@ -104,12 +106,48 @@ fn people(folder: &Path) -> PathBuf {
     path
 }
 
+/// Writes 200 images of 5 × 5 bytes as an array, and their labels beside it.
+fn images(path: &Path) {
+    let save = |path: &Path, shape: &str, bytes: &[u8]| {
+        let mut header =
+            format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
+        while (10 + header.len() + 1) % 64 != 0 {
+            header.push(' ');
+        }
+        header.push('\n');
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(bytes);
+        std::fs::write(path, file).unwrap();
+    };
+    let mut state = 5u64;
+    let mut draw = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 40) as u8
+    };
+    let labels: Vec<u8> = (0..200).map(|_| draw() % 2).collect();
+    let pixel = |label: u8, value: u8| (value / 2).saturating_add(60 * label);
+    let pixels: Vec<u8> = labels
+        .iter()
+        .flat_map(|&label| (0..25).map(move |_| label))
+        .map(|label| pixel(label, draw()))
+        .collect();
+    save(path, "200, 5, 5", &pixels);
+    save(&path.with_file_name("labels.npy"), "200,", &labels);
+}
+
 /// The encoded records, as the run encoded them.
 fn encoded(source: &str, run: &Path) -> (Table, Dataset) {
-    let options = TableOptions::default();
+    encoded_with(source, run, &TableOptions::default())
+}
+
+fn encoded_with(source: &str, run: &Path, options: &TableOptions) -> (Table, Dataset) {
     let table = match source.strip_prefix("shipped:") {
-        Some(name) => Table::shipped(name, &options).unwrap(),
-        None => Table::read(Path::new(source), &options).unwrap(),
+        Some(name) => Table::shipped(name, options).unwrap(),
+        None => Table::read(Path::new(source), options).unwrap(),
     };
     let encoding: Encoding =
         serde_json::from_slice(&std::fs::read(run.join("encoding.json")).unwrap()).unwrap();
@@ -130,49 +168,145 @@ fn told<'a>(section: &'a IndirectSection, record_of: &[i64], number: i64) -> &'a
         .unwrap()
 }
 
-/// Must hold 3 of the issue: over all stored queries, whatever the data.
+/// Distance of the nearest other record, twins aside, and the median of it: by definition.
+fn nearest_others(dataset: &Dataset) -> (Vec<f64>, f64) {
+    let rows: Vec<Vec<f32>> = dataset.features.outer_iter().map(|r| r.to_vec()).collect();
+    let nearest: Vec<f64> = rows
+        .iter()
+        .map(|own| {
+            let others = rows.iter().map(|other| distance(own, other));
+            others
+                .filter(|&far| far > 0.0)
+                .fold(f64::INFINITY, f64::min)
+        })
+        .collect();
+    let mut sorted = nearest.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    (nearest, median)
+}
+
+/// Must hold 3 of the issue: over all stored queries, for tables of numbers, of mixed columns,
+/// with twins and near-duplicates, with persons of several rows, and for images.
 #[test]
 fn no_query_is_the_record_or_nearly_it() {
     let folder = tempfile::tempdir().unwrap();
     let csv = people(folder.path());
-    for source in ["shipped:breast-cancer", csv.to_str().unwrap()] {
+    let text = std::fs::read_to_string(&csv).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let twice: Vec<&str> = rows.iter().chain(&rows[..200]).copied().collect();
+    let twins = write("twins.csv", format!("{header}\n{}\n", twice.join("\n")));
+    let persons = rows
+        .iter()
+        .enumerate()
+        .map(|(i, row)| format!("p{},{row}\n", i / 2));
+    let persons = write(
+        "persons.csv",
+        format!("who,{header}\n{}", persons.collect::<String>()),
+    );
+    let pixels = write("pixels.npy", String::new());
+    images(Path::new(&pixels));
+    let mut near_duplicates = 0;
+    for source in [
+        "shipped:breast-cancer",
+        csv.to_str().unwrap(),
+        &twins,
+        &persons,
+        &pixels,
+    ] {
         let run = folder.path().join("run");
-        let section = audit(&configuration(source), &run).indirect.unwrap();
-        let (table, dataset) = encoded(source, &run);
-        let (shape, queries) = floats(&run.join("indirect/queries.npy"));
-        let width = dataset.features.ncols();
-        assert_eq!(shape[1], width);
-        let record_of = whole(&run.join("indirect/query_record.npy"));
-        let mut nearest = f64::INFINITY;
-        let mut near_duplicates = 0;
-        for (query, &record) in queries.chunks_exact(width).zip(&record_of) {
-            let told = told(&section, &record_of, record);
-            let own = table.ids.iter().position(|id| *id == told.id).unwrap();
-            let own_features = dataset.features.row(own).to_vec();
-            let far = distance(query, &own_features);
-            let floor = told.floor.unwrap();
-            assert!(far >= floor * (1.0 - 1e-5), "{far} is nearer than {floor}");
+        let mut config = configuration(source);
+        if source == persons {
+            config.data.group = Some("who".to_owned());
+        }
+        if source == pixels {
+            config.data.labels_file = Some(folder.path().join("labels.npy"));
+        }
+        near_duplicates += check_distances(source, &config, &run);
+        std::fs::remove_dir_all(&run).unwrap();
+    }
+    assert!(
+        near_duplicates > 0,
+        "no attacked record had a near-duplicate"
+    );
+}
+
+/// Audits, looks at every stored query, and counts near-duplicates that were looked at.
+fn check_distances(source: &str, config: &Config, run: &Path) -> usize {
+    let mut near_duplicates = 0;
+    let section = audit(config, run).indirect.unwrap();
+    let options = TableOptions {
+        group: config.data.group.clone(),
+        labels_file: config.data.labels_file.clone(),
+        ..TableOptions::default()
+    };
+    let (table, dataset) = encoded_with(source, run, &options);
+    let (nearest_other, usual) = nearest_others(&dataset);
+    let told_usual = section.settings.usual_distance;
+    assert!(
+        (told_usual / usual - 1.0).abs() < ROUNDING,
+        "{told_usual} {usual}"
+    );
+    let (shape, queries) = floats(&run.join("indirect/queries.npy"));
+    let width = dataset.features.ncols();
+    assert_eq!(shape[1], width);
+    let record_of = whole(&run.join("indirect/query_record.npy"));
+    let row_of = |id: &str| table.ids.iter().position(|other| other == id).unwrap();
+    let unit_of = |row: usize| -> Vec<usize> {
+        match &table.groups {
+            Some(groups) => (0..table.len())
+                .filter(|&r| groups[r] == groups[row])
+                .collect(),
+            None => vec![row],
+        }
+    };
+    let features = |row: usize| dataset.features.row(row).to_vec();
+    let attacked: Vec<Vec<f32>> = section
+        .records
+        .iter()
+        .flat_map(|r| unit_of(row_of(&r.id)))
+        .map(features)
+        .collect();
+    let mut nearest = f64::INFINITY;
+    for (query, &record) in queries.chunks_exact(width).zip(&record_of) {
+        let told = told(&section, &record_of, record);
+        let own = unit_of(row_of(&told.id));
+        // A person's floor is computed from the nearest record of another person.
+        let least = if table.groups.is_some() {
+            usual
+        } else {
+            nearest_other[own[0]].max(usual)
+        };
+        for &row in &own {
+            let far = distance(query, &features(row));
+            assert!(
+                far > 0.0 && far >= least * (1.0 - ROUNDING),
+                "{source}: {far} {least}"
+            );
             nearest = nearest.min(far);
-            // Other records nearer than is usual are near-duplicates, with the same floor.
-            let usual = section.settings.usual_distance;
-            for (other, features) in dataset.features.outer_iter().enumerate() {
-                let features = features.to_vec();
-                if other != own && distance(&features, &own_features) < usual * (1.0 - 1e-5) {
+            for other in 0..table.len() {
+                let between = distance(&features(other), &features(row));
+                if !own.contains(&other) && between < usual * (1.0 - ROUNDING) {
                     near_duplicates += 1;
-                    assert!(distance(query, &features) >= floor * (1.0 - 1e-5));
+                    assert!(distance(query, &features(other)) >= least * (1.0 - ROUNDING));
                 }
             }
         }
-        assert!(record_of.len() >= RECORDS, "queries were found");
-        let told = section.smallest_distance.unwrap();
-        assert!(
-            told <= nearest * (1.0 + 1e-5),
-            "{told} is said, {nearest} found"
-        );
-        // Breast cancer has crowded records; that the loop above saw some is part of the test.
-        let _ = near_duplicates;
-        std::fs::remove_dir_all(&run).unwrap();
+        assert!(!attacked.iter().any(|other| other == query));
     }
+    assert!(record_of.len() >= RECORDS, "{source}: queries were found");
+    let told = section.smallest_distance.unwrap();
+    assert!(
+        told <= nearest * (1.0 + ROUNDING),
+        "{told} is said, {nearest} found"
+    );
+    near_duplicates
 }
 
 /// Every value of a query is one that some record has in that column, so ranges, whole numbers,
@@ -272,13 +406,11 @@ fn combined_p_values_are_those_of_the_stored_answers() {
     let record_of = whole(&file("query_record.npy"));
     let (models, queries) = (shape[0], shape[1]);
     assert_eq!(shape[2], 2);
-    // Two classes: the scaled logit is the difference of the logits, within what probabilities
-    // of 1e-6 can show.
-    let edge = ((1.0 - 1e-6f64) / 1e-6).ln();
+    // Two classes: the scaled logit is the difference of the logits.
     let phi = |row: &[f32], query: usize| {
         let label = labels[query] as usize;
         let difference = f64::from(row[label]) - f64::from(row[1 - label]);
-        tails[query] as f64 * difference.clamp(-edge, edge)
+        tails[query] as f64 * difference
     };
     for record in &section.records {
         let number = record_of[record.shown[0].row];
@@ -413,4 +545,155 @@ fn paired_models_serve_where_reference_models_know_nobody() {
     config.test.indirect.as_mut().unwrap().build = Some(Build::Balanced);
     let refused = giveaway::run::audit(&config, Some(&folder.path().join("run")), &Silent);
     assert!(refused.unwrap_err().to_string().contains("no IN models"));
+}
+
+/// A target known by its outputs: the queries are handed out, and its answers come back.
+#[test]
+fn a_target_that_is_a_file_is_asked_in_two_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // Some other run's model plays the target: its outputs to the records are kept there.
+    let donor = folder.path().join("donor");
+    let mut config = configuration("shipped:breast-cancer");
+    let own = audit(&config, &donor);
+    let (shape, logits) = floats(&donor.join("signals/target.npy"));
+    let classes = shape[2];
+    // Rounded to one decimal, so that ties abound.
+    let table = |name: &str, logits: &[f32]| {
+        let mut text = String::from("benign,malignant\n");
+        for row in logits.chunks_exact(classes) {
+            let row: Vec<String> = row.iter().map(|x| format!("{x:.1}")).collect();
+            writeln!(text, "{}", row.join(",")).unwrap();
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    config.target.outputs = Some(table("outputs.csv", &logits));
+    config.test.null = Null::Ecdf;
+    let waiting = audit(&config, &run);
+    assert!(waiting.indirect.is_none());
+    assert!(
+        waiting
+            .notes
+            .iter()
+            .any(|note| note.contains("--indirect-answers"))
+    );
+    assert!(!run.join("indirect/target.npy").exists());
+    // The answers are those of a model that tests and has the first record OUT.
+    let (shape, signals) = floats(&run.join("indirect/signals.npy"));
+    let (_, membership) = npy(&run.join("indirect/membership.npy"));
+    let queries = shape[1];
+    let model = (0..shape[0])
+        .find(|m| membership[m * queries] == 0)
+        .unwrap();
+    let answers = &signals[model * queries * classes..][..queries * classes];
+    let answered = table("answers.csv", answers);
+    let mut second = config.clone();
+    second.test.indirect.as_mut().unwrap().answers = Some(answered);
+    let section = audit(&second, &run).indirect.unwrap();
+    let record_of = whole(&run.join("indirect/query_record.npy"));
+    let first = told(&section, &record_of, 0);
+    // The same number on both sides is a tie, against a discovery: p is a rank of a model among
+    // models, with itself: at least 2 of k + 1.
+    let k = first.models_out.unwrap() as f64;
+    for shown in &first.shown {
+        assert!(
+            shown.p >= 2.0 / (k + 1.0) * (1.0 - 1e-12),
+            "{} of {k}",
+            shown.p
+        );
+    }
+    // Answers that cannot be those are refused.
+    let refuse = |path: PathBuf, config: &Config| {
+        let mut config = config.clone();
+        config.test.indirect.as_mut().unwrap().answers = Some(path);
+        giveaway::run::audit(&config, Some(&run), &Silent)
+            .unwrap_err()
+            .to_string()
+    };
+    let short = table("short.csv", &answers[..answers.len() - classes]);
+    assert!(refuse(short, &config).contains("queries"));
+    let mut other = config.clone();
+    other.test.indirect.as_mut().unwrap().distance = 1.5;
+    let said = refuse(folder.path().join("answers.csv"), &other);
+    assert!(said.contains("no answers to the queries"), "{said}");
+    config.target.outputs = None;
+    assert!(refuse(folder.path().join("answers.csv"), &config).contains("not given"));
+    // What a run of its own target has is not touched by all this.
+    assert!(own.indirect.is_some());
+}
+
+/// Nothing in a unit's file is believed that can be checked; a file that fails is made anew.
+#[test]
+fn damaged_queries_are_built_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = configuration("shipped:breast-cancer");
+    let first = audit(&config, &run);
+    let before = files(&run);
+    let mut units: Vec<PathBuf> = std::fs::read_dir(run.join("indirect/units"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    units.sort();
+    let path = units
+        .iter()
+        .find(|path| {
+            std::fs::read_to_string(path)
+                .unwrap()
+                .contains("\"donors\"")
+        })
+        .unwrap();
+    let good: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let own = good["queries"][0]["record"].as_u64().unwrap();
+    let columns = good["queries"][0]["donors"].as_array().unwrap().len();
+    let damages: [(&str, serde_json::Value); 5] = [
+        ("/queries/0/record", 1_000_000_000.into()),
+        ("/queries/0/record", ((own + 1) % 500).into()),
+        ("/queries/0/donors", vec![own; columns].into()),
+        ("/queries/0/donors/0", 4_000_000_000_u32.into()),
+        ("/queries", serde_json::json!([])),
+    ];
+    for (place, value) in damages {
+        let mut damaged = good.clone();
+        *damaged.pointer_mut(place).unwrap() = value;
+        std::fs::write(path, damaged.to_string()).unwrap();
+        assert_eq!(first, audit(&config, &run), "{place}");
+        assert!(before == files(&run), "{place}");
+    }
+}
+
+/// A query that is a real record has the outputs that the run has of that record: models come
+/// back from their files bit for bit, and the right one is asked the right row.
+#[test]
+fn models_answer_queries_as_they_answer_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut config = configuration("shipped:breast-cancer");
+    let indirect = config.test.indirect.as_mut().unwrap();
+    indirect.queries = 60;
+    // At random, many are real records.
+    (indirect.select, indirect.confirm) = (false, false);
+    audit(&config, &run);
+    let (_, dataset) = encoded("shipped:breast-cancer", &run);
+    let (_, queries) = floats(&run.join("indirect/queries.npy"));
+    let (shape, asked) = floats(&run.join("indirect/signals.npy"));
+    let width = dataset.features.ncols();
+    let mut compared = 0;
+    for (number, query) in queries.chunks_exact(width).enumerate() {
+        let twin = dataset
+            .features
+            .outer_iter()
+            .position(|row| row.to_vec() == query);
+        let Some(record) = twin else { continue };
+        for model in 0..shape[0] {
+            let file = run.join(format!("signals/{:03}.npy", model + 24));
+            let (_, outputs) = floats(&file);
+            let answer = &asked[(model * shape[1] + number) * 2..][..2];
+            assert_eq!(answer, &outputs[record * 2..][..2]);
+        }
+        compared += 1;
+    }
+    assert!(compared > 10, "{compared} queries are real records");
 }

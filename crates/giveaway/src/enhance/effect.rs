@@ -44,6 +44,9 @@ pub struct Effect {
     pub error: f64,
     /// Standard deviation within IN and within OUT models: what the test has as noise.
     pub spread: f64,
+    /// Degrees of freedom of the error: of the paired differences, or Welch's and
+    /// Satterthwaite's.
+    pub freedom: f64,
 }
 
 impl Effect {
@@ -128,16 +131,21 @@ impl Answers {
         let freedom = |n: usize| n.saturating_sub(1) as f64;
         let (n, m) = (freedom(inside.len()), freedom(outside.len()));
         let spread = (n * variance_in + m * variance_out) / (n + m).max(1.0);
-        let error = if self.paired {
+        let (squared_error, degrees) = if self.paired {
             let differences: Vec<f64> = inside.iter().zip(&outside).map(|(a, b)| a - b).collect();
-            (moments(&differences).1 / differences.len() as f64).sqrt()
+            let count = differences.len();
+            (moments(&differences).1 / count as f64, freedom(count))
         } else {
-            (variance_in / inside.len() as f64 + variance_out / outside.len() as f64).sqrt()
+            let a = variance_in / inside.len() as f64;
+            let b = variance_out / outside.len() as f64;
+            let welch = (a + b).powi(2) / (a * a / n + b * b / m);
+            (a + b, if welch.is_finite() { welch } else { n + m })
         };
         Effect {
             difference: mean_in - mean_out,
-            error,
+            error: squared_error.sqrt(),
             spread: spread.sqrt(),
+            freedom: degrees,
         }
     }
 
@@ -150,6 +158,13 @@ impl Answers {
 
 /// Mean and variance (divisor n − 1; 0 for fewer than two).
 fn moments(values: &[f64]) -> (f64, f64) {
+    // Of equal values the mean is one of them; a sum divided is not quite, and the rounding
+    // would pass for a spread.
+    if let Some(first) = values.first()
+        && values.iter().all(|x| x.to_bits() == first.to_bits())
+    {
+        return (*first, 0.0);
+    }
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count.max(1.0);
     let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();

@@ -58,7 +58,7 @@ pub struct Enhanced {
     /// Weights of the first so many queries in one statistic: see [`weights::discriminant`]. Of
     /// scaled logits, not of oriented ones.
     pub weights: Vec<(usize, Vec<f64>)>,
-    /// Queries that were evaluated on our own models.
+    /// Inputs that set A was asked about to choose these queries.
     pub evaluated: u64,
 }
 
@@ -73,7 +73,8 @@ pub struct EnhancingRecord {
     pub upper: bool,
     /// On A and B together.
     pub effect: Effect,
-    /// One-sided p-value of the confirmation on B, in the direction of A.
+    /// One-sided p-value of the confirmation on B, in the direction of A: Student's t test of
+    /// the paired differences, or Welch's of two samples.
     pub confirmation: f64,
 }
 
@@ -129,13 +130,18 @@ fn choose(
         return Ok((pool, 0));
     }
     let mut order: Vec<usize> = (0..pool.len()).collect();
+    let mut evaluated = 0;
     if search.select {
+        evaluated = pool.len() as u64;
         let mut effects = building.answers(&pool, &space.labels(&pool))?.effects();
         if search.steps > 0 {
             by_score(&mut order, &effects);
+            order.retain(|&i| effects[i].score() > 0.0);
             order.truncate(search.improved);
             let starts: Vec<Query> = order.into_iter().map(|i| pool[i].clone()).collect();
-            let found = optimise::optimise(space, guard, building, &starts, search.steps, stream)?;
+            let (found, tried) =
+                optimise::optimise(space, guard, building, &starts, search.steps, stream)?;
+            evaluated += tried;
             if !found.is_empty() {
                 effects.extend(building.answers(&found, &space.labels(&found))?.effects());
                 pool.extend(found);
@@ -148,9 +154,8 @@ fn choose(
         stream.shuffle(&mut order);
     }
     let mut seen = HashSet::new();
-    order.retain(|&i| seen.insert(pool[i].key()));
+    order.retain(|&i| seen.insert((pool[i].key(), space.label(pool[i].record))));
     order.truncate(2 * search.queries);
-    let evaluated = pool.len() as u64;
     Ok((
         order.into_iter().map(|i| pool[i].clone()).collect(),
         evaluated,
@@ -201,12 +206,6 @@ fn confirm(
     let labels = space.labels(chosen);
     let on_building = building.answers(chosen, &labels)?;
     let on_confirming = confirming.answers(chosen, &labels)?;
-    let models = confirming.inside.len();
-    let freedom = if confirming.paired {
-        models - 1
-    } else {
-        models + confirming.outside.len() - 2
-    };
     let effects: Vec<(Effect, Effect)> = on_building
         .effects()
         .into_iter()
@@ -214,7 +213,7 @@ fn confirm(
         .collect();
     let confirmation = |i: usize| {
         let (a, b) = effects[i];
-        student_t_sf(a.difference.signum() * b.t(), freedom as f64)
+        student_t_sf(a.difference.signum() * b.t(), b.freedom)
     };
     let sizes = [building.outside.len(), confirming.outside.len()];
     let both: Vec<Effect> = effects.iter().map(|&e| pooled(e, sizes)).collect();
@@ -249,7 +248,8 @@ fn confirm(
         .map(|&i| EnhancingRecord {
             distance: space.distance_to(guard, &chosen[i].features),
             query: chosen[i].clone(),
-            upper: effects[i].0.difference > 0.0,
+            // Where B had to agree with A the two have one sign.
+            upper: both[i].difference > 0.0,
             effect: both[i],
             confirmation: confirmation(i),
         })
@@ -265,6 +265,7 @@ fn pooled((a, b): (Effect, Effect), sizes: [usize; 2]) -> Effect {
         difference: mean(a.difference, b.difference),
         error: ((n * a.error).powi(2) + (m * b.error).powi(2)).sqrt() / (n + m),
         spread: mean(a.spread.powi(2), b.spread.powi(2)).sqrt(),
+        freedom: a.freedom + b.freedom,
     }
 }
 

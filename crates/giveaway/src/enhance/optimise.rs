@@ -17,8 +17,9 @@ const AT_RANDOM: usize = 2;
 /// Records whose values a step may take.
 const LENDING: usize = 64;
 
-/// Improves queries in so many steps and returns those that became better, in their order: only
-/// the ends, since what was met on the way is nearly the same query, with the same noise.
+/// Improves queries in so many steps and returns those that became better, in their order, and
+/// how many were tried. Only the ends are returned: what was met on the way is nearly the same
+/// query, with the same noise.
 ///
 /// What rises is the score of the effect ([`Effect::score`]) on the side where it began; the
 /// gradient is that of the effect size. Tables: one
@@ -35,13 +36,17 @@ pub fn optimise(
     starts: &[Query],
     steps: usize,
     stream: &mut Stream,
-) -> Result<Vec<Query>> {
+) -> Result<(Vec<Query>, u64)> {
     if starts.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let mut current = starts.to_vec();
-    let mut sizes = sizes(contrast, space, &current)?;
-    let signs: Vec<f64> = sizes.iter().map(|size| size.signum()).collect();
+    let began = contrast
+        .answers(&current, &space.labels(&current))?
+        .effects();
+    let signs: Vec<f64> = began.iter().map(|e| e.difference.signum()).collect();
+    let mut scores: Vec<f64> = began.into_iter().map(Effect::score).collect();
+    let mut asked = 0;
     let mut lengths = vec![guard.floor.max(f32::MIN_POSITIVE) / 4.0; current.len()];
     for _ in 0..steps {
         let gradients = gradients(contrast, space, &current, &signs)?;
@@ -67,14 +72,25 @@ pub fn optimise(
         if tried.is_empty() {
             break;
         }
-        let reached = self::sizes(contrast, space, &tried)?;
+        asked += tried.len() as u64;
+        let reached: Vec<f64> = contrast
+            .answers(&tried, &space.labels(&tried))?
+            .effects()
+            .into_iter()
+            .zip(&owner)
+            .map(|(effect, &number)| {
+                // On the other side it is another query, of another tail.
+                let same_side = effect.difference * signs[number] > 0.0;
+                if same_side {
+                    effect.score()
+                } else {
+                    f64::NEG_INFINITY
+                }
+            })
+            .collect();
         let mut best: Vec<Option<usize>> = vec![None; current.len()];
         for (change, &number) in owner.iter().enumerate() {
-            let value = signs[number] * reached[change];
-            let beaten = best[number].map_or(signs[number] * sizes[number], |b| {
-                signs[number] * reached[b]
-            });
-            if value > beaten {
+            if reached[change] > best[number].map_or(scores[number], |b| reached[b]) {
                 best[number] = Some(change);
             }
         }
@@ -82,27 +98,17 @@ pub fn optimise(
             match best {
                 Some(change) => {
                     current[number] = tried[change].clone();
-                    sizes[number] = reached[change];
+                    scores[number] = reached[change];
                 }
                 None => lengths[number] /= 2.0,
             }
         }
     }
     let ends = current.into_iter().zip(starts);
-    Ok(ends
+    let better = ends
         .filter(|(end, start)| end.features != start.features)
-        .map(|(end, _)| end)
-        .collect())
-}
-
-/// The score of each effect, with the sign of the difference.
-fn sizes(contrast: &Contrast<'_>, space: &QuerySpace<'_>, queries: &[Query]) -> Result<Vec<f64>> {
-    let answers = contrast.answers(queries, &space.labels(queries))?;
-    Ok(answers
-        .effects()
-        .into_iter()
-        .map(|e: Effect| e.score().copysign(e.difference))
-        .collect())
+        .map(|(end, _)| end);
+    Ok((better.collect(), asked))
 }
 
 /// The gradient of the effect size of each query, in the direction of its sign.
@@ -239,7 +245,8 @@ fn moves_of_row(
     moves
 }
 
-/// A step along the gradient, a longer one, and one towards and one away from another image.
+/// A step along the gradient and a longer one; without gradients, one towards another image and
+/// one away from it.
 fn moves_of_image(
     space: &QuerySpace<'_>,
     guard: &Guard,
@@ -248,21 +255,16 @@ fn moves_of_image(
     length: f32,
     stream: &mut Stream,
 ) -> Vec<Query> {
-    let donors = space.donors();
-    let other = space.features(donors[stream.below(donors.len())]);
-    let towards: Vec<f32> = other
-        .iter()
-        .zip(&query.features)
-        .map(|(to, from)| to - from)
-        .collect();
-    let mut directions: Vec<(&[f32], f32)> = Vec::new();
-    if let Some(gradient) = gradient {
-        directions.push((gradient, length));
-        directions.push((gradient, 3.0 * length));
+    let towards: Vec<f32>;
+    let directions = if let Some(gradient) = gradient {
+        [(gradient, length), (gradient, 3.0 * length)]
     } else {
-        directions.push((&towards, length));
-        directions.push((&towards, -length));
-    }
+        let donors = space.donors();
+        let other = space.features(donors[stream.below(donors.len())]);
+        let difference = other.iter().zip(&query.features);
+        towards = difference.map(|(to, from)| to - from).collect();
+        [(&towards[..], length), (&towards[..], -length)]
+    };
     let mut moves = Vec::with_capacity(directions.len());
     for (direction, length) in directions {
         let norm = direction.iter().map(|x| x * x).sum::<f32>().sqrt();

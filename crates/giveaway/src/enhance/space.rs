@@ -1,5 +1,6 @@
 //! The inputs that may be asked: valid records that are far enough from the one under attack.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use giveaway_stats::random::Stream;
@@ -25,8 +26,12 @@ impl Query {
     /// The bits of the features: what two equal queries share.
     #[must_use]
     pub fn key(&self) -> Vec<u32> {
-        self.features.iter().map(|x| x.to_bits()).collect()
+        key(&self.features)
     }
+}
+
+fn key(features: &[f32]) -> Vec<u32> {
+    features.iter().map(|x| x.to_bits()).collect()
 }
 
 /// What queries may be made of.
@@ -43,6 +48,8 @@ pub struct QuerySpace<'a> {
     columns: Vec<Range<usize>>,
     image: Option<ImageSpace>,
     usual_distance: f32,
+    /// Inputs that may be asked for nobody, by their bits.
+    forbidden: HashSet<Vec<u32>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +94,7 @@ impl<'a> QuerySpace<'a> {
                 }
             }),
             usual_distance: 0.0,
+            forbidden: HashSet::new(),
         };
         let mut sampled = donors.to_vec();
         Stream::new(seed, "usual distance between records", 0).shuffle(&mut sampled);
@@ -94,11 +102,22 @@ impl<'a> QuerySpace<'a> {
         let mut distances: Vec<f32> = sampled
             .par_iter()
             .map(|&record| space.nearest_other(&[record]))
+            .filter(|far| far.is_finite())
             .collect();
         distances.sort_unstable_by(f32::total_cmp);
-        // Most records may have an exact twin; then nothing nearer than that is usual either.
         space.usual_distance = distances.get(distances.len() / 2).copied().unwrap_or(0.0);
         space
+    }
+
+    /// The same space, in which none of these records may be asked, for whichever unit: the
+    /// records of all units under attack, so that no query is one that a filter knows.
+    #[must_use]
+    pub fn without(mut self, records: &[u32]) -> Self {
+        self.forbidden = records
+            .iter()
+            .map(|&record| key(self.features(record)))
+            .collect();
+        self
     }
 
     /// The median distance of a record to its nearest other record.
@@ -156,7 +175,13 @@ impl<'a> QuerySpace<'a> {
     /// query is nearer to the unit than real records come.
     #[must_use]
     pub fn guard(&self, own: &[u32], multiple: f64) -> Guard {
-        let nearest_record = self.nearest_other(own);
+        let nearest = self.nearest_other(own);
+        // Where there is no other input at all, nothing can be built, and nothing is infinite.
+        let nearest_record = if nearest.is_finite() {
+            nearest
+        } else {
+            self.usual_distance
+        };
         let common = (f64::from(self.usual_distance) * multiple) as f32;
         let floor = common.max((f64::from(nearest_record) * multiple) as f32);
         let mut guarded = own.to_vec();
@@ -187,8 +212,10 @@ impl<'a> QuerySpace<'a> {
     #[must_use]
     pub fn allows(&self, guard: &Guard, features: &[f32]) -> bool {
         let far = self.distance_to(guard, features);
-        // A floor of 0 (all records have twins) still forbids the record itself.
-        far >= guard.floor && far > 0.0 && features.iter().all(|x| x.is_finite())
+        far >= guard.floor
+            && far > 0.0
+            && features.iter().all(|x| x.is_finite())
+            && (self.forbidden.is_empty() || !self.forbidden.contains(&key(features)))
     }
 
     /// The query that is this record as it is, asked for another.
@@ -262,6 +289,7 @@ impl<'a> QuerySpace<'a> {
         )
     }
 
+    /// Distance of the nearest other input. A twin is no other: it is the same input, and guarded.
     fn nearest_other(&self, own: &[u32]) -> f32 {
         self.donors
             .iter()
@@ -270,6 +298,7 @@ impl<'a> QuerySpace<'a> {
                 own.iter()
                     .map(move |&record| squared(self.features(record), self.features(donor)))
             })
+            .filter(|&far| far > 0.0)
             .fold(f32::INFINITY, f32::min)
             .sqrt()
     }

@@ -338,7 +338,9 @@ fn improvement_raises_the_score_and_keeps_the_guard() {
             let contrast = contrast(&inside, &outside);
             let starts: Vec<Query> = (100..106).map(|other| space.as_it_is(other, 7)).collect();
             let mut stream = Stream::new(1, "steps", 0);
-            let ends = optimise(&space, &guard, &contrast, &starts, 15, &mut stream).unwrap();
+            let (ends, tried) =
+                optimise(&space, &guard, &contrast, &starts, 15, &mut stream).unwrap();
+            assert!(tried >= 15 * 4, "{tried}");
             assert!(ends.len() >= 4, "{}", ends.len());
             let score = |queries: &[Query]| {
                 let effects = contrast
@@ -368,7 +370,18 @@ fn effects_are_their_definition() {
     assert!((effect.difference - 1.0).abs() < 1e-12);
     assert!((effect.error - ((10.0f64 / 3.0 + 2.0) / 4.0).sqrt()).abs() < 1e-12);
     assert!((effect.spread - (8.0f64 / 3.0).sqrt()).abs() < 1e-12);
+    // scipy 1.17.1: ttest_ind([1, 2, 4, 5], [0, 2, 3, 3], equal_var=False).df
+    assert!((effect.freedom - 5.647_058_823_529_411).abs() < 1e-12);
+    // A constant is one, whatever its sum divided by its number would be.
+    let same = Array2::from_elem((7, 1), 0.1);
+    let none = Answers::new(same, Array2::from_elem((6, 1), 0.1), false).effect(0);
+    let zeros = [none.difference, none.error, none.spread, none.score()];
+    assert!(
+        zeros.iter().all(|x| x.abs() < f64::MIN_POSITIVE),
+        "{zeros:?}"
+    );
     let paired = Answers::new(inside, outside, true).effect(0);
+    assert_eq!(paired.freedom.to_bits(), 3f64.to_bits());
     assert!((paired.error - (2.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
     assert!((paired.t() - 1.0 / (1.0f64 / 6.0).sqrt()).abs() < 1e-12);
 }

@@ -26,7 +26,13 @@ pub fn discriminant(inside: &Array2<f64>, outside: &Array2<f64>) -> Vec<f64> {
     let covariance =
         (centred_in.t().dot(&centred_in) + centred_out.t().dot(&centred_out)) / freedom;
     let scales: Vec<f64> = covariance.diag().iter().map(|v| v.sqrt()).collect();
-    let varying: Vec<usize> = (0..queries).filter(|&q| scales[q] > 0.0).collect();
+    let varies = |of: &Array2<f64>, q: usize| {
+        let column = of.column(q);
+        column.iter().any(|x| x.to_bits() != column[0].to_bits())
+    };
+    let varying: Vec<usize> = (0..queries)
+        .filter(|&q| scales[q] > 0.0 && (varies(inside, q) || varies(outside, q)))
+        .collect();
     let size = varying.len();
     let mut correlations = vec![0.0; size * size];
     for (i, &a) in varying.iter().enumerate() {

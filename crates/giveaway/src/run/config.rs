@@ -459,6 +459,14 @@ impl Config {
                 ),
             );
         }
+        let answers = self.test.indirect.as_ref().and_then(|i| i.answers.as_ref());
+        if answers.is_some() && self.target.outputs.is_none() {
+            return usage(
+                "--indirect-answers",
+                "has the answers of a target that is not given".to_owned(),
+                "give its outputs with --target-outputs, or leave --indirect-answers out: a target trained here is asked here",
+            );
+        }
         if self.target.members.is_some() && self.target.outputs.is_none() {
             return usage(
                 "--members",

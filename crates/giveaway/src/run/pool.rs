@@ -31,8 +31,8 @@ pub struct Pool {
     pub inputs: BTreeMap<String, String>,
     /// The audited records as they were read.
     pub table: Table,
-    /// Ids of the records of the reference file, which follow the audited ones; empty without.
-    pub reference_ids: Vec<String>,
+    /// The records of the reference file, which follow the audited ones.
+    pub reference: Option<Table>,
     /// Records in the file that the audited ones are from.
     pub records_in_file: usize,
     /// All records as numbers: the audited ones first, then those of the reference file.
@@ -154,7 +154,7 @@ impl Pool {
             name,
             inputs,
             table,
-            reference_ids: reference.map_or_else(Vec::new, |table| table.ids),
+            reference,
             records_in_file,
             dataset,
             encoding,
@@ -294,7 +294,13 @@ fn given_target(
         Ok(())
     };
     hash("target outputs", path)?;
-    let outputs = target::read_outputs(path, table.len(), classes, config.target.output_kind)?;
+    let outputs = target::read_outputs(
+        path,
+        table.len(),
+        "records",
+        classes,
+        config.target.output_kind,
+    )?;
     let members = match &config.target.members {
         Some(path) => {
             hash("members", path)?;

@@ -110,7 +110,7 @@ pub(super) fn neighbours_parquet(findings: &Findings, pool: &Pool) -> Result<Opt
     let id = |record: usize| {
         let ids = &pool.table.ids;
         ids.get(record)
-            .or_else(|| pool.reference_ids.get(record - ids.len()))
+            .or_else(|| pool.reference.as_ref()?.ids.get(record - ids.len()))
             .cloned()
     };
     let class = |record: usize| {

@@ -92,6 +92,9 @@ pub(super) fn ask(
     Ok(Answers { testing, target })
 }
 
+/// The hash of the queries that a target known by its outputs was to be asked.
+const HANDED_OUT: &str = "indirect/handed_out.blake3";
+
 /// The target trained here is asked; the answers of another are read, once they are there.
 fn ask_target(
     run: &RunDirectory,
@@ -102,40 +105,72 @@ fn ask_target(
     labels: &[u32],
 ) -> Result<Option<Vec<f64>>> {
     let classes = &pool.dataset.schema.classes;
+    let shape = [labels.len(), classes.len()];
+    let file = "indirect/target.npy";
+    // As float32, like those of the models that test: a tie must stay one.
+    let rounded = |phi: f64| f64::from(phi as f32);
     if pool.target_outputs.is_none() {
         let logits = models::load(run, trainer, "target")?.answer(inputs.view())?;
-        write_floats(
-            run,
-            "indirect/target.npy",
-            &[labels.len(), classes.len()],
-            |sink| sink(logits.view()),
-        )?;
-        return Ok(Some(scaled_logits(channel, &logits, labels)));
+        write_floats(run, file, &shape, |sink| sink(logits.view()))?;
+        let phi = scaled_logits(channel, &logits, labels);
+        return Ok(Some(phi.into_iter().map(rounded).collect()));
     }
-    let Some(path) = pool
-        .config
-        .test
-        .indirect
-        .as_ref()
-        .and_then(|indirect| indirect.answers.as_ref())
-    else {
+    let answers = pool.config.test.indirect.as_ref();
+    let Some(path) = answers.and_then(|indirect| indirect.answers.as_ref()) else {
+        run.remove(file)?;
+        run.write(HANDED_OUT, hash(inputs).as_bytes())?;
         return Ok(None);
     };
-    let kind = Some(channel.kind);
-    let given = target::read_outputs(path, labels.len(), classes, kind).map_err(|e| {
-        e.hint("one row per query of indirect/queries.parquet in the run directory, in its order")
-    })?;
-    write_floats(
-        run,
-        "indirect/target.npy",
-        &[labels.len(), classes.len()],
-        |sink| sink(given.outputs.view()),
-    )?;
-    let phi = given.outputs.axis_iter(Axis(0)).zip(labels);
-    Ok(Some(
-        phi.map(|(row, &label)| channel.signal(&row.to_vec(), label as usize).scaled_logit)
-            .collect(),
-    ))
+    let handed_out = std::fs::read_to_string(run.file(HANDED_OUT)).unwrap_or_default();
+    if handed_out != hash(inputs) {
+        return Err(Error::input("these are no answers to the queries of this audit")
+            .at(path.display())
+            .at("--indirect-answers")
+            .hint("run the same command without --indirect-answers; it writes the queries that the target is to be asked, which depend on every setting"));
+    }
+    let given = target::read_outputs(path, labels.len(), "queries", classes, Some(channel.kind))?;
+    let precision = |decimals: Option<u8>| decimals.unwrap_or(u8::MAX);
+    if precision(given.channel.decimals) < precision(channel.decimals) {
+        return Err(Error::input(format!(
+            "the answers to the queries are rounded to {} decimals, and those to the records are not",
+            precision(given.channel.decimals)
+        ))
+        .at(path.display())
+        .hint("ask the same interface for both, and keep all digits"));
+    }
+    let outputs = given.outputs.mapv(|x| channel.round(x));
+    write_floats(run, file, &shape, |sink| sink(outputs.view()))?;
+    let phi = outputs.axis_iter(Axis(0)).zip(labels).map(|(row, &label)| {
+        let signal = channel.signal(&row.to_vec(), label as usize);
+        rounded(signal.scaled_logit)
+    });
+    Ok(Some(phi.collect()))
+}
+
+fn hash(inputs: &Array2<f32>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for value in inputs {
+        hasher.update(&value.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Removes what an earlier audit left, where this one has no query.
+pub(super) fn forget(run: &RunDirectory) -> Result<()> {
+    for name in [
+        "queries.npy",
+        "queries.parquet",
+        "query_record.npy",
+        "query_tail.npy",
+        "labels.npy",
+        "membership.npy",
+        "target_membership.npy",
+        "signals.npy",
+        "target.npy",
+    ] {
+        run.remove(&format!("indirect/{name}"))?;
+    }
+    Ok(())
 }
 
 /// What belongs to each query: its record, the tail, the label, and who trained on the record.

@@ -6,6 +6,8 @@ mod models;
 mod queries;
 mod query_table;
 
+use std::fmt::Write as _;
+
 use ndarray::{Axis, Slice};
 use rayon::prelude::*;
 
@@ -87,29 +89,28 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     run.make_folder("indirect/units")?;
 
     let donors = donors(pool);
-    let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed);
+    let selected = pool.units.expand(context.selected);
+    let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed).without(&selected);
     let builder = Builder::new(
         run,
         pool,
         context.trainer,
         &space,
         context.identity,
+        context.selected,
         context.channel,
     )?;
     let mut built = builder.all(units, progress)?;
-    let without = built
+    let without: Vec<u32> = built
         .iter()
         .filter(|u| u.enhanced.queries.is_empty())
-        .count();
-    built.retain(|unit| !unit.enhanced.queries.is_empty());
+        .map(|u| u.unit)
+        .collect();
     let mut notes = Vec::new();
-    if without > 0 {
-        notes.push(format!(
-            "indirect inference: for {without} of {} records no query was found that tells whether models were trained on them; they were not tested so",
-            units.len()
-        ));
-    }
+    notes.extend(unsearched(&built));
+    built.retain(|unit| !unit.enhanced.queries.is_empty());
     if built.is_empty() {
+        answers::forget(run)?;
         return Ok(Some(Inferred {
             section: None,
             notes,
@@ -147,9 +148,10 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
         space: &space,
         builder: &builder,
         units: &built,
+        without: &without,
         answers: &answers,
     }
-    .section(of_target, without)?;
+    .section(of_target)?;
     progress.end();
     let untested = built.len() - section.tested;
     if untested > 0 {
@@ -163,10 +165,32 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     }))
 }
 
-/// The audited records lend values and say what distances are usual.
+/// Which units have no queries, and why.
+fn unsearched(built: &[UnitQueries]) -> Option<String> {
+    let empty = |unit: &&UnitQueries| unit.enhanced.queries.is_empty();
+    let without = built.iter().filter(empty).count();
+    let few = built.iter().filter(empty).filter(|u| u.models == [0, 0]);
+    let few = few.count();
+    let mut note = format!(
+        "indirect inference: {without} of {} records were not tested so, because no query was found that tells whether models were trained on them",
+        built.len()
+    );
+    if few > 0 {
+        let _ = write!(
+            note,
+            "; for {few} of these too few of the reference models that build have the record IN, or OUT, to look for any: train more (--models)"
+        );
+    }
+    (without > 0).then_some(note)
+}
+
+/// All records lend values and say what distances are usual.
 fn donors(pool: &Pool) -> Vec<u32> {
-    let mut donors = pool.units.expand(&pool.audited);
+    let mut units = pool.audited.clone();
+    units.extend(&pool.eligible);
+    let mut donors = pool.units.expand(&units);
     donors.sort_unstable();
+    donors.dedup();
     donors
 }
 
@@ -175,6 +199,8 @@ struct Judge<'a> {
     space: &'a QuerySpace<'a>,
     builder: &'a Builder<'a>,
     units: &'a [UnitQueries],
+    /// Attacked units for which there are no queries.
+    without: &'a [u32],
     answers: &'a Answers,
 }
 
@@ -193,33 +219,51 @@ struct Direct {
 }
 
 impl Judge<'_> {
-    fn section(&self, of_target: &[f64], without: usize) -> Result<IndirectSection> {
+    fn section(&self, of_target: &[f64]) -> Result<IndirectSection> {
         let Context { pool, .. } = self.context;
         let membership = &pool.membership;
         let models: Vec<usize> = membership.halves()[1].clone().collect();
         let families: Vec<usize> = models.iter().map(|&m| membership.family(m)).collect();
         let units: Vec<u32> = self.units.iter().map(|u| u.unit).collect();
-        let is_member: Vec<bool> = models
-            .iter()
-            .flat_map(|&model| {
-                units
-                    .iter()
-                    .map(move |&u| membership.is_in(model, u as usize))
-            })
-            .collect();
+        let memberships = |units: &[u32]| -> Vec<bool> {
+            let of = |&model: &usize| {
+                let is_in = move |&unit: &u32| membership.is_in(model, unit as usize);
+                units.iter().map(is_in).collect::<Vec<bool>>()
+            };
+            models.iter().flat_map(of).collect()
+        };
+        let is_member = memberships(&units);
         let played = Played::new(&families, &units, &is_member, pool.config.seed);
+        // Whom nothing was found for is never accused, and counts among those not found.
+        let attacked = [&units[..], self.without].concat();
+        let everybody = Played::new(
+            &families,
+            &attacked,
+            &memberships(&attacked),
+            pool.config.seed,
+        );
+        let with_the_others = |p: &[f64]| -> Vec<f64> {
+            p.chunks(units.len())
+                .flat_map(|row| {
+                    let others = std::iter::repeat_n(1.0, self.without.len());
+                    row.iter().copied().chain(others)
+                })
+                .collect()
+        };
 
         let (results, of_queries) = self.test(of_target, &models)?;
         let direct = self.direct(&units, &models);
+        let direct_of_all = self.direct(&attacked, &models);
         let most = queries::budgets(self.builder.search.queries)
             .last()
             .copied()
             .unwrap_or(0);
-        let mut rates = vec![played.rates(DIRECT, 0, &direct.played)];
+        let mut rates = vec![everybody.rates(DIRECT, 0, &direct_of_all.played)];
         let mut calibration = vec![played.calibration(DIRECT, 0, &direct.played)];
         for result in &results {
             let name = result.combination.name();
-            rates.push(played.rates(name, result.queries, &result.played));
+            let p = with_the_others(&result.played);
+            rates.push(everybody.rates(name, result.queries, &p));
             calibration.push(played.calibration(name, result.queries, &result.played));
         }
         let verdict = if calibration
@@ -240,24 +284,24 @@ impl Judge<'_> {
         records.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.unit.cmp(&b.unit)));
         let count = |of: &dyn Fn(&IndirectRecord) -> bool| records.iter().filter(|r| of(r)).count();
         let settings = pool.config.test.indirect.clone().unwrap_or_default();
+        let most_models = |set: usize| self.units.iter().map(|u| u.models[set]).max();
+        let building_models = most_models(0).unwrap_or(0);
         let paired = self.builder.build == Build::Paired;
-        let (first, second) = self.builder.models.two_parts(membership);
-        let pairs = if paired { self.builder.pairs } else { 0 };
         Ok(IndirectSection {
             settings: IndirectSettings {
-                records: self.units.len() + without,
+                records: attacked.len(),
                 queries: settings.queries,
                 build: self.builder.build.name().to_owned(),
-                building_models: if paired { 2 * pairs } else { first.len() },
-                confirming_models: if paired { 2 * pairs } else { second.len() },
+                building_models,
+                confirming_models: most_models(1).unwrap_or(0),
                 testing_models: models.len(),
-                pairs,
+                pairs: if paired { building_models / 2 } else { 0 },
                 floor_multiple: settings.distance,
                 usual_distance: f64::from(self.space.usual_distance()),
             },
             combination: verdict.name().to_owned(),
             tested: records.len(),
-            without_queries: without,
+            without_queries: self.without.len(),
             given_away: count(&|r| r.given_away),
             given_away_both: count(&|r| r.given_away && r.direct_given_away),
             only_indirect: count(&|r| r.given_away && !r.direct_given_away),
@@ -554,7 +598,7 @@ fn is_calibrated(calibration: &IndirectCalibration) -> bool {
                 .share
                 .lower
                 .or(point.share.value)
-                .is_none_or(|low| low <= point.level)
+                .is_some_and(|low| low <= point.level)
         })
 }
 

@@ -6,7 +6,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::membership::Membership;
 use crate::run::directory::RunDirectory;
 use crate::trainer::{Model, Trainer};
 
@@ -39,15 +38,9 @@ impl<'a> Models<'a> {
             .collect()
     }
 
-    /// The numbers in two disjoint parts, A to build and B to confirm; complements stay together.
-    pub(super) fn two_parts(&self, membership: &Membership) -> (Vec<usize>, Vec<usize>) {
-        let first = self.by_number.keys().next().copied().unwrap_or(0);
-        let last = self.by_number.keys().next_back().copied().unwrap_or(0);
-        let (low, high) = (membership.family(first), membership.family(last));
-        let cut = low + (3 * (high + 1 - low)).div_ceil(4);
-        self.by_number
-            .keys()
-            .partition(|&&model| membership.family(model) < cut)
+    /// Their numbers.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.by_number.keys().copied()
     }
 }
 

@@ -18,7 +18,10 @@ use crate::trainer::{Model, Trainer};
 
 /// Raised whenever queries are looked for otherwise than before, so that those of two versions
 /// are never mixed.
-const QUERIES_VERSION: u32 = 1;
+const QUERIES_VERSION: u32 = 2;
+
+/// Models of a kind without which nothing can be built or confirmed.
+const FEWEST: usize = 2;
 
 /// Numbers of queries for which results are given, and all of them.
 const BUDGETS: [usize; 4] = [1, 10, 50, 200];
@@ -29,9 +32,9 @@ pub(super) struct Builder<'a> {
     pub(super) pool: &'a Pool,
     pub(super) trainer: &'a dyn Trainer,
     pub(super) space: &'a QuerySpace<'a>,
-    pub(super) models: Models<'a>,
+    models: Models<'a>,
     pub(super) build: Build,
-    pub(super) pairs: usize,
+    pairs: usize,
     pub(super) search: Search,
     pub(super) channel: Channel,
     /// Everything that queries depend on beside the unit.
@@ -42,6 +45,8 @@ pub(super) struct Builder<'a> {
 pub(super) struct UnitQueries {
     pub(super) unit: u32,
     pub(super) enhanced: Enhanced,
+    /// Models that built and that confirmed; 0 where there were too few.
+    pub(super) models: [usize; 2],
     /// Models trained for it.
     pub(super) models_trained: u64,
 }
@@ -50,11 +55,9 @@ pub(super) struct UnitQueries {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     made_with: String,
+    models: [usize; 2],
     models_trained: u64,
     evaluated: u64,
-    guarded: Vec<u32>,
-    floor: f32,
-    nearest_record: f32,
     queries: Vec<StoredQuery>,
     weights: Vec<(usize, Vec<f64>)>,
 }
@@ -68,11 +71,11 @@ struct StoredQuery {
     /// Images: the pixels, as models take them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pixels: Vec<f32>,
-    distance: f32,
     upper: bool,
     difference: f64,
     error: f64,
     spread: f64,
+    freedom: f64,
     confirmation: f64,
 }
 
@@ -83,6 +86,7 @@ impl<'a> Builder<'a> {
         trainer: &'a dyn Trainer,
         space: &'a QuerySpace<'a>,
         identity: &str,
+        selected: &[u32],
         channel: Channel,
     ) -> Result<Self> {
         let config = pool.config.test.indirect.clone().unwrap_or_default();
@@ -106,6 +110,10 @@ impl<'a> Builder<'a> {
             }
         );
         hasher.update(text.as_bytes());
+        for unit in selected {
+            // None of them may be asked.
+            hasher.update(&unit.to_le_bytes());
+        }
         Ok(Self {
             run,
             pool,
@@ -160,33 +168,59 @@ impl<'a> Builder<'a> {
 
     fn build(&self, unit: u32) -> Result<UnitQueries> {
         let own = self.pool.units.records(unit as usize);
-        let (first, second) = self.models.two_parts(&self.pool.membership);
         let seed = self.pool.config.seed;
         let run = |building: &Contrast<'_>, confirming: &Contrast<'_>| {
             enhance(self.space, own, building, confirming, &self.search, seed)
         };
-        let (enhanced, models_trained) = match self.build {
+        let (inside, outside): (Vec<usize>, Vec<usize>) = self
+            .models
+            .numbers()
+            .partition(|&model| self.pool.membership.is_in(model, unit as usize));
+        let unsearched = || UnitQueries {
+            unit,
+            enhanced: Enhanced {
+                guard: self.space.guard(own, self.search.floor_multiple),
+                queries: Vec::new(),
+                weights: Vec::new(),
+                evaluated: 0,
+            },
+            models: [0, 0],
+            models_trained: 0,
+        };
+        match self.build {
             Build::Balanced => {
-                let contrast = |models: &[usize]| {
-                    let (inside, outside): (Vec<usize>, Vec<usize>) = models
-                        .iter()
-                        .partition(|&&m| self.pool.membership.is_in(m, unit as usize));
-                    Contrast {
-                        inside: self.models.of(&inside),
-                        outside: self.models.of(&outside),
-                        paired: false,
-                        channel: self.channel,
-                    }
+                // In the order of the models, so that of complements both build or both confirm.
+                let (a_inside, b_inside) = inside.split_at((3 * inside.len()).div_ceil(4));
+                let (a_outside, b_outside) = outside.split_at((3 * outside.len()).div_ceil(4));
+                if b_inside.len() < FEWEST || b_outside.len() < FEWEST {
+                    return Ok(unsearched());
+                }
+                let contrast = |inside: &[usize], outside: &[usize]| Contrast {
+                    inside: self.models.of(inside),
+                    outside: self.models.of(outside),
+                    paired: false,
+                    channel: self.channel,
                 };
-                (run(&contrast(&first), &contrast(&second))?, 0)
+                let enhanced = run(
+                    &contrast(a_inside, a_outside),
+                    &contrast(b_inside, b_outside),
+                )?;
+                Ok(UnitQueries {
+                    unit,
+                    enhanced,
+                    models: [
+                        a_inside.len() + a_outside.len(),
+                        b_inside.len() + b_outside.len(),
+                    ],
+                    models_trained: 0,
+                })
             }
             Build::Paired => {
-                let outside: Vec<usize> = first
-                    .into_iter()
-                    .chain(second)
-                    .filter(|&m| !self.pool.membership.is_in(m, unit as usize))
-                    .collect();
                 let pairs = self.pairs.min(outside.len() / 2);
+                // Half of a training set at most makes way for the unit's records.
+                if pairs < FEWEST || 2 * own.len() > self.pool.training_records() {
+                    return Ok(unsearched());
+                }
                 let outside = &outside[..2 * pairs];
                 let trained = self.train_with(unit, outside)?;
                 let contrast = |part: std::ops::Range<usize>| Contrast {
@@ -196,14 +230,14 @@ impl<'a> Builder<'a> {
                     channel: self.channel,
                 };
                 let enhanced = run(&contrast(0..pairs), &contrast(pairs..2 * pairs))?;
-                (enhanced, 2 * pairs as u64)
+                Ok(UnitQueries {
+                    unit,
+                    enhanced,
+                    models: [2 * pairs; 2],
+                    models_trained: 2 * pairs as u64,
+                })
             }
-        };
-        Ok(UnitQueries {
-            unit,
-            enhanced,
-            models_trained,
-        })
+        }
     }
 
     /// M⁺ of each of these OUT models: the same seed, the same records in the same places and
@@ -237,63 +271,75 @@ impl<'a> Builder<'a> {
         if stored.made_with != self.fingerprint {
             return None;
         }
-        let records = self.pool.dataset.len() as u32;
-        let width = self.pool.dataset.features.ncols();
+        let own = self.pool.units.records(unit as usize);
+        let guard = self.space.guard(own, self.search.floor_multiple);
         let queries = stored
             .queries
             .into_iter()
-            .map(|query| {
-                let mut made = self.space.as_it_is(query.record, query.record);
-                if self.space.is_image() {
-                    made.features = query.pixels;
-                } else {
-                    if query.donors.len() != self.space.columns().len()
-                        || query.donors.iter().any(|&donor| donor >= records)
-                    {
-                        return None;
-                    }
-                    for (column, &donor) in query.donors.iter().enumerate() {
-                        self.space.lend(&mut made, column, donor);
-                    }
-                }
-                (made.features.len() == width).then_some(EnhancingRecord {
-                    query: made,
-                    distance: query.distance,
-                    upper: query.upper,
-                    effect: Effect {
-                        difference: query.difference,
-                        error: query.error,
-                        spread: query.spread,
-                    },
-                    confirmation: query.confirmation,
-                })
-            })
+            .map(|query| self.restored(own, &guard, query))
             .collect::<Option<Vec<_>>>()?;
-        Some(UnitQueries {
+        let fits = |(budget, weights): &(usize, Vec<f64>)| {
+            self.search.budgets.contains(budget) && weights.len() == queries.len().min(*budget)
+        };
+        let all_fit = queries.len() <= self.search.queries && stored.weights.iter().all(fits);
+        all_fit.then_some(UnitQueries {
             unit,
             enhanced: Enhanced {
-                guard: Guard {
-                    guarded: stored.guarded,
-                    floor: stored.floor,
-                    nearest_record: stored.nearest_record,
-                },
+                guard,
                 queries,
                 weights: stored.weights,
                 evaluated: stored.evaluated,
             },
+            models: stored.models,
             models_trained: stored.models_trained,
         })
+    }
+
+    /// A query as its file has it; nothing of what can be computed anew is believed.
+    fn restored(&self, own: &[u32], guard: &Guard, query: StoredQuery) -> Option<EnhancingRecord> {
+        if !own.contains(&query.record) {
+            return None;
+        }
+        let mut made = self.space.as_it_is(query.record, query.record);
+        if self.space.is_image() {
+            if query.pixels.len() != made.features.len() {
+                return None;
+            }
+            made.features = query.pixels;
+        } else {
+            if query.donors.len() != self.space.columns().len() {
+                return None;
+            }
+            for (column, donor) in query.donors.into_iter().enumerate() {
+                if donor != query.record && self.space.donors().binary_search(&donor).is_err() {
+                    return None;
+                }
+                self.space.lend(&mut made, column, donor);
+            }
+        }
+        self.space
+            .allows(guard, &made.features)
+            .then(|| EnhancingRecord {
+                distance: self.space.distance_to(guard, &made.features),
+                query: made,
+                upper: query.upper,
+                effect: Effect {
+                    difference: query.difference,
+                    error: query.error,
+                    spread: query.spread,
+                    freedom: query.freedom,
+                },
+                confirmation: query.confirmation,
+            })
     }
 
     fn to_store(&self, made: &UnitQueries) -> Stored {
         let enhanced = &made.enhanced;
         Stored {
             made_with: self.fingerprint.clone(),
+            models: made.models,
             models_trained: made.models_trained,
             evaluated: enhanced.evaluated,
-            guarded: enhanced.guard.guarded.clone(),
-            floor: enhanced.guard.floor,
-            nearest_record: enhanced.guard.nearest_record,
             weights: enhanced.weights.clone(),
             queries: enhanced
                 .queries
@@ -312,11 +358,11 @@ impl<'a> Builder<'a> {
                         } else {
                             Vec::new()
                         },
-                        distance: kept.distance,
                         upper: kept.upper,
                         difference: kept.effect.difference,
                         error: kept.effect.error,
                         spread: kept.effect.spread,
+                        freedom: kept.effect.freedom,
                         confirmation: kept.confirmation,
                     }
                 })

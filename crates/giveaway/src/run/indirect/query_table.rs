@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::queries::UnitQueries;
-use crate::dataset::{Body, Values as ColumnValues};
+use crate::dataset::{Body, Table, Values as ColumnValues};
 use crate::enhance::EnhancingRecord;
 use crate::enhance::space::{Query, QuerySpace};
 use crate::error::Result;
@@ -34,6 +34,24 @@ fn donor(query: &Query, place: Option<usize>) -> usize {
     place.map_or(query.record, |place| query.donors[place]) as usize
 }
 
+/// The table that a record is in, its row there, and the place of a column of the audited table.
+fn home(pool: &Pool, record: usize, column: usize) -> Option<(&Table, usize, usize)> {
+    let Some(row) = record.checked_sub(pool.table.len()) else {
+        return Some((&pool.table, record, column));
+    };
+    let reference = pool.reference.as_ref()?;
+    let name = pool.table.column_names()[column];
+    let names = reference.column_names();
+    let place = names.iter().position(|other| *other == name)?;
+    Some((reference, row, place))
+}
+
+fn text_of(pool: &Pool, record: usize, column: usize) -> String {
+    home(pool, record, column).map_or_else(String::new, |(table, row, column)| {
+        table.feature_text(row, column)
+    })
+}
+
 /// The columns in which a query differs from its record, with both values.
 pub(super) fn changed(pool: &Pool, space: &QuerySpace<'_>, query: &Query) -> Vec<ChangedValue> {
     let Some(columns) = space.columns_changed(query) else {
@@ -46,8 +64,8 @@ pub(super) fn changed(pool: &Pool, space: &QuerySpace<'_>, query: &Query) -> Vec
         .filter(|(_, place)| place.is_some_and(|place| columns.contains(&place)))
         .map(|(column, place)| ChangedValue {
             column: names[column].to_owned(),
-            record: pool.table.feature_text(query.record as usize, column),
-            query: pool.table.feature_text(donor(query, place), column),
+            record: text_of(pool, query.record as usize, column),
+            query: text_of(pool, donor(query, place), column),
         })
         .collect()
 }
@@ -122,20 +140,28 @@ fn features(
     let names = pool.table.column_names();
     for (column, place) in places(pool, space).into_iter().enumerate() {
         let donors = kept.iter().map(|(_, k)| donor(&k.query, place));
-        let values = match &pool.table.body {
-            Body::Columns(all) => match &all[column].values {
-                ColumnValues::Numeric(values) => {
-                    Values::Number(donors.map(|d| values[d]).collect())
-                }
-                ColumnValues::Categorical { codes, levels } => Values::Text(
-                    donors
-                        .map(|d| levels.get(codes[d] as usize).cloned())
-                        .collect(),
-                ),
-            },
-            Body::Dense { values, .. } => {
-                Values::Number(donors.map(|d| f64::from(values[[d, column]])).collect())
+        let number = |record: usize| {
+            let Some((table, row, column)) = home(pool, record, column) else {
+                return f64::NAN;
+            };
+            match &table.body {
+                Body::Columns(all) => match &all[column].values {
+                    ColumnValues::Numeric(values) => values[row],
+                    ColumnValues::Categorical { .. } => f64::NAN,
+                },
+                Body::Dense { values, .. } => f64::from(values[[row, column]]),
             }
+        };
+        let is_text = matches!(
+            &pool.table.body,
+            Body::Columns(all) if matches!(all[column].values, ColumnValues::Categorical { .. })
+        );
+        let values = if is_text {
+            // A missing category is the empty text.
+            let text = |record| Some(text_of(pool, record, column)).filter(|t| !t.is_empty());
+            Values::Text(donors.map(text).collect())
+        } else {
+            Values::Number(donors.map(number).collect())
         };
         columns.push((names[column].to_owned(), values));
     }
