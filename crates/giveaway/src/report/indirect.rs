@@ -178,7 +178,7 @@ pub struct ChangedValue {
 /// How well a test finds members over reference models in the target's place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IndirectRates {
-    /// The test: "direct", "best query", or a combination.
+    /// The test: "direct", or a combination.
     pub test: String,
     /// Queries for each record; 0 for direct inference.
     pub queries: usize,
