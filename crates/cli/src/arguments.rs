@@ -9,6 +9,7 @@ use crate::indirect_arguments::IndirectOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
 use giveaway::attack::direct::Null;
+use giveaway::attack::indirect::Combination;
 use giveaway::attack::method::Method;
 use giveaway::channel::OutputKind;
 use giveaway::dataset::{Scaling, UnknownCategories, shipped};
@@ -368,6 +369,7 @@ names!(RuleName for Rule {
     All = Self::All, Neighbours = Self::Neighbours, OutLoss = Self::OutLoss, Influence = Self::Influence,
 });
 names!(NullName for Null { T = Self::T, Ecdf = Self::Ecdf, Pchip = Self::Pchip });
+names!(CombinationName for Combination { Kost = Self::Kost, Fisher = Self::Fisher, Empirical = Self::Empirical });
 names!(KeepName for Keep { Weights = Self::Weights, Features = Self::Features });
 
 /// Widths of hidden layers.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use giveaway::Result;
-use giveaway::arrays::{CanaryOptions, PopulationFiles, Request, Signal};
+use giveaway::arrays::{CanaryOptions, PopulationFiles, QueryRequest, Request, Signal};
 use giveaway::attack::method::{Method, Parameters};
 use giveaway::error::Error;
 
-use crate::arguments::{NullName, whole};
+use crate::arguments::{CombinationName, NullName, whole};
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -19,6 +19,8 @@ pub(crate) struct AttackOptions {
     population: PopulationOptions,
     #[command(flatten)]
     attacks: MethodOptions,
+    #[command(flatten)]
+    queries: OptionsOfQueries,
     #[command(flatten)]
     canaries: OptionsOfCanaries,
     #[command(flatten)]
@@ -100,7 +102,8 @@ struct PopulationOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attacks")]
 struct MethodOptions {
-    /// Attacks by name, or "all" (the default): all that the arrays can serve
+    /// Attacks by name, or "all" (the default): all that the arrays can serve; or
+    /// gmia-indirect alone
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     method: Vec<String>,
     /// RMIA: how many times larger a record's ratio must be than that of a population record
@@ -131,10 +134,39 @@ struct MethodOptions {
     /// Take probabilities from this number to one less this number
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     clamp: Option<f64>,
-    /// Null distribution of gmia-direct
+    /// Null distribution of gmia-direct, and of each query of gmia-indirect
     #[arg(long, value_enum, default_value = "t")]
     null: NullName,
 }
+
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Queries of gmia-indirect, which stand where records do in the arrays"
+)]
+struct OptionsOfQueries {
+    /// Which record each query is for, from 0, rising; a record's best query first
+    #[arg(long, value_name = "q.npy")]
+    query_record: Option<PathBuf>,
+    /// 1 for each query on which models trained on the record have the larger scaled logit, -1
+    /// for the others, as found on other models; without it half of the models finds out, and
+    /// the other half tests
+    #[arg(long, value_name = "FILE", requires = "query_record")]
+    query_tail: Option<PathBuf>,
+    /// How the p-values of a record's queries become one
+    #[arg(long, value_enum, default_value = "empirical")]
+    combination: CombinationName,
+}
+
+/// What is to be attacked.
+pub(crate) enum Asked {
+    /// Records, by their own signals.
+    Records(Request),
+    /// Records, by queries.
+    Queries(QueryRequest),
+}
+
+/// The method that is not one of records.
+const INDIRECT: &str = "gmia-indirect";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lower bound on epsilon from canaries, in one training run")]
@@ -236,7 +268,43 @@ impl From<SignalName> for Signal {
 
 impl AttackOptions {
     /// What is asked for.
-    pub(crate) fn request(&self) -> Result<Request> {
+    pub(crate) fn request(&self) -> Result<Asked> {
+        let names = &self.attacks.method;
+        if !names.iter().any(|name| name.trim() == INDIRECT) {
+            if self.queries.query_record.is_some() {
+                return Err(
+                    Error::usage("is for gmia-indirect, which was not asked for")
+                        .at("--query-record")
+                        .hint(
+                            "give --method gmia-indirect: other attacks take records, not queries",
+                        ),
+                );
+            }
+            return Ok(Asked::Records(self.arrays_and(methods(names)?)?));
+        }
+        if names.len() > 1 {
+            return Err(Error::usage(
+                "gmia-indirect takes arrays of queries, other attacks arrays of records",
+            )
+            .at("--method")
+            .hint("give it alone, and the others in a call of their own"));
+        }
+        let Some(query_record) = &self.queries.query_record else {
+            return Err(
+                Error::usage("gmia-indirect needs to know which record each query is for")
+                    .at("--method")
+                    .hint("give --query-record FILE, a number from 0 for each query"),
+            );
+        };
+        Ok(Asked::Queries(QueryRequest {
+            arrays: self.arrays_and(Vec::new())?,
+            query_record: query_record.clone(),
+            query_tail: self.queries.query_tail.clone(),
+            combination: self.queries.combination.into(),
+        }))
+    }
+
+    fn arrays_and(&self, methods: Vec<Method>) -> Result<Request> {
         let population = match (&self.population.signals, &self.population.target) {
             (Some(signals), Some(target)) => Some(PopulationFiles {
                 signals: signals.clone(),
@@ -254,7 +322,7 @@ impl AttackOptions {
             target: self.arrays.target.clone(),
             labels: self.arrays.labels.clone(),
             target_membership: self.arrays.target_membership.clone(),
-            methods: methods(&self.attacks.method)?,
+            methods,
             parameters: Parameters {
                 gamma: self.attacks.gamma,
                 offline_a: self.attacks.offline_a,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use giveaway::attack::method::Method;
 use giveaway::report::{Audit, schema};
-use giveaway::run::config::{Config, Duplicates};
+use giveaway::run::config::{Config, Duplicates, IndirectConfig};
 use giveaway::run::progress::Silent;
 use giveaway::select::{Amount, Rule};
 use giveaway_stats::random::Stream;
@@ -117,10 +117,17 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Everything that can be in a report: every attack, membership known.
+/// Everything that can be in a report: every attack, indirect inference, membership known.
 fn with_attacks() -> Run {
     let mut config = config("shipped:breast-cancer");
     config.test.attacks = Some(Method::EVERY.to_vec());
+    config.test.indirect = Some(IndirectConfig {
+        records: Some(6),
+        queries: 5,
+        candidates: Some(200),
+        confirm: false,
+        ..IndirectConfig::default()
+    });
     Run::of(&config)
 }
 
@@ -196,6 +203,11 @@ fn check_against_schema(report: &Value) {
         "/data/classes",
     ] {
         broken(missing, None);
+    }
+    if report.get("indirect").is_some() {
+        broken("/indirect/combination", None);
+        broken("/indirect/records/0/p", None);
+        broken("/indirect/rates/0/levels/0/recall", None);
     }
     broken("/seed", Some(json!("three")));
     broken("/format_version", Some(json!(2)));

@@ -6,6 +6,7 @@
 
 mod attack;
 mod attack_design;
+mod attack_indirect;
 mod attack_readings;
 mod attack_refusals;
 mod convolutions;

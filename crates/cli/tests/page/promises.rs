@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::checks::{
     accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
 };
+use crate::indirect::of_a_table;
 use crate::numbers::{compare, digits_without_source};
 use crate::runs::{Run, hostile, redacted, sample};
 use crate::webdriver::{Browser, file_url};
@@ -83,7 +84,7 @@ fn numbers_of_the_report(browser: &Browser, run: &Run) {
 macro_rules! promises {
     ($($promise:ident),*) => {$(
         mod $promise {
-            use super::{Browser, hostile, redacted, sample};
+            use super::{Browser, hostile, of_a_table, redacted, sample};
 
             #[test]
             fn of_a_usual_audit() {
@@ -96,6 +97,13 @@ macro_rules! promises {
             fn of_hostile_data() {
                 if let Some(browser) = Browser::start() {
                     super::$promise(&browser, hostile());
+                }
+            }
+
+            #[test]
+            fn with_indirect_inference() {
+                if let Some(browser) = Browser::start() {
+                    super::$promise(&browser, of_a_table());
                 }
             }
 

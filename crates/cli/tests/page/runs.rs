@@ -46,6 +46,77 @@ impl Run {
         let text = std::fs::read_to_string(self.file("report.json")).unwrap();
         serde_json::from_str(&text).unwrap()
     }
+
+    /// Writes a file of the run directory.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        let path = self.file(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// The units of records, by their ids: in these runs each record is a unit, and its id the
+    /// number of its row.
+    pub(crate) fn units_of(&self, ids: &[String]) -> Vec<usize> {
+        assert!(self.file("records.parquet").exists());
+        ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+}
+
+/// A copy of a run, to be changed.
+pub(crate) fn copy(run: &Run, name: &str) -> Run {
+    fn copy_all(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy_all(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let directory = folder(name);
+    copy_all(&run.directory, &directory);
+    Run { directory }
+}
+
+/// Makes the page of a run again.
+pub(crate) fn report_again(run: &Run, arguments: &[&str]) {
+    let mut command = giveaway(&run.directory);
+    finish(command.arg("report").arg(".").args(arguments));
+}
+
+/// An audit of small grey images.
+pub(crate) fn images() -> &'static Run {
+    static RUN: OnceLock<Run> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let folder = folder("images");
+        let mut text = String::from("label");
+        for pixel in 0..36 {
+            let _ = write!(text, ",pixel{pixel}");
+        }
+        text.push('\n');
+        for row in 0..160_usize {
+            let class = usize::from(row.wrapping_mul(0x9e37_79b9) >> 7 & 1 == 1);
+            let _ = write!(text, "{}", ["dark", "bright"][class]);
+            for pixel in 0..36_usize {
+                let noise = (row * 36 + pixel).wrapping_mul(0x9e37_79b9) >> 9;
+                let _ = write!(text, ",{}", noise % 200 + 40 * class);
+            }
+            text.push('\n');
+        }
+        std::fs::write(folder.join("images.csv"), text).unwrap();
+        let mut command = giveaway(&folder);
+        command.args(
+            "audit images.csv --label label --image 6x6x1 --models 32 --epochs 60 --top 30% --run run"
+                .split_whitespace(),
+        );
+        finish(&mut command);
+        Run {
+            directory: folder.join("run"),
+        }
+    })
 }
 
 /// An audit that names a few records, with all that a page can show.

@@ -66,7 +66,7 @@ pub(super) fn calibrate<T: Real>(
 }
 
 /// The models trained on exactly the other records.
-fn complements(inside: &[&[bool]], model: usize) -> Vec<usize> {
+pub(super) fn complements(inside: &[&[bool]], model: usize) -> Vec<usize> {
     (0..inside.len())
         .filter(|&other| {
             other != model && inside[other].iter().zip(inside[model]).all(|(a, b)| a != b)

@@ -8,6 +8,7 @@
 mod calibration;
 mod canaries;
 mod design;
+mod indirect;
 pub mod metrics;
 mod npy;
 mod opened;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::CONFIDENCE;
 pub use canaries::{CanaryBound, CanaryOptions, CanarySummary};
 pub use design::Design;
+pub use indirect::{AtPValue, IndirectMetrics, IndirectOutcome, QueryRequest, attack_by_queries};
 use metrics::{MethodMetrics, Named};
 use npy::{Element, Precision};
 use opened::{Files, Known, Side};
@@ -204,28 +206,8 @@ pub fn attack(request: &Request) -> Result<Outcome> {
         .transpose()?;
     let mut wanted = Wanted::new(request, audited.layout)?;
     let both = [Some(&audited), population.as_ref()];
-    let opened = both.into_iter().flatten();
-    let mut types: Vec<Precision> = opened
-        .flat_map(|files| [files.signals.precision(), files.target.precision()])
-        .collect();
-    types.sort_unstable();
-    types.dedup();
-    let precision = types.first().copied().unwrap_or(Precision::Double);
-    let rules = Rules {
-        signal: request.signal,
-        precision,
-        clamp: request.clamp,
-        temperature: request.temperature,
-        rounds: types.len() > 1,
-    };
-    if rules.rounds {
-        let names: Vec<&str> = types.iter().map(|precision| precision.name()).collect();
-        wanted.notes.push(format!(
-            "the signals are {}: all were rounded to {}, as equal numbers would differ otherwise",
-            names.join(" and "),
-            precision.name()
-        ));
-    }
+    let opened: Vec<&Files> = both.into_iter().flatten().collect();
+    let rules = rules_of(request, &opened, &mut wanted.notes);
     wanted.notes.extend(readings(request, &audited));
     let as_single = !request.signal.has_classes()
         && both
@@ -251,6 +233,33 @@ pub fn attack(request: &Request) -> Result<Outcome> {
             known.as_ref(),
         )
     }
+}
+
+/// How the numbers of these arrays are read.
+fn rules_of(request: &Request, opened: &[&Files], notes: &mut Vec<String>) -> Rules {
+    let mut types: Vec<Precision> = opened
+        .iter()
+        .flat_map(|files| [files.signals.precision(), files.target.precision()])
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    let precision = types.first().copied().unwrap_or(Precision::Double);
+    let rules = Rules {
+        signal: request.signal,
+        precision,
+        clamp: request.clamp,
+        temperature: request.temperature,
+        rounds: types.len() > 1,
+    };
+    if rules.rounds {
+        let names: Vec<&str> = types.iter().map(|precision| precision.name()).collect();
+        notes.push(format!(
+            "the signals are {}: all were rounded to {}, as equal numbers would differ otherwise",
+            names.join(" and "),
+            precision.name()
+        ));
+    }
+    rules
 }
 
 /// How axes were read that could be something else.

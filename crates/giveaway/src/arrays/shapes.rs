@@ -242,7 +242,7 @@ fn has_records(target: &Npy) -> Result<()> {
 }
 
 /// Takes axes of one element away, down to one axis.
-fn one_axis(array: &mut Npy) -> Result<()> {
+pub(super) fn one_axis(array: &mut Npy) -> Result<()> {
     while array.shape().len() > 1
         && let Some(axis) = array.shape().iter().position(|&length| length == 1)
     {

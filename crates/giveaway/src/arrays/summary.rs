@@ -111,7 +111,7 @@ fn with_canaries(text: &mut String, metrics: &Metrics, canaries: &CanarySummary)
     );
 }
 
-fn shown(estimate: Estimate) -> String {
+pub(super) fn shown(estimate: Estimate) -> String {
     match estimate {
         Estimate { value: None, .. } => "n/a".to_owned(),
         Estimate {

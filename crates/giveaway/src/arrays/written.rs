@@ -59,49 +59,20 @@ impl Outcome {
     ///
     /// # Errors
     /// If a file cannot be written; nothing unfinished is left behind.
-    pub fn write(&self, mut destination: Destination) -> Result<Vec<PathBuf>> {
-        let directory = destination.directory.as_path();
+    pub fn write(&self, destination: Destination) -> Result<Vec<PathBuf>> {
         let columns: Vec<(String, Values)> = self
             .columns()
             .into_iter()
             .map(|(name, values)| (name, Values::Number(values.to_vec())))
             .collect();
-        let about = serde_json::to_string(&self.described)
-            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
-        let mut files = vec![(
-            directory.join(SCORES),
-            to_parquet(&columns, &[("giveaway attack", about)])?,
-        )];
-        if self.metrics.is_some() {
-            files.push((directory.join(METRICS), self.json()?.into_bytes()));
-        }
-        let staged: Vec<(PathBuf, NamedTempFile)> = files
-            .into_iter()
-            .map(|(path, bytes)| {
-                let file = staged(directory, &bytes).map_err(|e| {
-                    Error::io("write", &path, &e).at(format!("--out {}", directory.display()))
-                })?;
-                Ok((path, file))
-            })
-            .collect::<Result<_>>()?;
-        let paths = staged
-            .into_iter()
-            .map(|(path, file)| {
-                file.persist(&path).map_err(|e| {
-                    Error::io("write", &path, &e.error).at(format!("--out {}", directory.display()))
-                })?;
-                Ok(path)
-            })
-            .collect::<Result<_>>()?;
-        destination.made.clear();
-        Ok(paths)
+        let metrics = self.metrics.as_ref().map(|_| self.json()).transpose()?;
+        destination.fill(&columns, &self.described, metrics)
     }
 
     /// Figures in the directory that this result does not replace: they are of other scores.
     #[must_use]
     pub fn stale_metrics(&self, destination: &Destination) -> Option<PathBuf> {
-        let path = destination.directory.join(METRICS);
-        (self.metrics.is_none() && path.exists()).then_some(path)
+        destination.stale_metrics(self.metrics.is_some())
     }
 }
 
@@ -163,6 +134,53 @@ impl Destination {
         }
         staged(directory, &[]).map_err(|e| failed(Error::io("write to", directory, &e)))?;
         Ok(destination)
+    }
+}
+
+impl Destination {
+    /// Writes the table, with what it is about, and the figures where there are any.
+    pub(super) fn fill(
+        mut self,
+        columns: &[(String, Values)],
+        about: &impl Serialize,
+        metrics: Option<String>,
+    ) -> Result<Vec<PathBuf>> {
+        let directory = self.directory.as_path();
+        let about = serde_json::to_string(about)
+            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
+        let mut files = vec![(
+            directory.join(SCORES),
+            to_parquet(columns, &[("giveaway attack", about)])?,
+        )];
+        if let Some(metrics) = metrics {
+            files.push((directory.join(METRICS), metrics.into_bytes()));
+        }
+        let staged: Vec<(PathBuf, NamedTempFile)> = files
+            .into_iter()
+            .map(|(path, bytes)| {
+                let file = staged(directory, &bytes).map_err(|e| {
+                    Error::io("write", &path, &e).at(format!("--out {}", directory.display()))
+                })?;
+                Ok((path, file))
+            })
+            .collect::<Result<_>>()?;
+        let paths = staged
+            .into_iter()
+            .map(|(path, file)| {
+                file.persist(&path).map_err(|e| {
+                    Error::io("write", &path, &e.error).at(format!("--out {}", directory.display()))
+                })?;
+                Ok(path)
+            })
+            .collect::<Result<_>>()?;
+        self.made.clear();
+        Ok(paths)
+    }
+
+    /// Figures in the directory that a result does not replace.
+    pub(super) fn stale_metrics(&self, is_judged: bool) -> Option<PathBuf> {
+        let path = self.directory.join(METRICS);
+        (!is_judged && path.exists()).then_some(path)
     }
 }
 

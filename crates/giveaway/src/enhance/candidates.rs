@@ -129,8 +129,12 @@ fn image(
             };
             let other = space.features(other);
             let far = distance(own, other);
+            if far <= 0.0 {
+                // The record itself, or its twin: there is no way to go. The guard refuses it.
+                return query;
+            }
             // As far along as the floor asks, or farther; beyond the other image if need be.
-            let least = guard.floor / far.max(f32::MIN_POSITIVE);
+            let least = guard.floor / far;
             let share = if least < 1.0 {
                 least + (1.0 - least) * stream.uniform() as f32
             } else {

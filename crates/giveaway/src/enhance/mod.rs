@@ -53,7 +53,7 @@ pub const CONFIRMATION: f64 = 0.05;
 pub struct Enhanced {
     /// What was not to be asked.
     pub guard: Guard,
-    /// Queries, in the order of what each adds to those before it.
+    /// Queries, the most promising first.
     pub queries: Vec<EnhancingRecord>,
     /// Weights of the first so many queries in one statistic: see [`weights::discriminant`]. Of
     /// scaled logits, not of oriented ones.
@@ -111,8 +111,7 @@ pub fn enhance(
     })
 }
 
-/// The queries that set A likes best, a few times as many as are wanted, and how many were
-/// evaluated.
+/// The queries that set A likes best, twice as many as are wanted, and how many were evaluated.
 fn choose(
     space: &QuerySpace<'_>,
     guard: &Guard,
@@ -135,8 +134,8 @@ fn choose(
         if search.steps > 0 {
             by_score(&mut order, &effects);
             order.truncate(search.improved);
-            let starts = order.into_iter().map(|i| pool[i].clone()).collect();
-            let found = optimise::optimise(space, guard, building, starts, search.steps, stream)?;
+            let starts: Vec<Query> = order.into_iter().map(|i| pool[i].clone()).collect();
+            let found = optimise::optimise(space, guard, building, &starts, search.steps, stream)?;
             if !found.is_empty() {
                 effects.extend(building.answers(&found, &space.labels(&found))?.effects());
                 pool.extend(found);
@@ -150,7 +149,7 @@ fn choose(
     }
     let mut seen = HashSet::new();
     order.retain(|&i| seen.insert(pool[i].key()));
-    order.truncate(if search.select { 4 } else { 2 } * search.queries);
+    order.truncate(2 * search.queries);
     let evaluated = pool.len() as u64;
     Ok((
         order.into_iter().map(|i| pool[i].clone()).collect(),
@@ -187,7 +186,7 @@ impl Enhanced {
 /// Queries, and weights by number of queries.
 type Confirmed = (Vec<EnhancingRecord>, Vec<(usize, Vec<f64>)>);
 
-/// Those of the chosen queries that set B confirms, in the order of what each adds.
+/// Those of the chosen queries that set B confirms, the most promising first.
 fn confirm(
     space: &QuerySpace<'_>,
     guard: &Guard,
@@ -222,30 +221,17 @@ fn confirm(
     let mut kept: Vec<usize> = (0..chosen.len())
         .filter(|&i| !search.confirm || confirmation(i) < CONFIRMATION)
         .collect();
-    let joined = |a: &Array2<f64>, b: &Array2<f64>, kept: &[usize]| {
-        let part = |of: &Array2<f64>| of.select(Axis(1), kept);
+    if search.select {
+        by_score(&mut kept, &both);
+    }
+    kept.truncate(search.queries);
+    let joined = |a: &Array2<f64>, b: &Array2<f64>| {
+        let part = |of: &Array2<f64>| of.select(Axis(1), &kept);
         concatenate(Axis(0), &[part(a).view(), part(b).view()])
             .map_err(|e| Error::unexpected(format!("cannot join answers: {e}")))
     };
-    let answers = |kept: &[usize]| -> Result<[Array2<f64>; 2]> {
-        Ok([
-            joined(&on_building.inside, &on_confirming.inside, kept)?,
-            joined(&on_building.outside, &on_confirming.outside, kept)?,
-        ])
-    };
-    if search.select {
-        by_score(&mut kept, &both);
-        let [inside, outside] = answers(&kept)?;
-        let sizes: Vec<f64> = kept.iter().map(|&i| both[i].score()).collect();
-        let upper: Vec<bool> = kept
-            .iter()
-            .map(|&i| effects[i].0.difference > 0.0)
-            .collect();
-        let order = weights::by_what_they_add(&inside, &outside, &sizes, &upper, search.queries);
-        kept = order.into_iter().map(|place| kept[place]).collect();
-    }
-    kept.truncate(search.queries);
-    let [inside, outside] = answers(&kept)?;
+    let inside = joined(&on_building.inside, &on_confirming.inside)?;
+    let outside = joined(&on_building.outside, &on_confirming.outside)?;
     let weights = search
         .budgets
         .iter()

@@ -17,11 +17,11 @@ const AT_RANDOM: usize = 2;
 /// Records whose values a step may take.
 const LENDING: usize = 64;
 
-/// Improves queries in so many steps and returns every better one that was found on the way,
-/// in the order of finding.
+/// Improves queries in so many steps and returns those that became better, in their order: only
+/// the ends, since what was met on the way is nearly the same query, with the same noise.
 ///
-/// What rises is the effect size: the difference of the mean scaled logits of IN and OUT models,
-/// in standard deviations of the OUT models, away from 0 on the side where it began. Tables: one
+/// What rises is the score of the effect ([`Effect::score`]) on the side where it began; the
+/// gradient is that of the effect size. Tables: one
 /// column takes a value of another record, of which the gradient proposes the most promising.
 /// Images: a step along the gradient, of a length that halves when it does not help; without
 /// gradients, towards or away from another image. A step that the guard forbids is not taken.
@@ -32,18 +32,17 @@ pub fn optimise(
     space: &QuerySpace<'_>,
     guard: &Guard,
     contrast: &Contrast<'_>,
-    starts: Vec<Query>,
+    starts: &[Query],
     steps: usize,
     stream: &mut Stream,
 ) -> Result<Vec<Query>> {
     if starts.is_empty() {
         return Ok(Vec::new());
     }
-    let mut current = starts;
+    let mut current = starts.to_vec();
     let mut sizes = sizes(contrast, space, &current)?;
     let signs: Vec<f64> = sizes.iter().map(|size| size.signum()).collect();
     let mut lengths = vec![guard.floor.max(f32::MIN_POSITIVE) / 4.0; current.len()];
-    let mut found = Vec::new();
     for _ in 0..steps {
         let gradients = gradients(contrast, space, &current, &signs)?;
         let mut tried = Vec::new();
@@ -84,15 +83,19 @@ pub fn optimise(
                 Some(change) => {
                     current[number] = tried[change].clone();
                     sizes[number] = reached[change];
-                    found.push(tried[change].clone());
                 }
                 None => lengths[number] /= 2.0,
             }
         }
     }
-    Ok(found)
+    let ends = current.into_iter().zip(starts);
+    Ok(ends
+        .filter(|(end, start)| end.features != start.features)
+        .map(|(end, _)| end)
+        .collect())
 }
 
+/// The score of each effect, with the sign of the difference.
 fn sizes(contrast: &Contrast<'_>, space: &QuerySpace<'_>, queries: &[Query]) -> Result<Vec<f64>> {
     let answers = contrast.answers(queries, &space.labels(queries))?;
     Ok(answers

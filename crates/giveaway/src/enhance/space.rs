@@ -188,7 +188,7 @@ impl<'a> QuerySpace<'a> {
     pub fn allows(&self, guard: &Guard, features: &[f32]) -> bool {
         let far = self.distance_to(guard, features);
         // A floor of 0 (all records have twins) still forbids the record itself.
-        far >= guard.floor && far > 0.0
+        far >= guard.floor && far > 0.0 && features.iter().all(|x| x.is_finite())
     }
 
     /// The query that is this record as it is, asked for another.

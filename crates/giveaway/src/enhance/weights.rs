@@ -1,75 +1,10 @@
-//! How queries of a unit go together: in which order they are asked, and with what weights.
+//! Weights for a single statistic of all queries of a unit.
 
 use ndarray::{Array2, Axis};
 
 /// Share of the identity in the correlation matrix: a few dozen models cannot tell the
 /// correlations of two hundred queries.
 const SHRINKAGE: f64 = 0.2;
-
-/// Up to `wanted` queries in such an order that the sum of the first n oriented statistics tells
-/// IN from OUT models best, greedily: each query is the one that raises the ratio of the summed
-/// effects to the standard deviation of the sum most. So the second of two queries with the same
-/// noise comes late, however large its effect.
-///
-/// Answers are models × queries; `sizes` are effects in standard deviations, positive where the
-/// effect is; `upper` says which way. Correlations are those within both kinds of models, shrunk.
-#[must_use]
-pub fn by_what_they_add(
-    inside: &Array2<f64>,
-    outside: &Array2<f64>,
-    sizes: &[f64],
-    upper: &[bool],
-    wanted: usize,
-) -> Vec<usize> {
-    let residuals: Vec<Vec<f64>> = (0..sizes.len())
-        .map(|query| {
-            let mut all = Vec::with_capacity(inside.nrows() + outside.nrows());
-            for of in [inside, outside] {
-                let column = of.column(query);
-                let mean = column.sum() / column.len().max(1) as f64;
-                all.extend(column.iter().map(|x| x - mean));
-            }
-            let norm = all.iter().map(|x| x * x).sum::<f64>().sqrt();
-            let sign = if upper[query] { 1.0 } else { -1.0 };
-            if norm > 0.0 {
-                for x in &mut all {
-                    *x *= sign / norm;
-                }
-            }
-            all
-        })
-        .collect();
-    let mut left: Vec<usize> = (0..sizes.len()).collect();
-    let mut order: Vec<usize> = Vec::with_capacity(wanted.min(left.len()));
-    let mut sum = vec![0.0; residuals.first().map_or(0, Vec::len)];
-    let mut effect = 0.0;
-    let mut squared = 0.0;
-    while order.len() < wanted && !left.is_empty() {
-        let count = order.len() as f64;
-        let ratio = |query: usize| {
-            let with: f64 = sum.iter().zip(&residuals[query]).map(|(a, b)| a * b).sum();
-            let variance =
-                (1.0 - SHRINKAGE) * (squared + 2.0 * with + 1.0) + SHRINKAGE * (count + 1.0);
-            (effect + sizes[query]) / variance.max(f64::MIN_POSITIVE).sqrt()
-        };
-        let mut best = (f64::NEG_INFINITY, 0);
-        for (place, &query) in left.iter().enumerate() {
-            let reached = ratio(query);
-            // Of equals the first: they came in the order of their effects.
-            if reached > best.0 {
-                best = (reached, place);
-            }
-        }
-        let query = left.remove(best.1);
-        effect += sizes[query];
-        for (total, x) in sum.iter_mut().zip(&residuals[query]) {
-            *total += x;
-        }
-        squared = sum.iter().map(|x| x * x).sum();
-        order.push(query);
-    }
-    order
-}
 
 /// Fisher's linear discriminant between IN and OUT models, from scaled logits models × queries:
 /// `w = S⁻¹ δ` with S the covariance within both kinds, its correlations shrunk towards
@@ -154,30 +89,6 @@ mod tests {
             let product: f64 = (0..3).map(|k| matrix[row * 3 + k] * x[k]).sum();
             assert!((product - right).abs() < 1e-12, "{product} {right}");
         }
-    }
-
-    #[test]
-    fn a_query_that_repeats_another_comes_last() {
-        let mut stream = Stream::new(4, "order", 0);
-        let mut draw = || {
-            let rows = (0..200).flat_map(|_| {
-                let (a, b, c) = (stream.normal(), stream.normal(), stream.normal());
-                // The second is the first once more, the fourth the third turned over.
-                [a, a, b, -b, c]
-            });
-            Array2::from_shape_vec((200, 5), rows.collect()).unwrap()
-        };
-        let (inside, outside) = (draw(), draw());
-        let sizes = [2.0, 1.9, 1.0, 0.9, 0.8];
-        let upper = [true, true, true, false, true];
-        let order = by_what_they_add(&inside, &outside, &sizes, &upper, 5);
-        assert_eq!(order[0], 0);
-        assert_eq!(order[1], 2, "the second repeats the first: {order:?}");
-        assert!(order.iter().position(|&q| q == 3) > order.iter().position(|&q| q == 4));
-        assert_eq!(
-            by_what_they_add(&inside, &outside, &sizes, &upper, 2),
-            order[..2]
-        );
     }
 
     #[test]

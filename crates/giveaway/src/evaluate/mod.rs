@@ -336,7 +336,7 @@ pub fn misfit(non_member_p_values: &[f64]) -> Option<f64> {
 }
 
 /// The score that ranks: minus the logarithm of the p-value.
-fn score(p_value: f64) -> f64 {
+pub(crate) fn score(p_value: f64) -> f64 {
     -p_value.max(f64::MIN_POSITIVE).ln()
 }
 

@@ -8,8 +8,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Estimate;
 use crate::evaluate::leave_one_out::Recurrence;
+use crate::evaluate::{Estimate, LEVELS};
 
 /// The name of the test that asks the record itself, where it stands beside the others.
 pub const DIRECT: &str = "direct";
@@ -73,7 +73,7 @@ pub struct IndirectSettings {
     /// Pairs of models for each record; 0 if queries were built with balanced models.
     pub pairs: usize,
     /// No query is nearer to its record than this multiple of the distance at which its nearest
-    /// other record lies.
+    /// other record lies, or of the usual such distance where that is larger.
     pub floor_multiple: f64,
     /// Median distance of a record to its nearest other record.
     pub usual_distance: f64,
@@ -288,4 +288,35 @@ impl IndirectSection {
             .iter()
             .position(|c| c.test == test && c.queries == queries)
     }
+
+    /// The share of non-members with a p-value of at most the first of [`LEVELS`], by the
+    /// combination of the verdicts with all queries, if its whole interval is above that
+    /// level: then its p-values are too small.
+    #[must_use]
+    pub fn too_small_share(&self) -> Option<Estimate> {
+        let (curve, at) = self.too_small()?;
+        Some(self.calibration[curve].at[at].share)
+    }
+
+    /// Where that share stands: the place in `calibration`, and the one in its `at`.
+    pub(crate) fn too_small(&self) -> Option<(usize, usize)> {
+        let largest = self.budgets().last().copied()?;
+        let curve = self.calibration_of(&self.combination, largest)?;
+        let points = &self.calibration[curve].at;
+        let at = points.iter().position(|at| is_level(at.level, LEVELS[0]))?;
+        (points[at].share.lower? > points[at].level).then_some((curve, at))
+    }
+}
+
+impl IndirectRates {
+    /// The rates at a level.
+    #[must_use]
+    pub fn at_level(&self, level: f64) -> Option<&LevelRates> {
+        self.levels.iter().find(|at| is_level(at.level, level))
+    }
+}
+
+/// Whether two levels are the same; they are constants, and far apart.
+fn is_level(one: f64, other: f64) -> bool {
+    (one - other).abs() < 1e-12
 }

@@ -133,6 +133,10 @@ impl Redaction {
     /// combinations would be further digits by which to match rows.
     fn indirect(&self, section: &mut IndirectSection) {
         section.smallest_distance = None;
+        for filter in &mut section.filters {
+            // A radius may be the distance of a single query, and that the floor of its record.
+            filter.radius = coarse(filter.radius);
+        }
         for record in &mut section.records {
             record.unit = None;
             record.id = self.id(&record.id);

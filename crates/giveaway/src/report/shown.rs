@@ -37,6 +37,16 @@ pub(crate) fn small(p: f64) -> String {
     }
 }
 
+/// Two digits of a number, as a decimal where that is short.
+pub(crate) fn significant(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    if rounded != 0.0 && rounded.abs() < 1e-3 {
+        format!("{rounded:e}")
+    } else {
+        format!("{rounded}")
+    }
+}
+
 /// A percentage; its sign is tied to it by a space that does not break.
 pub(crate) fn percent(share: f64) -> String {
     let value = 100.0 * share;

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use giveaway_nn::{Network, Padding, Pool};
 
+use super::indirect::DIRECT;
 use super::printable::printable;
-use super::shown::{digits, percent, percent_interval, rate, small};
+use super::shown::{digits, percent, percent_interval, rate, significant, small};
 use super::{Audit, Exposed, Spread};
 use crate::attack::direct::Null;
-use crate::evaluate::{Estimate, Evaluation, LOW_RATES};
+use crate::evaluate::{Estimate, Evaluation, LEVELS, LOW_RATES};
 use crate::membership::Design;
 use crate::select::{Amount, Rule};
 use crate::validity::Status;
@@ -147,6 +148,7 @@ pub fn summary(audit: &Audit) -> String {
     exposed_table(&mut out, audit);
     evaluation_tables(&mut out, audit);
     attacks(&mut out, audit);
+    indirect(&mut out, audit);
     checks(&mut out, audit);
     if !audit.notes.is_empty() {
         let _ = writeln!(out, "\nNOTES");
@@ -620,6 +622,96 @@ fn attacks(out: &mut String, audit: &Audit) {
         for line in wrap(&text, 94) {
             let _ = writeln!(out, "  {line}");
         }
+    }
+}
+
+/// Who is given away by questions that do not contain them.
+fn indirect(out: &mut String, audit: &Audit) {
+    let Some(section) = &audit.indirect else {
+        return;
+    };
+    let units = &audit.data.unit_name;
+    let _ = writeln!(
+        out,
+        "\nINDIRECT INFERENCE: the model is asked other questions, and never about the {units} themselves"
+    );
+    let mut tested = format!(
+        "{} of {} {units}, {} queries each at most",
+        section.tested, section.settings.records, section.settings.queries
+    );
+    if section.without_queries > 0 {
+        let _ = write!(
+            tested,
+            "; for {} no query was found that tells of them",
+            section.without_queries
+        );
+    }
+    row(out, "tested", &tested);
+    if section.tested == 0 {
+        return;
+    }
+    row(
+        out,
+        "given away",
+        &format!(
+            "{} by {} at a false discovery rate of {}: {} of them directly as well, {} not; {} more directly only",
+            section.given_away,
+            printable(&section.combination),
+            percent(audit.test.fdr),
+            section.given_away_both,
+            section.only_indirect,
+            section.only_direct
+        ),
+    );
+    let largest = section.budgets().last().copied().unwrap_or(0);
+    for (name, test, queries) in [
+        (DIRECT, DIRECT, 0),
+        ("indirect", section.combination.as_str(), largest),
+    ] {
+        let Some(rates) = section.rates_of(test, queries).map(|at| &section.rates[at]) else {
+            continue;
+        };
+        let Some(at) = rates.at_level(LEVELS[0]) else {
+            continue;
+        };
+        let with = if queries > 0 {
+            format!(" with {queries} queries")
+        } else {
+            String::new()
+        };
+        row(
+            out,
+            name,
+            &format!(
+                "precision {}, recall {} at p < {}{with}, over {} reference models in the target's place",
+                rate(at.precision),
+                rate(at.recall),
+                at.level,
+                rates.targets
+            ),
+        );
+    }
+    if let Some(share) = section.too_small_share() {
+        row(
+            out,
+            "TOO SMALL",
+            &format!(
+                "{} of the non-members have p at most .01, where 1 % would be right: p-values of these queries are too small",
+                percent_interval(share)
+            ),
+        );
+    }
+    if let Some(smallest) = section.smallest_distance {
+        row(
+            out,
+            "distance",
+            &format!(
+                "no query is nearer to its record than {}; the floor is {} times the distance of the record's nearest other one, or of the usual such distance ({}) where that is larger",
+                significant(smallest),
+                significant(section.settings.floor_multiple),
+                significant(section.settings.usual_distance)
+            ),
+        );
     }
 }
 

@@ -1,13 +1,14 @@
 //! `records.parquet`, what is said of every audited record, and `neighbours.parquet`, who is
 //! nearest to the most exposed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Findings;
 use super::pool::Pool;
 use crate::error::Result;
 use crate::evaluate::leave_one_out::Recurrence;
 use crate::report::FORMAT_VERSION;
+use crate::report::indirect::IndirectRecord;
 use crate::report::records::{Values, to_parquet};
 use crate::select::Rule;
 use crate::select::neighbours::Neighbour;
@@ -93,6 +94,7 @@ pub(super) fn records_parquet(findings: &Findings, pool: &Pool) -> Result<Vec<u8
     selections(&mut columns, findings);
     recurrence(&mut columns, findings);
     attacks(&mut columns, findings);
+    indirect(&mut columns, findings);
     to_parquet(
         &columns.done,
         &[("giveaway.format_version", FORMAT_VERSION.to_string())],
@@ -260,6 +262,35 @@ fn attacks(columns: &mut Columns<'_>, findings: &Findings) {
         columns.whole("played_in_targets", |unit| of(unit, |r| r.in_targets));
         columns.whole("played_out_targets", |unit| of(unit, |r| r.out_targets));
     }
+}
+
+/// What indirect inference says of the units that it tested.
+fn indirect(columns: &mut Columns<'_>, findings: &Findings) {
+    let Some(section) = &findings.audit.indirect else {
+        return;
+    };
+    let tested: BTreeMap<u32, &IndirectRecord> = section
+        .records
+        .iter()
+        .filter_map(|record| Some((record.unit?, record)))
+        .collect();
+    let audited = &columns.pool.audited;
+    let number = |of: fn(&IndirectRecord) -> f64| {
+        let tested = &tested;
+        move |position: usize| {
+            let record = tested.get(&audited[position]);
+            record.map_or(f64::NAN, |record| of(record))
+        }
+    };
+    columns.number("p_indirect", number(|record| record.p));
+    columns.number("q_indirect", number(|record| record.q));
+    let of_unit = |unit: usize| tested.get(&u32::try_from(unit).ok()?).copied();
+    columns.truth("given_away_indirectly", |unit| {
+        of_unit(unit).map(|record| record.given_away)
+    });
+    columns.whole("indirect_queries", |unit| {
+        i64::try_from(of_unit(unit)?.queries?).ok()
+    });
 }
 
 fn recurrence(columns: &mut Columns<'_>, findings: &Findings) {

@@ -14,9 +14,10 @@ use crate::dataset::{Encoding, ImageShape};
 use crate::error::{Error, Result};
 use crate::report::Audit;
 use crate::report::page::gathered::{
-    Cells, FeatureColumn, Features, Gathered, Images, Losses, Neighbour, Records, Typical,
+    Cells, FeatureColumn, Features, Gathered, Images, Losses, Neighbour, QueryPictures, Records,
+    Typical,
 };
-use crate::report::page::rows::{self, Chosen};
+use crate::report::page::rows::{self, Chosen, MOST_INDIRECT};
 use crate::report::records::{Table, Values};
 
 /// Pixels of single records on the page, in bytes.
@@ -25,6 +26,8 @@ const MOST_PIXELS: usize = 700_000;
 const MOST_MEAN_PIXELS: usize = 150_000;
 /// Classes times columns for which the usual values are told class by class.
 const MOST_CLASS_COLUMNS: usize = 4_000;
+/// Pixels of the queries of indirect inference.
+const MOST_QUERY_PIXELS: usize = 400_000;
 /// Bytes of model outputs that are read at a time.
 const BLOCK: usize = 1 << 20;
 /// Neighbours of a unit that are shown.
@@ -43,6 +46,10 @@ pub(super) fn gather(run: &Path) -> Result<Gathered> {
     let chosen = rows::choose(&audit, &records);
     let losses = read_losses(run, &audit, &records, &chosen)?;
     let features = read_features(run, &audit, &records, &chosen)?;
+    let queries = match &features {
+        Features::Images(images) => read_queries(run, &audit, images)?,
+        _ => None,
+    };
     let neighbours = read_neighbours(&run.join("neighbours.parquet"), &records, &chosen)?;
     Ok(Gathered {
         audit,
@@ -52,6 +59,7 @@ pub(super) fn gather(run: &Path) -> Result<Gathered> {
         losses,
         features,
         neighbours,
+        queries,
     })
 }
 
@@ -605,15 +613,7 @@ fn read_images(
                 [low.min(pixel.lowest), high.max(pixel.highest)]
             })
     });
-    let byte = |value: f64| {
-        let [low, high] = scale.unwrap_or([0.0, 255.0]);
-        let share = if high > low {
-            (value - low) / (high - low)
-        } else {
-            0.0
-        };
-        (255.0 * share).round().clamp(0.0, 255.0) as u8
-    };
+    let byte = |value: f64| byte(value, scale);
     Ok(Images {
         height: image.height,
         width: image.width,
@@ -639,6 +639,103 @@ fn read_images(
             .collect(),
         scale,
     })
+}
+
+/// What a pixel was before it was encoded.
+#[derive(Clone, Copy)]
+struct Unscaled {
+    mean: f64,
+    sd: f64,
+}
+
+/// How encoded pixels become those of the file again, by channel.
+fn unscaled(run: &Path, images: &Images) -> Result<Vec<Unscaled>> {
+    let path = run.join("encoding.json");
+    let damaged = || {
+        Error::input("not an encoding of images")
+            .at(path.display())
+            .hint(AGAIN)
+    };
+    let text = read_if_there(&path)?.ok_or_else(damaged)?;
+    let encoding: serde_json::Value = serde_json::from_slice(&text).map_err(|_| damaged())?;
+    match encoding.pointer("/plan/dense/scales") {
+        // Bytes were divided by 255, and other numbers left as they are.
+        None | Some(serde_json::Value::Null) => {
+            let sd = if images.scale.is_none() { 255.0 } else { 1.0 };
+            Ok(vec![Unscaled { mean: 0.0, sd }; images.channels])
+        }
+        Some(scales) => (0..images.channels)
+            .map(|channel| {
+                let number = |name: &str| scales.get(channel)?.get(name)?.as_f64();
+                let (mean, sd) = (number("mean")?, number("sd")?);
+                Some(Unscaled { mean, sd })
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(damaged),
+    }
+}
+
+/// The queries shown as pictures.
+fn read_queries(run: &Path, audit: &Audit, images: &Images) -> Result<Option<QueryPictures>> {
+    let path = run.join("indirect").join("queries.npy");
+    let Some(section) = &audit.indirect else {
+        return Ok(None);
+    };
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (mut file, shape) = open_array(&path, "<f4")?;
+    let length = images.height * images.width * images.channels;
+    let mut shown = (section.records.iter().take(MOST_INDIRECT)).flat_map(|record| &record.shown);
+    if shape.len() != 2 || shape[1] != length || shown.any(|query| query.row >= shape[0]) {
+        return Err(Error::input(format!(
+            "queries of shape {shape:?}, which do not fit the report"
+        ))
+        .at(path.display())
+        .hint(AGAIN));
+    }
+    let scales = unscaled(run, images)?;
+    let failed = |e: &std::io::Error| Error::io("read the queries", &path, e);
+    let start = file.stream_position().map_err(|e| failed(&e))?;
+    let mut pictures = QueryPictures {
+        of: Vec::new(),
+        pixels: Vec::new(),
+    };
+    let mut bytes = vec![0; 4 * length];
+    for (place, record) in section.records.iter().enumerate().take(MOST_INDIRECT) {
+        if pictures.pixels.len() + record.shown.len() * length > MOST_QUERY_PIXELS {
+            break;
+        }
+        for query in &record.shown {
+            file.seek(SeekFrom::Start(
+                start + 4 * (length as u64) * (query.row as u64),
+            ))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|e| failed(&e))?;
+            let values = bytes
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            pictures
+                .pixels
+                .extend(values.enumerate().map(|(at, value)| {
+                    let Unscaled { mean, sd } = scales[at % images.channels];
+                    byte(mean + sd * value, images.scale)
+                }));
+        }
+        pictures.of.push((place, record.shown.len()));
+    }
+    Ok(Some(pictures))
+}
+
+/// A pixel as a byte; `scale` is what 0 and 255 stand for, where they are no bytes already.
+fn byte(value: f64, scale: Option<[f64; 2]>) -> u8 {
+    let [low, high] = scale.unwrap_or([0.0, 255.0]);
+    let share = if high > low {
+        (value - low) / (high - low)
+    } else {
+        0.0
+    };
+    (255.0 * share).round().clamp(0.0, 255.0) as u8
 }
 
 #[cfg(test)]

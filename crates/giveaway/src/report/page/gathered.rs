@@ -23,6 +23,16 @@ pub(crate) struct Gathered {
     pub(crate) features: Features,
     /// The nearest neighbours of each unit shown, nearest first, if they were looked for.
     pub(crate) neighbours: Option<Vec<Vec<Neighbour>>>,
+    /// Of images: the queries of indirect inference that are shown, if they are there.
+    pub(crate) queries: Option<QueryPictures>,
+}
+
+/// Queries of indirect inference as images, bytes in the scale of [`Images`].
+pub(crate) struct QueryPictures {
+    /// Place of the record in the section, and how many of its queries there are.
+    pub(crate) of: Vec<(usize, usize)>,
+    /// Their pixels, one query after the other.
+    pub(crate) pixels: Vec<u8>,
 }
 
 /// `records.parquet`, and which of its rows make a unit.

@@ -10,7 +10,7 @@ use askama::filters::HtmlSafe;
 use serde_json::Value;
 
 use crate::report::chart::escape;
-use crate::report::shown::{digits, percent, small};
+use crate::report::shown::{digits, percent, significant, small};
 
 /// How a number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,16 +151,6 @@ pub(crate) fn write(value: f64, style: Style) -> String {
             format!("1 in {}", thousands((one_in / unit).round() * unit))
         }
         Style::OneIn => "0".to_owned(),
-    }
-}
-
-/// Two digits of a number, as a decimal where that is short.
-fn significant(value: f64) -> String {
-    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    if rounded != 0.0 && rounded.abs() < 1e-3 {
-        format!("{rounded:e}")
-    } else {
-        format!("{rounded}")
     }
 }
 

@@ -5,7 +5,7 @@
 //! - 4 bytes: the length of the JSON document, little endian;
 //! - the JSON document: a column per array, one entry per row. `null` is what is not there.
 //!   Numbers have six significant digits, p-values of tested records and q-values all of them;
-//! - bytes: first the losses, then the pixels.
+//! - bytes: first the losses, then the pixels of records, then those of queries.
 //!
 //! Losses on reference models are given by at most 32 order statistics for each side, OUT then
 //! IN, evenly spaced among the sorted losses, with the smallest and the largest. A byte `b` stands
@@ -105,6 +105,9 @@ const DETAILS: [Detail; 6] = [
         pixels: 0,
     },
 ];
+
+/// With less room for pixels than this there are no pictures of queries.
+const FEWEST_PIXELS_WITH_QUERIES: usize = 400_000;
 
 /// Where even the least of these is too much, rows go until the rest fits.
 const LEAST: Detail = Detail {
@@ -313,7 +316,10 @@ impl<'a> Building<'a> {
                         .to_owned(),
                 ),
                 Features::Columns(_) => self.features(),
-                Features::Images(images) => self.images(images),
+                Features::Images(images) => {
+                    self.images(images);
+                    self.queries(images);
+                }
             }
         }
         // The last entry has no comma behind it.
@@ -813,6 +819,53 @@ impl<'a> Building<'a> {
             self.json.push(']');
         }
         self.json.push_str("},");
+    }
+}
+
+impl Building<'_> {
+    /// Pictures of the records that were tested indirectly, each before those of its queries.
+    fn queries(&mut self, images: &Images) {
+        let Some(queries) = &self.gathered.queries else {
+            return;
+        };
+        let Some(section) = &self.gathered.audit.indirect else {
+            return;
+        };
+        if self.detail.pixels < FEWEST_PIXELS_WITH_QUERIES {
+            self.left_out.push(
+                "The pictures of questions that do not contain the record are not shown: there is no room for them."
+                    .to_owned(),
+            );
+            return;
+        }
+        let length = images.height * images.width * images.channels;
+        let records = self.gathered.records.units();
+        let picture_of: HashMap<u32, usize> = images
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(index, &row)| (records[self.unit(row)].number, index))
+            .collect();
+        self.key("queries");
+        let _ = write!(self.json, "{{\"at\":{},\"records\":", self.bytes.len());
+        let mut before = 0;
+        let mut out = std::mem::take(&mut self.json);
+        write_list(&mut out, &queries.of, |out, &(place, count)| {
+            let own = section.records[place]
+                .unit
+                .and_then(|unit| picture_of.get(&unit));
+            if let Some(index) = own {
+                self.bytes
+                    .extend(&images.pixels[index * length..(index + 1) * length]);
+            }
+            self.bytes
+                .extend(&queries.pixels[before * length..(before + count) * length]);
+            before += count;
+            let own = u8::from(own.is_some());
+            let _ = write!(out, "[{place},{own},{count}]");
+        });
+        out.push_str("},");
+        self.json = out;
     }
 }
 

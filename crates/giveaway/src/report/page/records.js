@@ -492,6 +492,17 @@
       context.putImageData(image, 0, 0);
       return make('figure', null, canvas, make('figcaption', null, label));
     };
+    // Beside each record that was tested indirectly, the questions that were asked instead of it.
+    if (all.queries && all.images) {
+      const size = all.images.height * all.images.width * all.images.channels;
+      let at = all.queries.at;
+      for (const [place, own, number] of all.queries.records) {
+        const here = document.querySelector(`[data-indirect="${place}"]`);
+        for (let i = 0; i < own + number; i += 1, at += size) {
+          if (here) here.append(picture(at, i < own ? `The ${one}` : `Question ${i - own + 1}`));
+        }
+      }
+    }
     const images = (row) => {
       const f = all.images;
       if (!f) return [];

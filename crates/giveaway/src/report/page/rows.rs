@@ -15,6 +15,8 @@ use crate::select::Rule;
 pub(super) const MOST_ROWS: usize = 10_000;
 /// Records that an attack puts first which are shown at most, where not all are.
 const MOST_PER_ATTACK: usize = 2_000;
+/// Records that were tested indirectly which are shown one by one.
+pub(crate) const MOST_INDIRECT: usize = 50;
 /// Characters of a text of the data that are shown.
 pub(super) const LONGEST_TEXT: usize = 300;
 

@@ -157,12 +157,11 @@ fn write_keys(
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         write_array(run, name, "<i8", &[values.len()], &bytes)
     };
-    // The first record of the unit stands for it.
-    let record = |unit: u32| i64::from(pool.units.records(unit as usize)[0]);
-    whole(
-        "indirect/query_record.npy",
-        each().map(|(unit, _)| record(unit)).collect(),
-    )?;
+    // As the units stand in the report.
+    let places = || (0i64..).zip(units);
+    let record =
+        places().flat_map(|(place, unit)| std::iter::repeat_n(place, unit.enhanced.queries.len()));
+    whole("indirect/query_record.npy", record.collect())?;
     let tail = |upper: bool| if upper { 1 } else { -1 };
     whole(
         "indirect/query_tail.npy",

@@ -22,18 +22,22 @@ use crate::enhance::space::{QuerySpace, distance};
 use crate::error::Result;
 use crate::evaluate::indirect::Played;
 use crate::evaluate::leave_one_out::Recurrence;
-use crate::evaluate::q_values;
+use crate::evaluate::{LEVELS, q_values};
 use crate::report::indirect::{
-    DIRECT, Filter, IndirectCost, IndirectRecord, IndirectSection, IndirectSettings, NamedP,
-    PAtBudget, RECURRENCE_LEVEL, ShownQuery,
+    DIRECT, Filter, IndirectCalibration, IndirectCost, IndirectRecord, IndirectSection,
+    IndirectSettings, NamedP, PAtBudget, RECURRENCE_LEVEL, ShownQuery,
 };
 use crate::signals::{ModelSignals, Signals};
 use crate::trainer::Trainer;
 use answers::Answers;
 use queries::{Builder, UnitQueries};
 
-/// The combination of the verdicts: see docs/indirect.md for how all of them fare.
-const VERDICT: Combination = Combination::Kost;
+/// The combination of the verdicts where it is calibrated on the reference models; it can tell
+/// more than the empirical one, whose p-values end at `1/(k_out + 1)`.
+const PREFERRED: Combination = Combination::Kost;
+
+/// The one that holds whatever the distribution.
+const SAFE: Combination = Combination::Empirical;
 
 /// All combinations, in the order of the tables.
 const COMBINATIONS: [Combination; 4] = [
@@ -82,10 +86,6 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     run.make_folder("indirect")?;
     run.make_folder("indirect/units")?;
 
-    progress.begin(
-        "building queries that are not the record",
-        units.len() as u64,
-    );
     let donors = donors(pool);
     let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed);
     let builder = Builder::new(
@@ -96,21 +96,7 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
         context.identity,
         context.channel,
     )?;
-    let mut there = 0;
-    let mut built: Vec<UnitQueries> = Vec::with_capacity(units.len());
-    for &unit in units {
-        let (queries, was_there) = builder.queries(unit)?;
-        there += usize::from(was_there);
-        built.push(queries);
-        progress.advance(1);
-    }
-    progress.end();
-    if there > 0 {
-        progress.note(&format!(
-            "the queries of {there} of {} records were there already",
-            units.len()
-        ));
-    }
+    let mut built = builder.all(units, progress)?;
     let without = built
         .iter()
         .filter(|u| u.enhanced.queries.is_empty())
@@ -165,6 +151,12 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     }
     .section(of_target, without)?;
     progress.end();
+    let untested = built.len() - section.tested;
+    if untested > 0 {
+        notes.push(format!(
+            "indirect inference: {untested} records have too few OUT models among those that test to be tested so; train more reference models (--models)"
+        ));
+    }
     Ok(Some(Inferred {
         section: Some(section),
         notes,
@@ -190,6 +182,12 @@ struct Judge<'a> {
 struct TestResult {
     combination: Combination,
     queries: usize,
+    on_target: Vec<f64>,
+    played: Vec<f64>,
+}
+
+/// P-values of direct inference, likewise.
+struct Direct {
     on_target: Vec<f64>,
     played: Vec<f64>,
 }
@@ -224,7 +222,22 @@ impl Judge<'_> {
             rates.push(played.rates(name, result.queries, &result.played));
             calibration.push(played.calibration(name, result.queries, &result.played));
         }
-        let records = self.records(&results, &direct, &of_queries, &is_member, &models, most);
+        let verdict = if calibration
+            .iter()
+            .any(|c| c.test == PREFERRED.name() && c.queries == most && is_calibrated(c))
+        {
+            PREFERRED
+        } else {
+            SAFE
+        };
+        let of_verdict: Vec<&TestResult> = results
+            .iter()
+            .filter(|r| r.combination == verdict)
+            .collect();
+        let mut records = self.records(&results, &of_verdict, &direct, &of_queries, &is_member);
+        // With too few OUT models there is no p.
+        records.retain(|record| !record.p.is_nan());
+        records.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.unit.cmp(&b.unit)));
         let count = |of: &dyn Fn(&IndirectRecord) -> bool| records.iter().filter(|r| of(r)).count();
         let settings = pool.config.test.indirect.clone().unwrap_or_default();
         let paired = self.builder.build == Build::Paired;
@@ -242,8 +255,8 @@ impl Judge<'_> {
                 floor_multiple: settings.distance,
                 usual_distance: f64::from(self.space.usual_distance()),
             },
-            combination: VERDICT.name().to_owned(),
-            tested: count(&|r| !r.p.is_nan()),
+            combination: verdict.name().to_owned(),
+            tested: records.len(),
             without_queries: without,
             given_away: count(&|r| r.given_away),
             given_away_both: count(&|r| r.given_away && r.direct_given_away),
@@ -371,7 +384,7 @@ impl Judge<'_> {
     }
 
     /// Direct inference on the same records and targets.
-    fn direct(&self, units: &[u32], models: &[usize]) -> TestResult {
+    fn direct(&self, units: &[u32], models: &[usize]) -> Direct {
         let Context {
             pool,
             signals,
@@ -389,31 +402,28 @@ impl Judge<'_> {
                 direct.p_values_of(&positions, null, &as_target, LeftOut::Model(model))
             })
             .collect();
-        TestResult {
-            combination: VERDICT,
-            queries: 0,
+        Direct {
             on_target: direct.p_values_of(&positions, null, target, LeftOut::Nobody),
             played: played.concat(),
         }
     }
 
+    /// What is said of each record. `of_verdict` has the results of one combination, the largest
+    /// number of queries last.
     fn records(
         &self,
         results: &[TestResult],
-        direct: &TestResult,
+        of_verdict: &[&TestResult],
+        direct: &Direct,
         of_queries: &[Tested],
         is_member: &[bool],
-        models: &[usize],
-        most: usize,
     ) -> Vec<IndirectRecord> {
         let pool = self.context.pool;
-        let of_verdict = |queries: usize| {
-            results
-                .iter()
-                .find(|r| r.combination == VERDICT && r.queries == queries)
+        let Some(last) = of_verdict.last() else {
+            return Vec::new();
         };
-        let p: Vec<f64> = of_verdict(most).map_or_else(Vec::new, |r| r.on_target.clone());
-        let (q, direct_q) = (q_values(&p), q_values(&direct.on_target));
+        let p = &last.on_target;
+        let (q, direct_q) = (q_values(p), q_values(&direct.on_target));
         let rate = pool.config.test.fdr;
         let mut first_row = 0;
         let mut records = Vec::with_capacity(self.units.len());
@@ -421,15 +431,7 @@ impl Judge<'_> {
             let own = pool.units.records(unit.unit as usize);
             let first = own[0] as usize;
             let enhanced = &unit.enhanced;
-            let recurrence = of_verdict(most).map(|result| {
-                recurrence(
-                    number,
-                    self.units.len(),
-                    &result.played,
-                    is_member,
-                    models.len(),
-                )
-            });
+            let recurrence = recurrence(number, self.units.len(), &last.played, is_member);
             let shown = enhanced
                 .queries
                 .iter()
@@ -465,7 +467,7 @@ impl Judge<'_> {
                 given_away: q[number] <= rate,
                 p_by_test: results
                     .iter()
-                    .filter(|r| r.queries == most)
+                    .filter(|r| r.queries == last.queries && !r.on_target[number].is_nan())
                     .map(|r| NamedP {
                         test: r.combination.name().to_owned(),
                         p: r.on_target[number],
@@ -475,16 +477,14 @@ impl Judge<'_> {
                 direct_p: Some(direct.on_target[number]).filter(|p| !p.is_nan()),
                 direct_q: Some(direct_q[number]).filter(|q| !q.is_nan()),
                 direct_given_away: direct_q[number] <= rate,
-                budget: queries::budgets(self.builder.search.queries)
-                    .into_iter()
-                    .filter_map(|queries| {
-                        of_verdict(queries).map(|r| PAtBudget {
-                            queries,
-                            p: r.on_target[number],
-                        })
+                budget: of_verdict
+                    .iter()
+                    .map(|result| PAtBudget {
+                        queries: result.queries,
+                        p: result.on_target[number],
                     })
                     .collect(),
-                recurrence,
+                recurrence: Some(recurrence),
                 shown,
             });
         }
@@ -543,17 +543,25 @@ impl Judge<'_> {
     }
 }
 
+/// Whether non-members are accused no more often than the levels say, beyond the intervals.
+fn is_calibrated(calibration: &IndirectCalibration) -> bool {
+    calibration
+        .at
+        .iter()
+        .filter(|point| LEVELS.contains(&point.level))
+        .all(|point| {
+            point
+                .share
+                .lower
+                .or(point.share.value)
+                .is_none_or(|low| low <= point.level)
+        })
+}
+
 /// How a record fares in the played targets.
-fn recurrence(
-    record: usize,
-    records: usize,
-    played: &[f64],
-    is_member: &[bool],
-    models: usize,
-) -> Recurrence {
+fn recurrence(record: usize, records: usize, played: &[f64], is_member: &[bool]) -> Recurrence {
     let mut counts = Recurrence::default();
-    for model in 0..models {
-        let place = model * records + record;
+    for place in (record..played.len()).step_by(records) {
         let found = u32::from(played[place] < RECURRENCE_LEVEL);
         if is_member[place] {
             counts.in_targets += 1;

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::run::config::Build;
 use crate::run::directory::RunDirectory;
 use crate::run::pool::Pool;
+use crate::run::progress::Progress;
 use crate::run::training;
 use crate::trainer::{Model, Trainer};
 
@@ -119,8 +120,32 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// The queries of all these units, in their order.
+    pub(super) fn all(&self, units: &[u32], progress: &dyn Progress) -> Result<Vec<UnitQueries>> {
+        progress.begin(
+            "building queries that are not the record",
+            units.len() as u64,
+        );
+        let mut there = 0;
+        let mut built = Vec::with_capacity(units.len());
+        for &unit in units {
+            let (queries, was_there) = self.queries(unit)?;
+            there += usize::from(was_there);
+            built.push(queries);
+            progress.advance(1);
+        }
+        progress.end();
+        if there > 0 {
+            progress.note(&format!(
+                "the queries of {there} of {} records were there already",
+                units.len()
+            ));
+        }
+        Ok(built)
+    }
+
     /// The queries of a unit, and whether they were there already.
-    pub(super) fn queries(&self, unit: u32) -> Result<(UnitQueries, bool)> {
+    fn queries(&self, unit: u32) -> Result<(UnitQueries, bool)> {
         let file = format!("indirect/units/{unit:06}.json");
         if let Some(found) = self.stored(&file, unit) {
             return Ok((found, true));

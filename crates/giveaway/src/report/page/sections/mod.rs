@@ -3,6 +3,7 @@
 mod attacks;
 mod certainty;
 mod how;
+mod indirect;
 mod losses;
 mod records;
 mod setup;
@@ -29,11 +30,12 @@ pub(super) struct Section {
 type Make = fn(&Content<'_>) -> Result<Option<Section>>;
 
 /// Every section makes itself, or nothing where the audit has nothing for it.
-const LIST: [Make; 8] = [
+const LIST: [Make; 9] = [
     verdict::section,
     records::section,
     certainty::section,
     attacks::section,
+    indirect::section,
     losses::section,
     how::section,
     setup::section,
