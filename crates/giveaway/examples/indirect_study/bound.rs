@@ -16,6 +16,7 @@ use giveaway::attack::indirect::Combination;
 use giveaway::channel::Channel;
 use giveaway::enhance::effect::scaled_logits;
 use giveaway::membership::Membership;
+use giveaway::run::pool::Pool;
 use giveaway::select::{Amount, Rule, loss_vulnerability, take};
 use giveaway_stats::distribution::{normal_isf, normal_sf};
 use giveaway_stats::random::derive_seed;
@@ -27,7 +28,7 @@ use crate::linear::{Factor, moments, shrunk, up_to};
 use crate::models::{Models, Parts, side_by_side, signals, train};
 use crate::options::Options;
 use crate::pool::{BUDGETS, halves, prepare, references, subjects, trainer};
-use crate::subjects::{Subject, answers, on_targets};
+use crate::subjects::{Grid, References, Subject, answers, on_targets};
 
 const LEVEL: f64 = 0.01;
 /// Parts of the pairs, each of which is read off once.
@@ -132,8 +133,8 @@ impl Truth {
                     .slice_axis(Axis(1), (..queries).into())
                     .to_owned()
             };
-            let (mean_in, covariance_in) = moments(part(true, false).view());
-            let (mean_out, covariance_out) = moments(part(false, false).view());
+            let (mean_in, covariance_in) = moments(&part(true, false));
+            let (mean_out, covariance_out) = moments(&part(false, false));
             let pooled = (&covariance_in + &covariance_out) / 2.0;
             let difference = &mean_in - &mean_out;
             for (s, &shrinkage) in SHRINKAGES.iter().enumerate() {
@@ -175,8 +176,8 @@ impl Truth {
 
 /// Mahalanobis's squared distance of the two kinds, by number of queries.
 fn distance_squared(inside: &Array2<f64>, outside: &Array2<f64>) -> Vec<f64> {
-    let (mean_in, covariance_in) = moments(inside.view());
-    let (mean_out, covariance_out) = moments(outside.view());
+    let (mean_in, covariance_in) = moments(inside);
+    let (mean_out, covariance_out) = moments(outside);
     let (n, m) = (inside.nrows() as f64 - 1.0, outside.nrows() as f64 - 1.0);
     let pooled = (covariance_in * n + covariance_out * m) / (n + m);
     let away = Factor::of(&pooled).forward(&(mean_in - mean_out));
@@ -210,31 +211,100 @@ fn truth(
     })
 }
 
+/// The units with the largest influence by the models that build and confirm.
+fn most_vulnerable(wanted: usize, pool: &Pool, references: &References<'_>) -> Result<Vec<u32>> {
+    let membership = &references.membership;
+    let of_references = signals(&references.models, membership, &pool.units, &pool.dataset)?;
+    let vulnerability = loss_vulnerability(
+        Rule::Influence,
+        &of_references,
+        membership,
+        &pool.audited,
+        membership.halves()[0].clone(),
+    )?;
+    let amount = Amount::Count(wanted);
+    let mut selected = take(Rule::Influence, vulnerability, &pool.audited, amount)?.selected;
+    selected.truncate(wanted);
+    Ok(selected)
+}
+
+/// What is known of the records when it comes to the figures.
+struct Found<'a> {
+    units: &'a [u32],
+    bounds: &'a [Bounds],
+    membership: &'a Membership,
+    grid: &'a Grid,
+    seed: u64,
+}
+
+impl Found<'_> {
+    /// The mean of a figure over records.
+    fn mean(&self, of: &dyn Fn(usize) -> f64) -> Value {
+        let values: Vec<f64> = (0..self.units.len()).map(of).collect();
+        mean_with_interval(&values, self.seed)
+    }
+
+    /// P-values of a record on its IN or its OUT models.
+    fn p_values(&self, p: &[f64], record: usize, wanted: bool) -> Vec<f64> {
+        (0..self.membership.models())
+            .filter(|&m| self.membership.is_in(m, self.units[record] as usize) == wanted)
+            .map(|m| p[m * self.units.len() + record])
+            .collect()
+    }
+
+    /// What a combination achieves.
+    fn achieved(&self, combination: Combination, budget: usize) -> Value {
+        let p = self.grid.of(combination, budget);
+        let share = |record: usize, wanted: bool| {
+            let of = self.p_values(p, record, wanted);
+            of.iter().filter(|&&p| p < LEVEL).count() as f64 / of.len() as f64
+        };
+        // With the threshold that the true OUT models give.
+        let calibrated = |record: usize| {
+            let of = |wanted| -> Vec<f64> {
+                let p = self.p_values(p, record, wanted);
+                p.into_iter().map(|p| -p).collect()
+            };
+            Power::of(&of(true), &of(false)).counted
+        };
+        json!({
+            "test": combination.name(),
+            "recall": self.mean(&|r| share(r, true)),
+            "false_positive_rate": self.mean(&|r| share(r, false)),
+            "recall_at_true_level": self.mean(&calibrated),
+        })
+    }
+
+    /// Everything with so many queries.
+    fn with(&self, b: usize, budget: usize) -> Value {
+        let by_shrinkage = |of: &dyn Fn(&Bounds, usize) -> Power| -> Vec<Value> {
+            let each = SHRINKAGES.iter().enumerate().map(|(s, &shrinkage)| {
+                json!({
+                    "shrinkage": shrinkage,
+                    "normal": self.mean(&|r| of(&self.bounds[r], s).normal),
+                    "counted": self.mean(&|r| of(&self.bounds[r], s).counted),
+                })
+            });
+            each.collect()
+        };
+        json!({
+            "queries": budget,
+            "in_sample": self.mean(&|r| self.bounds[r].in_sample[b]),
+            "unbiased": self.mean(&|r| self.bounds[r].unbiased[b]),
+            "linear_on_other_models": by_shrinkage(&|bounds, s| bounds.linear[s][b]),
+            "quadratic_on_other_models": by_shrinkage(&|bounds, s| bounds.quadratic[s][b]),
+            "achieved": Combination::EVERY.map(|c| self.achieved(c, budget)),
+        })
+    }
+}
+
 pub(crate) fn experiment(options: &Options) -> Result<Value> {
     let pool = prepare(options)?;
     let trainer = trainer(&pool)?;
     let seed = pool.config.seed;
     let references = references(options, &pool, &trainer)?;
     let parts = Parts::of_audit(&references.membership);
-    let first = references.membership.halves()[0].clone();
-    let of_references = signals(
-        &references.models,
-        &references.membership,
-        &pool.units,
-        &pool.dataset,
-    )?;
-    let vulnerability = loss_vulnerability(
-        Rule::Influence,
-        &of_references,
-        &references.membership,
-        &pool.audited,
-        first,
-    )?;
-    drop(of_references);
-    let wanted = options.records.unwrap_or(50);
-    let amount = Amount::Count(wanted);
-    let mut selected = take(Rule::Influence, vulnerability, &pool.audited, amount)?.selected;
-    selected.truncate(wanted);
+    let selected = most_vulnerable(options.records.unwrap_or(50), &pool, &references)?;
     let (units, subjects) = subjects(options, &pool, &references, &parts, &selected)?;
 
     let models = 2 * options.pairs;
@@ -253,62 +323,13 @@ pub(crate) fn experiment(options: &Options) -> Result<Value> {
     say("testing the true models");
     let grid = on_targets(&subjects, &true_models, &BUDGETS)?;
 
-    let over_records = |of: &dyn Fn(usize) -> f64| {
-        let values: Vec<f64> = (0..subjects.len()).map(of).collect();
-        mean_with_interval(&values, seed)
+    let found = Found {
+        units: &units,
+        bounds: &bounds,
+        membership: &membership,
+        grid: &grid,
+        seed,
     };
-    // Per record the share of IN (OUT) models with p below the level.
-    let share = |p: &[f64], record: usize, wanted: bool| {
-        let of = (0..models).filter(|&m| membership.is_in(m, units[record] as usize) == wanted);
-        let below = of.filter(|&m| p[m * units.len() + record] < LEVEL).count();
-        below as f64 / options.pairs as f64
-    };
-    // The power with the threshold that the true OUT models give.
-    let calibrated = |p: &[f64], record: usize| {
-        let of = |wanted: bool| -> Vec<f64> {
-            (0..models)
-                .filter(|&m| membership.is_in(m, units[record] as usize) == wanted)
-                .map(|m| -p[m * units.len() + record])
-                .collect()
-        };
-        Power::of(&of(true), &of(false)).counted
-    };
-    let budgets: Vec<Value> = BUDGETS
-        .iter()
-        .enumerate()
-        .map(|(b, &budget)| {
-            let best = |of: &dyn Fn(&Bounds, usize) -> Power| {
-                let each = SHRINKAGES.iter().enumerate().map(|(s, &shrinkage)| {
-                    json!({
-                        "shrinkage": shrinkage,
-                        "normal": over_records(&|r| of(&bounds[r], s).normal),
-                        "counted": over_records(&|r| of(&bounds[r], s).counted),
-                    })
-                });
-                each.collect::<Vec<Value>>()
-            };
-            let achieved: Vec<Value> = Combination::EVERY
-                .iter()
-                .map(|&combination| {
-                    let p = grid.of(combination, budget);
-                    json!({
-                        "test": combination.name(),
-                        "recall": over_records(&|r| share(p, r, true)),
-                        "false_positive_rate": over_records(&|r| share(p, r, false)),
-                        "recall_at_true_level": over_records(&|r| calibrated(p, r)),
-                    })
-                })
-                .collect();
-            json!({
-                "queries": budget,
-                "in_sample": over_records(&|r| bounds[r].in_sample[b]),
-                "unbiased": over_records(&|r| bounds[r].unbiased[b]),
-                "linear_on_other_models": best(&|bounds, s| bounds.linear[s][b]),
-                "quadratic_on_other_models": best(&|bounds, s| bounds.quadratic[s][b]),
-                "achieved": achieved,
-            })
-        })
-        .collect();
     Ok(json!({
         "seed": seed,
         "level": LEVEL,
@@ -319,10 +340,11 @@ pub(crate) fn experiment(options: &Options) -> Result<Value> {
         "mean_queries": subjects.iter().map(|s| s.queries.len()).sum::<usize>() as f64
             / subjects.len().max(1) as f64,
         "direct": {
-            "normal": over_records(&|r| bounds[r].direct.normal),
-            "counted": over_records(&|r| bounds[r].direct.counted),
+            "normal": found.mean(&|r| bounds[r].direct.normal),
+            "counted": found.mean(&|r| bounds[r].direct.counted),
         },
-        "budgets": budgets,
+        "budgets": BUDGETS.iter().enumerate().map(|(b, &budget)| found.with(b, budget))
+            .collect::<Vec<Value>>(),
         "by_record": (0..units.len()).map(|r| json!({
             "unit": units[r],
             "queries": subjects[r].queries.len(),

@@ -8,8 +8,10 @@
 use giveaway::Result;
 use giveaway::attack::direct::{DirectInference, LeftOut, Null};
 use giveaway::channel::Channel;
+use giveaway::run::pool::Pool;
 use giveaway::select::{Amount, Rule, loss_vulnerability, take};
 use giveaway::signals::ModelSignals;
+use giveaway::trainer::Trainer;
 use giveaway_stats::random::{Stream, derive_seed};
 use serde_json::{Value, json};
 
@@ -23,16 +25,18 @@ use crate::subjects::on_targets;
 /// Models that tell which records are vulnerable, and are not used again.
 const PILOTS: usize = 64;
 
-pub(crate) fn experiment(options: &Options) -> Result<Value> {
-    let records = options.records.unwrap_or(200);
-    let pool = prepare(options)?;
-    let trainer = trainer(&pool)?;
-    let seed = pool.config.seed;
-    let members = |purpose: &str| derive_seed(seed, purpose, 1);
-
+/// The units that no target is trained on, and how many of them, the first, are the most
+/// vulnerable ones.
+fn held_out(records: usize, pool: &Pool, trainer: &dyn Trainer) -> Result<(Vec<u32>, usize)> {
     say(&format!("training {PILOTS} pilot models"));
-    let pilots = halves(&pool, PILOTS, &pool.eligible, "pilots")?;
-    let models = train(&trainer, &pool.units, &pilots, members("pilots"))?;
+    let seed = pool.config.seed;
+    let pilots = halves(pool, PILOTS, &pool.eligible, "pilots")?;
+    let models = train(
+        trainer,
+        &pool.units,
+        &pilots,
+        derive_seed(seed, "pilots", 1),
+    )?;
     let of_pilots = signals(&models, &pilots, &pool.units, &pool.dataset)?;
     let vulnerability = loss_vulnerability(
         Rule::Influence,
@@ -50,7 +54,17 @@ pub(crate) fn experiment(options: &Options) -> Result<Value> {
     others.retain(|unit| !held.contains(unit));
     Stream::new(seed, "records at random", 0).shuffle(&mut others);
     held.extend(others.into_iter().take(records - vulnerable));
+    Ok((held, vulnerable))
+}
 
+pub(crate) fn experiment(options: &Options) -> Result<Value> {
+    let records = options.records.unwrap_or(200);
+    let pool = prepare(options)?;
+    let trainer = trainer(&pool)?;
+    let seed = pool.config.seed;
+    let members = |purpose: &str| derive_seed(seed, purpose, 1);
+
+    let (held, vulnerable) = held_out(records, &pool, &trainer)?;
     let targets = options.targets_or(40);
     say(&format!(
         "training {targets} targets without {} records",

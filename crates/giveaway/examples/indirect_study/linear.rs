@@ -1,12 +1,12 @@
 //! Linear algebra on few hundred numbers: covariances, their Cholesky factors, and what follows
 //! for all leading blocks at once.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 /// Mean and covariance (divisor n − 1) of rows.
-pub(crate) fn moments(rows: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+pub(crate) fn moments(rows: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
-    let centred = &rows - &mean;
+    let centred = rows - &mean;
     let freedom = rows.nrows().saturating_sub(1).max(1) as f64;
     let covariance = centred.t().dot(&centred) / freedom;
     (mean, covariance)

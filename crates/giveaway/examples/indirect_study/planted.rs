@@ -22,7 +22,7 @@ use crate::synthetic::table;
 
 const RECORDS: usize = 1000;
 /// Columns come in pairs.
-const PAIRS: usize = 3;
+const PAIRS: usize = 8;
 /// Standard deviation by which the two columns of a pair differ from the number they share.
 const NOISE: f64 = 0.02;
 /// 96 models build, 32 confirm and 128 test: `k_out` is 64.
@@ -61,7 +61,7 @@ pub(crate) struct Outcome {
 
 /// Three overlapping clusters of two classes. In each pair the two columns are nearly the same
 /// number; of each isolated record they are each other's negative in one pair, so that nobody
-/// else says what a model has to make of the difference.
+/// else says what a model has to make of the difference; and its class is not its cluster's.
 fn records(seed: u64) -> Dataset {
     let mut stream = Stream::new(seed, "planted", 0);
     let mut features = Array2::zeros((RECORDS, 2 * PAIRS));
@@ -80,9 +80,9 @@ fn records(seed: u64) -> Dataset {
         }
         if record < ISOLATED {
             // Each in a pair of its own.
-            row[2 * record] = 2.0;
-            row[2 * record + 1] = -2.0;
-            class = record % 2;
+            row[2 * record] = 3.0;
+            row[2 * record + 1] = -3.0;
+            class = 1 - cluster.min(1);
         }
         labels.push(class as u32);
     }
