@@ -1,9 +1,10 @@
 //! Are non-members accused as seldom as p-values say? 200 records of an audit are left out of
 //! every target; reference models are those of the audit, half of which were trained on them.
 //!
-//! Target and OUT models of a record are not quite exchangeable: targets were trained on none
-//! of the 200, OUT models on half of the others of them, and on 1 % more records. So the same
-//! records are also tested on each OUT model that tests, by the others: these are exchangeable.
+//! Target and OUT models of a record are not exchangeable: targets were trained on none of the
+//! 200, OUT models on half of the others of them. Where the 200 are the hardest records that
+//! matters much. So the same records are also tested on each OUT model that tests, by the others:
+//! these are exchangeable. With `--vulnerable 0` all of the 200 are drawn at random.
 
 use giveaway::Result;
 use giveaway::attack::direct::{DirectInference, LeftOut, Null};
@@ -27,7 +28,18 @@ const PILOTS: usize = 64;
 
 /// The units that no target is trained on, and how many of them, the first, are the most
 /// vulnerable ones.
-fn held_out(records: usize, pool: &Pool, trainer: &dyn Trainer) -> Result<(Vec<u32>, usize)> {
+fn held_out(
+    records: usize,
+    wanted: usize,
+    pool: &Pool,
+    trainer: &dyn Trainer,
+) -> Result<(Vec<u32>, usize)> {
+    if wanted == 0 {
+        let mut held = pool.eligible.clone();
+        Stream::new(pool.config.seed, "records at random", 0).shuffle(&mut held);
+        held.truncate(records);
+        return Ok((held, 0));
+    }
     say(&format!("training {PILOTS} pilot models"));
     let seed = pool.config.seed;
     let pilots = halves(pool, PILOTS, &pool.eligible, "pilots")?;
@@ -46,9 +58,9 @@ fn held_out(records: usize, pool: &Pool, trainer: &dyn Trainer) -> Result<(Vec<u
         0..PILOTS,
     )?;
     drop(models);
-    let amount = Amount::Count(records / 2);
+    let amount = Amount::Count(wanted);
     let mut held = take(Rule::Influence, vulnerability, &pool.eligible, amount)?.selected;
-    held.truncate(records / 2);
+    held.truncate(wanted);
     let vulnerable = held.len();
     let mut others = pool.eligible.clone();
     others.retain(|unit| !held.contains(unit));
@@ -59,12 +71,13 @@ fn held_out(records: usize, pool: &Pool, trainer: &dyn Trainer) -> Result<(Vec<u
 
 pub(crate) fn experiment(options: &Options) -> Result<Value> {
     let records = options.records.unwrap_or(200);
+    let wanted = options.vulnerable.unwrap_or(records / 2).min(records);
     let pool = prepare(options)?;
     let trainer = trainer(&pool)?;
     let seed = pool.config.seed;
     let members = |purpose: &str| derive_seed(seed, purpose, 1);
 
-    let (held, vulnerable) = held_out(records, &pool, &trainer)?;
+    let (held, vulnerable) = held_out(records, wanted, &pool, &trainer)?;
     let targets = options.targets_or(40);
     say(&format!(
         "training {targets} targets without {} records",

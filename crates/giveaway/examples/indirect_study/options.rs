@@ -15,6 +15,9 @@ pub(crate) struct Options {
     pub(crate) targets: usize,
     /// Records under attack.
     pub(crate) records: Option<usize>,
+    /// Of the records that no target is trained on, the most vulnerable ones; half of them, if
+    /// not given.
+    pub(crate) vulnerable: Option<usize>,
     /// Complementary pairs of true models.
     pub(crate) pairs: usize,
     /// Multiple of the floor of distances.
@@ -37,6 +40,7 @@ impl Options {
             draws: 1000,
             targets: 0,
             records: None,
+            vulnerable: None,
             pairs: 400,
             distance: None,
             config: None,
@@ -51,6 +55,7 @@ impl Options {
                 "--draws" => options.draws = number(&option, &value)?,
                 "--targets" => options.targets = number(&option, &value)?,
                 "--records" => options.records = Some(number(&option, &value)?),
+                "--vulnerable" => options.vulnerable = Some(number(&option, &value)?),
                 "--pairs" => options.pairs = number(&option, &value)?,
                 "--distance" => options.distance = Some(number(&option, &value)?),
                 "--config" => options.config = Some(value.into()),
