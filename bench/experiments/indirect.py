@@ -226,6 +226,8 @@ def table_calibration(found):
     lines = [f"{found['with_queries']} of {found['held_out']} records have queries. Share of non-members with p at most the level.", ""]
     for key, title in [("all", "All, on targets that no record is in"), ("most_vulnerable", "The most vulnerable"),
                        ("at_random", "At random"), ("leave_one_out", "All, on the models that test (exchangeable)")]:
+        if found[key]["records"] == 0 or (key == "at_random" and found["vulnerable"] == 0):
+            continue
         rows = [[test["test"], test["queries"] or "", *shares(test)] for test in found[key]["tests"]]
         lines += [f"{title}: {found[key]['records']} records, {found[key]['targets']} targets.", "",
                   table(["test", "queries", ".001", ".01", ".05", ".1"], rows), ""]
