@@ -523,7 +523,7 @@ impl AuditOptions {
     pub(crate) fn resolve(&self) -> Result<Config> {
         let mut config = self.models.resolve()?;
         self.test.apply(&mut config)?;
-        self.indirect.apply(&mut config);
+        self.indirect.apply(&mut config)?;
         Ok(config)
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use giveaway::error::{Error, Result};
 use giveaway::run::config::{Build, Config, IndirectConfig};
 
 use crate::arguments::whole;
@@ -73,9 +74,14 @@ enum StepName {
 }
 
 impl IndirectOptions {
-    pub(crate) fn apply(&self, config: &mut Config) {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<()> {
         if !self.indirect {
-            return;
+            return Ok(());
+        }
+        if let (Some(BuildName::Balanced), Some(_)) = (self.indirect_build, self.indirect_pairs) {
+            return Err(Error::usage("balanced models are not paired")
+                .at("--indirect-pairs")
+                .hint("leave it out, or use --indirect-build paired"));
         }
         let default = IndirectConfig::default();
         let indirect = config.test.indirect.get_or_insert(default);
@@ -94,6 +100,7 @@ impl IndirectOptions {
         if without(StepName::Optimisation) {
             indirect.steps = 0;
         }
+        Ok(())
     }
 }
 

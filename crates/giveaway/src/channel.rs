@@ -18,6 +18,17 @@ pub enum OutputKind {
     Probabilities,
 }
 
+impl OutputKind {
+    /// The name used in options and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+        }
+    }
+}
+
 /// The target's interface, as far as it changes numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channel {

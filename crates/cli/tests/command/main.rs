@@ -13,6 +13,7 @@ mod convolutions;
 mod copies;
 mod formats;
 mod full_disk;
+mod indirect;
 mod kept;
 mod killed;
 mod leftovers;

@@ -654,13 +654,13 @@ fn indirect(out: &mut String, audit: &Audit) {
         out,
         "given away",
         &format!(
-            "{} by {} at a false discovery rate of {}: {} of them directly as well, {} not; {} more directly only",
+            "{} by {} at a false discovery rate of {} among these {}; asked directly, {} of the same (and among these, too): {} by both",
             section.given_away,
             printable(&section.combination),
             percent(audit.test.fdr),
-            section.given_away_both,
-            section.only_indirect,
-            section.only_direct
+            section.tested,
+            section.given_away_both + section.only_direct,
+            section.given_away_both
         ),
     );
     let largest = section.budgets().last().copied().unwrap_or(0);
@@ -675,7 +675,7 @@ fn indirect(out: &mut String, audit: &Audit) {
             continue;
         };
         let with = if queries > 0 {
-            format!(" with {queries} queries")
+            format!(" with up to {queries} queries")
         } else {
             String::new()
         };
@@ -706,10 +706,10 @@ fn indirect(out: &mut String, audit: &Audit) {
             out,
             "distance",
             &format!(
-                "no query is nearer to its record than {}; the floor is {} times the distance of the record's nearest other one, or of the usual such distance ({}) where that is larger",
+                "no query is nearer to its record than {}; floor: the distance of the record's nearest other one, or the usual such distance ({}) where that is larger, times {}",
                 significant(smallest),
-                significant(section.settings.floor_multiple),
-                significant(section.settings.usual_distance)
+                significant(section.settings.usual_distance),
+                significant(section.settings.floor_multiple)
             ),
         );
     }

@@ -1,6 +1,7 @@
 //! Asking: the models that test, and the target, answer all queries.
 
 use std::io;
+use std::path::Path;
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -88,7 +89,7 @@ pub(super) fn ask(
     written?;
     let testing = Array2::from_shape_vec((numbers.len(), queries.len()), testing)
         .map_err(|e| Error::unexpected(format!("cannot lay out the answers: {e}")))?;
-    let target = ask_target(run, pool, trainer, channel, &inputs, &labels)?;
+    let target = ask_target(run, pool, trainer, channel, &inputs, &labels, &testing)?;
     Ok(Answers { testing, target })
 }
 
@@ -103,6 +104,7 @@ fn ask_target(
     channel: Channel,
     inputs: &Array2<f32>,
     labels: &[u32],
+    testing: &Array2<f32>,
 ) -> Result<Option<Vec<f64>>> {
     let classes = &pool.dataset.schema.classes;
     let shape = [labels.len(), classes.len()];
@@ -128,7 +130,19 @@ fn ask_target(
             .at("--indirect-answers")
             .hint("run the same command without --indirect-answers; it writes the queries that the target is to be asked, which depend on every setting"));
     }
-    let given = target::read_outputs(path, labels.len(), "queries", classes, Some(channel.kind))?;
+    let mut given = target::read_outputs(path, labels.len(), "queries", classes, None)?;
+    if pool.config.target.output_kind.is_some() {
+        given.channel.kind = channel.kind;
+    }
+    if given.channel.kind != channel.kind {
+        return Err(Error::input(format!(
+            "the answers to the queries are {}, and those to the records {}",
+            given.channel.kind.name(),
+            channel.kind.name()
+        ))
+        .at(path.display())
+        .hint("ask the same interface for both; --output-kind says what the numbers are where they do not tell"));
+    }
     let precision = |decimals: Option<u8>| decimals.unwrap_or(u8::MAX);
     if precision(given.channel.decimals) < precision(channel.decimals) {
         return Err(Error::input(format!(
@@ -139,12 +153,55 @@ fn ask_target(
         .hint("ask the same interface for both, and keep all digits"));
     }
     let outputs = given.outputs.mapv(|x| channel.round(x));
-    write_floats(run, file, &shape, |sink| sink(outputs.view()))?;
     let phi = outputs.axis_iter(Axis(0)).zip(labels).map(|(row, &label)| {
         let signal = channel.signal(&row.to_vec(), label as usize);
         rounded(signal.scaled_logit)
     });
-    Ok(Some(phi.collect()))
+    let phi: Vec<f64> = phi.collect();
+    refuse_strangers(path, testing, &phi)?;
+    write_floats(run, file, &shape, |sink| sink(outputs.view()))?;
+    Ok(Some(phi))
+}
+
+/// Whether a target answers queries as any model would: where all models that test go up and
+/// down together from query to query, so does it. Rows in another order do not.
+fn refuse_strangers(path: &Path, testing: &Array2<f32>, target: &[f64]) -> Result<()> {
+    let means: Vec<f64> = testing
+        .axis_iter(Axis(1))
+        .map(|of| of.iter().map(|&x| f64::from(x)).sum::<f64>() / of.len() as f64)
+        .collect();
+    let ranks = |values: &[f64]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        let mut ranks = vec![0.0; values.len()];
+        for (rank, &place) in order.iter().enumerate() {
+            ranks[place] = rank as f64;
+        }
+        ranks
+    };
+    let usual = ranks(&means);
+    let follows = |values: &[f64]| {
+        let middle = (values.len() as f64 - 1.0) / 2.0;
+        let ranks = ranks(values);
+        let pairs = ranks.iter().zip(&usual);
+        let with: f64 = pairs.map(|(a, b)| (a - middle) * (b - middle)).sum();
+        let alone: f64 = usual.iter().map(|b| (b - middle).powi(2)).sum();
+        with / alone.max(f64::MIN_POSITIVE)
+    };
+    let of_models = testing.axis_iter(Axis(0)).map(|row| {
+        let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+        follows(&row)
+    });
+    let least = of_models.fold(f64::INFINITY, f64::min);
+    let found = follows(target);
+    if found < least / 2.0 {
+        return Err(Error::input(format!(
+            "the answers are not to these queries: their rank correlation with the mean of the models that test is {found:.2}, where that of every such model is {least:.2} or more"
+        ))
+        .at(path.display())
+        .hint("give the target's answers in the order of indirect/queries.parquet, one row each"));
+    }
+    Ok(())
 }
 
 fn hash(inputs: &Array2<f32>) -> String {

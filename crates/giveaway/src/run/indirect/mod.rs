@@ -136,8 +136,9 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     progress.end();
     let Some(of_target) = &answers.target else {
         notes.push(format!(
-            "indirect inference waits for the target: ask it the {} queries of indirect/queries.parquet, in their order, and give its answers with --indirect-answers FILE to the same command",
-            answers.testing.ncols()
+            "indirect inference waits for the target: ask it the {} queries of {}, in their order, and give its answers with --indirect-answers FILE to the same command",
+            answers.testing.ncols(),
+            run.file("indirect/queries.parquet").display()
         ));
         return Ok(Some(Inferred {
             section: None,
@@ -174,7 +175,7 @@ fn unsearched(built: &[UnitQueries]) -> Option<String> {
     let few = built.iter().filter(empty).filter(|u| u.models == [0, 0]);
     let few = few.count();
     let mut note = format!(
-        "indirect inference: {without} of {} records were not tested so, because no query was found that tells whether models were trained on them",
+        "indirect inference: {without} of {} records were not tested so, because no query was found that keeps its distance and tells whether models were trained on them (a lower --indirect-distance lets more be asked)",
         built.len()
     );
     if few > 0 {

@@ -29,7 +29,7 @@ fn places(pool: &Pool, space: &QuerySpace<'_>) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The record whose value a query has in a column; its own record's where models do not see it.
+/// The record whose value a query has in a column.
 fn donor(query: &Query, place: Option<usize>) -> usize {
     place.map_or(query.record, |place| query.donors[place]) as usize
 }
@@ -139,6 +139,10 @@ fn features(
 ) {
     let names = pool.table.column_names();
     for (column, place) in places(pool, space).into_iter().enumerate() {
+        // What models do not see may be a name, and a query must not have the record's.
+        if place.is_none() {
+            continue;
+        }
         let donors = kept.iter().map(|(_, k)| donor(&k.query, place));
         let number = |record: usize| {
             let Some((table, row, column)) = home(pool, record, column) else {

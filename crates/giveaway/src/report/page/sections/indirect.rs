@@ -223,11 +223,21 @@ fn recall(s: &IndirectSection, unit: &str, n: Numbers<'_>) -> Option<Figure> {
         .collect();
     let (first, last) = (points.first()?.0, points.last()?.0);
     let (lowest, highest) = (first, last.max(10.0 * first));
+    let ends = points.iter().map(|p| p.1);
+    let ends = ends.chain(s.rates_of(DIRECT, 0).and_then(of));
+    let most = ends.filter_map(|e| e.upper.or(e.value)).fold(0.0, f64::max);
+    let top = if most > 0.5 {
+        1.0
+    } else {
+        // to the next tenth, or hundredth where all is small
+        let step = if most > 0.1 { 0.1 } else { 0.02 };
+        ((most / step).ceil() * step).max(step)
+    };
     let mut chart = Chart::new(
         "Recall against the number of queries",
         "The share of members that are named with p below .01, against the number of questions for each, none of which contains the record, with intervals. The other line is direct inference, which asks about the record itself.",
         Axis::log("questions for each", lowest, highest),
-        Axis::linear("members named with p < .01", 0.0, 1.0).percent(),
+        Axis::linear("members named with p < .01", 0.0, top).percent(),
     );
     if let Some(direct) = s.rates_of(DIRECT, 0).and_then(of)
         && let Some(value) = direct.value
@@ -518,6 +528,9 @@ fn facts(record: &IndirectRecord, place: &str, unit: &str, n: Numbers<'_>) -> Ht
     Html(out)
 }
 
+/// The combination whose p-values mean nothing for questions that depend on each other.
+const FISHER: &str = "fisher";
+
 /// P-values: direct, by number of queries, by the other combinations.
 fn budgets(record: &IndirectRecord, place: &str, n: Numbers<'_>) -> Html {
     let mut header = vec!["p-value".to_owned()];
@@ -525,7 +538,7 @@ fn budgets(record: &IndirectRecord, place: &str, n: Numbers<'_>) -> Html {
     header.push("asked directly".to_owned());
     cells.push(n.show(format!("{place}/direct_p"), Style::Small));
     if record.best_query_p.is_some() {
-        header.push("best question alone".to_owned());
+        header.push("first question alone".to_owned());
         cells.push(n.show(format!("{place}/best_query_p"), Style::Small));
     }
     for (at, budget) in record.budget.iter().enumerate() {
@@ -538,7 +551,11 @@ fn budgets(record: &IndirectRecord, place: &str, n: Numbers<'_>) -> Html {
         header.push(format!("{count} {words}"));
         cells.push(n.show(format!("{place}/budget/{at}/p"), Style::Small));
     }
-    for (at, _) in record.p_by_test.iter().enumerate() {
+    for (at, named) in record.p_by_test.iter().enumerate() {
+        // It takes questions for independent, and would pass for the strongest evidence.
+        if named.test == FISHER {
+            continue;
+        }
         let test = n.quote(format!("{place}/p_by_test/{at}/test"));
         header.push(format!("all, by {test}"));
         cells.push(n.show(format!("{place}/p_by_test/{at}/p"), Style::Small));
