@@ -41,9 +41,7 @@ pub fn read_outputs(
             read.values.nrows()
         ))
         .at(place)
-        .hint(format!(
-            "give one row for each of the {name}, in the order of their file"
-        )));
+        .hint("give one row for each, in the order of their file"));
     }
     for ((row, column), value) in read.values.indexed_iter() {
         if !value.is_finite() {

@@ -486,7 +486,7 @@ fn outputs_of_a_target_that_do_not_fit() {
     };
     given(
         &outputs(119),
-        &["119 rows", "120 records", "one row per record"],
+        &["119 rows", "120 records", "one row for each"],
     );
     given(&outputs(121), &["121 rows", "120 records"]);
     given(

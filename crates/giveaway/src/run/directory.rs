@@ -385,6 +385,8 @@ impl RunDirectory {
             "signals",
             "features",
             "models",
+            "indirect",
+            "indirect/units",
             "figures",
             "redacted",
             "redacted/figures",
