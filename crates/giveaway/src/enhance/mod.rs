@@ -45,6 +45,9 @@ pub struct Search {
     pub budgets: Vec<usize>,
 }
 
+/// Models of a kind, IN or OUT, without which nothing can be built, or confirmed.
+pub const FEWEST_MODELS: usize = 2;
+
 /// Level of the one-sided test by which B confirms what A found.
 pub const CONFIRMATION: f64 = 0.05;
 
@@ -81,7 +84,7 @@ pub struct EnhancingRecord {
 /// Looks for the queries of one unit, whose records are `own`.
 ///
 /// # Errors
-/// If a model cannot answer, or a contrast has fewer than two models of a kind.
+/// If a model cannot answer, or a contrast has fewer than [`FEWEST_MODELS`] of a kind.
 pub fn enhance(
     space: &QuerySpace<'_>,
     own: &[u32],
@@ -91,7 +94,7 @@ pub fn enhance(
     seed: u64,
 ) -> Result<Enhanced> {
     for (contrast, name) in [(building, "build"), (confirming, "confirm")] {
-        if contrast.inside.len() < 2 || contrast.outside.len() < 2 {
+        if contrast.inside.len().min(contrast.outside.len()) < FEWEST_MODELS {
             return Err(Error::usage(format!(
                 "{} IN and {} OUT models are too few to {name} queries",
                 contrast.inside.len(),

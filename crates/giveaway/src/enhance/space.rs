@@ -132,12 +132,6 @@ impl<'a> QuerySpace<'a> {
         self.image.is_some()
     }
 
-    /// The shape of images.
-    #[must_use]
-    pub fn image_shape(&self) -> Option<ImageShape> {
-        self.image.map(|image| image.shape)
-    }
-
     /// Original columns.
     #[must_use]
     pub fn columns(&self) -> &[Range<usize>] {

@@ -7,7 +7,7 @@ use super::models::Models;
 use crate::channel::Channel;
 use crate::enhance::effect::{Contrast, Effect};
 use crate::enhance::space::{Guard, Query, QuerySpace};
-use crate::enhance::{Enhanced, EnhancingRecord, Search, enhance};
+use crate::enhance::{Enhanced, EnhancingRecord, FEWEST_MODELS, Search, enhance};
 use crate::error::{Error, Result};
 use crate::run::config::Build;
 use crate::run::directory::RunDirectory;
@@ -19,9 +19,6 @@ use crate::trainer::{Model, Trainer};
 /// Raised whenever queries are looked for otherwise than before, so that those of two versions
 /// are never mixed.
 const QUERIES_VERSION: u32 = 2;
-
-/// Models of a kind without which nothing can be built or confirmed.
-const FEWEST: usize = 2;
 
 /// Numbers of queries for which results are given, and all of them.
 const BUDGETS: [usize; 4] = [1, 10, 50, 200];
@@ -192,7 +189,7 @@ impl<'a> Builder<'a> {
                 // In the order of the models, so that of complements both build or both confirm.
                 let (a_inside, b_inside) = inside.split_at((3 * inside.len()).div_ceil(4));
                 let (a_outside, b_outside) = outside.split_at((3 * outside.len()).div_ceil(4));
-                if b_inside.len() < FEWEST || b_outside.len() < FEWEST {
+                if b_inside.len() < FEWEST_MODELS || b_outside.len() < FEWEST_MODELS {
                     return Ok(unsearched());
                 }
                 let contrast = |inside: &[usize], outside: &[usize]| Contrast {
@@ -218,7 +215,7 @@ impl<'a> Builder<'a> {
             Build::Paired => {
                 let pairs = self.pairs.min(outside.len() / 2);
                 // Half of a training set at most makes way for the unit's records.
-                if pairs < FEWEST || 2 * own.len() > self.pool.training_records() {
+                if pairs < FEWEST_MODELS || 2 * own.len() > self.pool.training_records() {
                     return Ok(unsearched());
                 }
                 let outside = &outside[..2 * pairs];
