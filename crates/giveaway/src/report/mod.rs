@@ -2,6 +2,7 @@
 
 pub mod attacks;
 mod chart;
+pub mod explanation;
 pub mod fail_on;
 pub mod figures;
 pub mod indirect;
@@ -65,6 +66,9 @@ pub struct Audit {
     /// Indirect inference: what questions that do not contain a record tell of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indirect: Option<indirect::IndirectSection>,
+    /// Why records are exposed, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<explanation::Explanation>,
     /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
     #[serde(default)]
     pub figures: figures::Figures,

@@ -755,6 +755,7 @@ fn empty_audit(
         leave_one_out: Vec::new(),
         attacks: None,
         indirect: None,
+        explanation: None,
         figures: Figures::default(),
         checks: Vec::new(),
         notes: Vec::new(),

@@ -1,0 +1,9 @@
+//! Why records are exposed: measures of each record, reasons in words, and what holds for the
+//! model as a whole (methods, section 2).
+//!
+//! Everything here is computed from arrays: what the reference models answer ([`answers`]),
+//! vectors in a few spaces, and the values of the records ([`rarity`]). `run` gathers these and
+//! writes what comes of them.
+
+pub mod learning;
+pub mod rarity;
