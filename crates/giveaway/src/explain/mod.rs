@@ -5,5 +5,7 @@
 //! vectors in a few spaces, and the values of the records ([`rarity`]). `run` gathers these and
 //! writes what comes of them.
 
+pub mod attribution;
+pub mod divergence;
 pub mod learning;
 pub mod rarity;
