@@ -12,6 +12,7 @@ pub mod dataset;
 pub mod enhance;
 pub mod error;
 pub mod evaluate;
+pub mod explain;
 pub mod membership;
 pub mod report;
 pub mod run;
