@@ -7,6 +7,7 @@ pub mod pool;
 pub mod progress;
 
 mod attacking;
+mod explaining;
 mod findings;
 mod indirect;
 mod publish;
@@ -27,6 +28,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use explaining::{ExplainRequest, Explained, explain};
 pub use publish::{ReportRequest, report};
 pub use training::Shard;
 
