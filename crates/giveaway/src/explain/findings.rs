@@ -163,6 +163,15 @@ fn carries_more(group: &GroupExposure) -> bool {
     group.relative_risk.lower.is_some_and(|low| low > 1.0)
 }
 
+/// Of some groups, the one that carries more than its part most surely.
+fn riskiest(groups: &[GroupExposure]) -> Option<&GroupExposure> {
+    let low = |group: &&GroupExposure| group.relative_risk.lower.unwrap_or(0.0);
+    groups
+        .iter()
+        .filter(|group| carries_more(group))
+        .max_by(|a, b| low(a).total_cmp(&low(b)))
+}
+
 fn carried(explanation: &Explanation) -> Option<String> {
     let name = |what: &str, group: &GroupExposure| {
         Some(format!(
@@ -171,13 +180,9 @@ fn carried(explanation: &Explanation) -> Option<String> {
             with_interval(&group.relative_risk)?
         ))
     };
-    let class = explanation
-        .classes
-        .iter()
-        .find(|g| carries_more(g))
-        .and_then(|g| name("class", g));
+    let class = riskiest(&explanation.classes).and_then(|group| name("class", group));
     let columns = explanation.groups.iter().filter_map(|column| {
-        let group = column.values.iter().find(|g| carries_more(g))?;
+        let group = riskiest(&column.values)?;
         name(&format!("{} =", column.column), group)
     });
     let carriers: Vec<String> = class.into_iter().chain(columns.take(2)).collect();

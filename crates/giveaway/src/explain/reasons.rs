@@ -227,3 +227,107 @@ impl Facts {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Facts of one record of which nothing is remarkable.
+    fn plain() -> Facts {
+        Facts {
+            near_other_label: vec![false],
+            against: vec![0.0],
+            majority: vec![1.0],
+            agreement: vec![1.0],
+            rarest: vec![0.5],
+            isolated: vec![0.5],
+            atypical: vec![0.5],
+            hard: vec![0.5],
+        }
+    }
+
+    #[test]
+    fn nothing_remarkable_is_no_clear_reason() {
+        assert_eq!(plain().reasons(0), [Reason::None]);
+    }
+
+    /// A fact, the value up to which or from which its rule holds, and one beyond.
+    type Case = (Reason, fn(&mut Facts, bool));
+
+    #[test]
+    fn every_rule_holds_up_to_its_threshold_and_not_beyond() {
+        const BEYOND: f64 = 1e-9;
+        let cases: [Case; 7] = [
+            (Reason::NearDuplicate, |f, holds| f.near_other_label[0] = holds),
+            (Reason::Mislabelled, |f, holds| {
+                f.against[0] = if holds { AGREED } else { AGREED - BEYOND };
+                f.agreement[0] = CONTRADICTED;
+            }),
+            (Reason::Mislabelled, |f, holds| {
+                f.against[0] = AGREED;
+                f.agreement[0] = if holds { CONTRADICTED } else { CONTRADICTED + BEYOND };
+            }),
+            (Reason::RareValue, |f, holds| {
+                f.rarest[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+            }),
+            (Reason::Isolated, |f, holds| {
+                f.isolated[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+            }),
+            (Reason::Atypical, |f, holds| {
+                f.atypical[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+            }),
+            (Reason::Border, |f, holds| {
+                f.majority[0] = if holds { DIVIDED } else { DIVIDED + BEYOND };
+            }),
+        ];
+        for (reason, set) in cases {
+            for holds in [true, false] {
+                let mut facts = plain();
+                set(&mut facts, holds);
+                assert_eq!(facts.holds(reason, 0), holds, "{}", reason.name());
+            }
+        }
+        let mut facts = plain();
+        facts.hard[0] = HARD;
+        assert_eq!(facts.reasons(0), [Reason::Hard]);
+    }
+
+    #[test]
+    fn a_cause_comes_before_its_consequences() {
+        let mut facts = plain();
+        facts.against[0] = 1.0;
+        facts.agreement[0] = 0.0;
+        facts.hard[0] = 0.01;
+        facts.atypical[0] = 0.01;
+        assert_eq!(
+            facts.reasons(0),
+            [Reason::Mislabelled, Reason::Atypical, Reason::Hard]
+        );
+        facts.near_other_label[0] = true;
+        assert_eq!(facts.reasons(0)[0], Reason::NearDuplicate);
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_reason() {
+        let mut facts = plain();
+        for values in [
+            &mut facts.against,
+            &mut facts.majority,
+            &mut facts.agreement,
+            &mut facts.rarest,
+            &mut facts.isolated,
+            &mut facts.atypical,
+            &mut facts.hard,
+        ] {
+            values[0] = f64::NAN;
+        }
+        assert_eq!(facts.reasons(0), [Reason::None]);
+    }
+
+    #[test]
+    fn the_smaller_share_counts_and_unknown_ones_do_not() {
+        let found = least(&[&[0.3, f64::NAN, f64::NAN], &[0.1, 0.2, f64::NAN]]);
+        assert_eq!(found[..2], [0.1, 0.2]);
+        assert!(found[2].is_nan());
+    }
+}

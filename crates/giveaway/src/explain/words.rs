@@ -149,9 +149,11 @@ impl Words<'_> {
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = self.leak(subject, &mut out);
-        for reason in subject.reasons {
-            out.push_str("; ");
-            out.push_str(&self.evidence(*reason, subject));
+        for &reason in subject.reasons {
+            if let Some(evidence) = self.evidence(reason, subject) {
+                out.push_str("; ");
+                out.push_str(&evidence);
+            }
         }
         out.push('.');
         out
@@ -184,17 +186,17 @@ impl Words<'_> {
         }
     }
 
-    fn evidence(&self, reason: Reason, subject: &Subject<'_>) -> String {
-        match reason {
+    fn evidence(&self, reason: Reason, subject: &Subject<'_>) -> Option<String> {
+        Some(match reason {
             Reason::NearDuplicate => self.duplicate(subject.record),
             Reason::Mislabelled => self.suspicion(subject),
             Reason::RareValue => self.rare(subject.record),
             Reason::Isolated => self.isolation(subject.record),
             Reason::Atypical => self.atypical(subject.record),
             Reason::Border => self.border(subject),
-            Reason::Hard => self.hard(subject),
+            Reason::Hard => return self.hard(subject),
             Reason::None => "nothing that is measured sets it apart".to_owned(),
-        }
+        })
     }
 
     fn duplicate(&self, record: usize) -> String {
@@ -247,8 +249,7 @@ impl Words<'_> {
         } else {
             (self.penultimate, " as models see it")
         };
-        let nearest = places.geometry.nearest();
-        let found = nearest.records(record);
+        let found = places.nearest.records(record);
         let same = found
             .iter()
             .filter(|&&other| self.labels[other as usize] == label)
@@ -293,8 +294,7 @@ impl Words<'_> {
     }
 
     fn isolation(&self, record: usize) -> String {
-        let nearest = self.input.geometry.nearest();
-        let farthest = nearest.distances(record).last().copied();
+        let farthest = self.input.nearest.distances(record).last().copied();
         let times = farthest.map_or(f64::NAN, |d| f64::from(d) / self.usual_distance);
         if times > 1.2 && times.is_finite() {
             format!(
@@ -333,22 +333,29 @@ impl Words<'_> {
         )
     }
 
-    fn hard(&self, subject: &Subject<'_>) -> String {
-        let wrong = percent(1.0 - subject.answers.correct_out);
-        let base = format!("hard: {wrong} of the models that never saw it are wrong");
-        let Some(learning) = self.learning else {
-            return base;
-        };
-        let epoch = learning.epoch[subject.record];
-        if epoch > learning.epochs as f64 {
-            format!("{base}, and those that did never learn it for good")
-        } else if epoch > learning.median + 1.0 {
+    /// How often models are wrong, unless that was said already, and when those that are trained
+    /// on it learn it.
+    fn hard(&self, subject: &Subject<'_>) -> Option<String> {
+        let wrong = (!subject.reasons.contains(&Reason::Mislabelled)).then(|| {
             format!(
-                "{base}, and those that did learn it in epoch {epoch:.0} on average (median of all records: {:.0})",
-                learning.median
+                "{} of the models that never saw it are wrong",
+                percent(1.0 - subject.answers.correct_out)
             )
-        } else {
-            base
-        }
+        });
+        let learnt = self.learning.and_then(|learning| {
+            let epoch = learning.epoch[subject.record];
+            if epoch > learning.epochs as f64 {
+                Some("models trained on it never learn it for good".to_owned())
+            } else if epoch > learning.median + 1.0 {
+                Some(format!(
+                    "models trained on it learn it in epoch {epoch:.0} on average (the median record: {:.0})",
+                    learning.median
+                ))
+            } else {
+                None
+            }
+        });
+        let said: Vec<String> = wrong.into_iter().chain(learnt).collect();
+        (!said.is_empty()).then(|| format!("hard: {}", said.join(", and ")))
     }
 }

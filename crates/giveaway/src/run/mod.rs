@@ -84,6 +84,9 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     run.remove("report.html")?;
     run.remove_folder("figures")?;
     run.remove_folder("redacted")?;
+    // And the pictures of its explanation.
+    run.remove("map.parquet")?;
+    run.remove("activations.parquet")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;

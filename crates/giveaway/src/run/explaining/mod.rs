@@ -6,7 +6,7 @@ mod inner;
 mod pictures;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use giveaway_stats::random::{Stream, derive_seed};
@@ -48,8 +48,9 @@ const LEAKY_SHARE: f64 = 0.01;
 /// Units that the report explains one by one.
 const EXPLAINED: usize = 50;
 
-/// Units that get a statement in `records.parquet`.
-const MOST_STATEMENTS: usize = 1_000;
+/// Units that get a statement in `records.parquet`: all of them, or of more than so many the most
+/// exposed.
+const MOST_STATEMENTS: usize = 200_000;
 
 /// Columns of a unit's attribution that are listed.
 const LISTED_COLUMNS: usize = 8;
@@ -444,8 +445,13 @@ impl<'a> Work<'a> {
                 reasons: &reasons[record],
             })
         };
-        let statements: BTreeMap<u32, String> = explained
-            .iter()
+        let told: &[u32] = if pool.audited.len() <= MOST_STATEMENTS {
+            &pool.audited
+        } else {
+            &explained
+        };
+        let statements: BTreeMap<u32, String> = told
+            .par_iter()
             .map(|&unit| (unit, statement(unit)))
             .collect();
         progress.end();
@@ -587,7 +593,6 @@ impl<'a> Work<'a> {
         by_p(&mut others);
         let least = self.audit.exposed.len().saturating_sub(given.len());
         given.extend(others.into_iter().take(least));
-        given.truncate(MOST_STATEMENTS);
         given
     }
 
@@ -733,11 +738,12 @@ impl<'a> Work<'a> {
             .take(EXPLAINED)
             .filter(|&unit| both(unit))
             .collect();
+        let all_exposed: BTreeSet<u32> = explained.iter().copied().collect();
         let mut rest: Vec<u32> = pool
             .audited
             .iter()
             .copied()
-            .filter(|unit| !explained.contains(unit))
+            .filter(|unit| !all_exposed.contains(unit))
             .filter(|&unit| both(unit))
             .collect();
         Stream::new(pool.config.seed, "units attributed for comparison", 0).shuffle(&mut rest);
