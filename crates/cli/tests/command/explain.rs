@@ -37,13 +37,13 @@ fn planted(path: &Path) {
     std::fs::write(path, text).unwrap();
 }
 
+const AUDIT: &str = "audit planted.csv --label y --models 32 --epochs 20 --hidden 32 \
+                     --select all --run run --quiet";
+
 /// An audit of these data, in `run`.
 fn audited(sandbox: &Sandbox) {
     planted(&sandbox.path("planted.csv"));
-    sandbox.succeed(&[
-        "audit", "planted.csv", "--label", "y", "--models", "32", "--epochs", "20", "--hidden",
-        "32", "--select", "all", "--run", "run", "--quiet",
-    ]);
+    sandbox.run(AUDIT).succeeded();
 }
 
 fn column(path: &Path, name: &str) -> Values {
@@ -63,7 +63,7 @@ fn audit(path: &Path) -> Audit {
 fn turned_labels_and_copies_across_labels_are_found() {
     let sandbox = Sandbox::new();
     audited(&sandbox);
-    sandbox.succeed(&["explain", "run", "--quiet"]);
+    sandbox.run("explain run --quiet").succeeded();
     let Values::Text(reasons) = column(&sandbox.path("run/records.parquet"), "reason") else {
         panic!("reasons are texts");
     };
@@ -102,10 +102,13 @@ fn an_explanation_is_reproducible_and_an_audit_takes_it_back() {
     let before = std::fs::read(sandbox.path("run/records.parquet")).unwrap();
     let files = ["records.parquet", "report.json", "map.parquet"];
     let read = || files.map(|name| std::fs::read(sandbox.path(&format!("run/{name}"))).unwrap());
-    sandbox.succeed(&["explain", "run", "--quiet", "--threads", "1"]);
+    sandbox.run("explain run --quiet --threads 1").succeeded();
     let first = read();
-    sandbox.succeed(&["explain", "run", "--quiet", "--threads", "3"]);
-    assert!(first == read(), "another number of threads, another explanation");
+    sandbox.run("explain run --quiet --threads 3").succeeded();
+    assert!(
+        first == read(),
+        "another number of threads, another explanation"
+    );
 
     // Measures are compared with a leak of other models.
     let explanation = audit(&sandbox.path("run/report.json")).explanation.unwrap();
@@ -115,11 +118,12 @@ fn an_explanation_is_reproducible_and_an_audit_takes_it_back() {
     let total: usize = explanation.reasons.iter().map(|r| r.all).sum();
     assert_eq!(total, audit(&sandbox.path("run/report.json")).data.units);
 
-    sandbox.succeed(&[
-        "audit", "planted.csv", "--label", "y", "--models", "32", "--epochs", "20", "--hidden",
-        "32", "--select", "all", "--run", "run", "--quiet",
-    ]);
-    assert!(audit(&sandbox.path("run/report.json")).explanation.is_none());
+    sandbox.run(AUDIT).succeeded();
+    assert!(
+        audit(&sandbox.path("run/report.json"))
+            .explanation
+            .is_none()
+    );
     assert!(!sandbox.path("run/map.parquet").exists());
     assert!(before == std::fs::read(sandbox.path("run/records.parquet")).unwrap());
 }
@@ -128,42 +132,39 @@ fn an_explanation_is_reproducible_and_an_audit_takes_it_back() {
 fn what_cannot_be_explained_is_refused() {
     let sandbox = Sandbox::new();
     audited(&sandbox);
-    let refused = |arguments: &[&str], code: i32, words: &[&str]| {
-        let mut all = vec!["explain"];
-        all.extend(arguments);
-        let error = sandbox.fail(&all, code);
-        for word in words {
-            assert!(error.contains(word), "{word:?} is not in:\n{error}");
-        }
+    let refused = |rest: &str, code: i32, words: &[&str]| {
+        sandbox
+            .run(&format!("explain {rest} --quiet"))
+            .refused(code, words);
     };
-    refused(&["nowhere"], 3, &["manifest.json", "giveaway audit"]);
-    refused(&["run", "--by", "raduis_mean"], 2, &["--by", "radius_mean"]);
-    refused(&["run", "--neighbours", "0"], 2, &["--neighbours"]);
-    refused(&["run", "--neighbours", "9999"], 2, &["--neighbours"]);
-    refused(&["run", "--models", "1"], 2, &["--models", "16"]);
-    refused(&["run", "--models", "17"], 2, &["--models", "16"]);
+    refused("nowhere", 3, &["manifest.json", "giveaway audit"]);
+    refused("run --by raduis_mean", 2, &["--by", "radius_mean"]);
+    refused("run --neighbours 0", 2, &["--neighbours"]);
+    refused("run --neighbours 9999", 2, &["--neighbours"]);
+    refused("run --models 1", 2, &["--models", "16"]);
+    refused("run --models 17", 2, &["--models", "16"]);
 
     // A model's outputs that are gone, or another's.
     let signal = sandbox.path("run/signals/003.npy");
     let kept = std::fs::read(&signal).unwrap();
     std::fs::remove_file(&signal).unwrap();
-    refused(&["run"], 3, &["003.npy", "run the audit again"]);
+    refused("run", 3, &["003.npy", "run the audit again"]);
     std::fs::copy(sandbox.path("run/signals/004.npy"), &signal).unwrap();
-    refused(&["run"], 3, &["003.npy", "does not answer as its file says"]);
+    refused("run", 3, &["003.npy", "does not answer as its file says"]);
     std::fs::write(&signal, kept).unwrap();
 
     // Data that moved, or changed.
     let data = sandbox.path("planted.csv");
     let text = std::fs::read_to_string(&data).unwrap();
     std::fs::remove_file(&data).unwrap();
-    refused(&["run"], 3, &["planted.csv"]);
+    refused("run", 3, &["planted.csv"]);
     std::fs::write(&data, text.replacen("1.0", "1.5", 1)).unwrap();
-    refused(&["run"], 3, &["other input"]);
+    refused("run", 3, &["other input"]);
     std::fs::write(&data, text).unwrap();
 
     // Nothing of all that has harmed the result.
-    sandbox.succeed(&["explain", "run", "--quiet", "--no-map"]);
+    sandbox.run("explain run --quiet --no-map").succeeded();
     assert!(!sandbox.path("run/map.parquet").exists());
     std::fs::remove_file(sandbox.path("run/report.json")).unwrap();
-    refused(&["run"], 3, &["not finished"]);
+    refused("run", 3, &["not finished"]);
 }

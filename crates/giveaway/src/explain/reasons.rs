@@ -258,23 +258,41 @@ mod tests {
     fn every_rule_holds_up_to_its_threshold_and_not_beyond() {
         const BEYOND: f64 = 1e-9;
         let cases: [Case; 7] = [
-            (Reason::NearDuplicate, |f, holds| f.near_other_label[0] = holds),
+            (Reason::NearDuplicate, |f, holds| {
+                f.near_other_label[0] = holds
+            }),
             (Reason::Mislabelled, |f, holds| {
                 f.against[0] = if holds { AGREED } else { AGREED - BEYOND };
                 f.agreement[0] = CONTRADICTED;
             }),
             (Reason::Mislabelled, |f, holds| {
                 f.against[0] = AGREED;
-                f.agreement[0] = if holds { CONTRADICTED } else { CONTRADICTED + BEYOND };
+                f.agreement[0] = if holds {
+                    CONTRADICTED
+                } else {
+                    CONTRADICTED + BEYOND
+                };
             }),
             (Reason::RareValue, |f, holds| {
-                f.rarest[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+                f.rarest[0] = if holds {
+                    REMARKABLE
+                } else {
+                    REMARKABLE + BEYOND
+                };
             }),
             (Reason::Isolated, |f, holds| {
-                f.isolated[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+                f.isolated[0] = if holds {
+                    REMARKABLE
+                } else {
+                    REMARKABLE + BEYOND
+                };
             }),
             (Reason::Atypical, |f, holds| {
-                f.atypical[0] = if holds { REMARKABLE } else { REMARKABLE + BEYOND };
+                f.atypical[0] = if holds {
+                    REMARKABLE
+                } else {
+                    REMARKABLE + BEYOND
+                };
             }),
             (Reason::Border, |f, holds| {
                 f.majority[0] = if holds { DIVIDED } else { DIVIDED + BEYOND };

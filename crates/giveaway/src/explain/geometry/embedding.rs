@@ -26,7 +26,8 @@ pub const MOST_POINTS: usize = 10_000;
 /// The usual perplexity.
 pub const PERPLEXITY: f64 = 30.0;
 
-const STEPS: usize = 1000;
+/// Steps of the descent.
+pub const STEPS: usize = 1000;
 /// Steps in which attraction is exaggerated.
 const EARLY_STEPS: usize = 250;
 const EXAGGERATION: f32 = 12.0;

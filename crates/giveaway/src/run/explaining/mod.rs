@@ -9,7 +9,7 @@ mod places;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use giveaway_stats::random::{Stream, derive_seed};
+use giveaway_stats::random::Stream;
 use giveaway_stats::summary::{mean, median};
 use rayon::prelude::*;
 
@@ -1076,11 +1076,6 @@ impl<'a> Work<'a> {
             &columns,
             &[("giveaway.format_version", FORMAT_VERSION.to_string())],
         )
-    }
-
-    /// A seed for what is drawn in an explanation.
-    fn seed(&self, purpose: &str) -> u64 {
-        derive_seed(self.pool.config.seed, purpose, 0)
     }
 }
 

@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use crate::error::Result;
 use crate::explain::geometry::centroids::centroid_distances;
+use crate::explain::geometry::isolation_forest::isolation_forest;
 use crate::explain::geometry::neighbours::geometry;
 use crate::explain::measures::{Places, Space};
 use crate::report::explanation::SpaceSummary;
@@ -138,7 +139,7 @@ fn places_in(
         progress.advance(n);
     })?;
     let centroids = centroid_distances(&vectors, labels, classes, seed)?;
-    let isolation = vec![f64::NAN; labels.len()];
+    let isolation = isolation_forest(&vectors, seed)?;
     Ok(Places::new(found, centroids, isolation, labels))
 }
 
