@@ -6,11 +6,6 @@
 //! sums over all points depend on how threads share them.) What is held grows with the
 //! square of the number of points: 4 bytes a pair.
 
-#![expect(
-    clippy::inline_always,
-    reason = "vector code works only when inlined into a function compiled for its instruction set"
-)]
-
 use giveaway_nn::{Loops, vectorised};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -226,9 +221,18 @@ pub fn embed(
     } else {
         0.0
     };
-    let mut places = Places::new(points, |point, axis| {
-        start.get((point, axis)).map_or(0.0, |x| x * scale)
-    });
+    let start = |point, axis| start.get((point, axis)).map_or(0.0, |x| x * scale);
+    descend_from(&affinities, start, step)
+}
+
+/// The thousand steps from a start, a function of point and axis.
+fn descend_from(
+    affinities: &Affinities,
+    start: impl Fn(usize, usize) -> f64,
+    step: impl Fn(u64) + Sync,
+) -> Result<Embedding> {
+    let points = affinities.points;
+    let mut places = Places::new(points, start);
     let rate = (points as f64 / f64::from(EXAGGERATION) / 4.0).max(50.0);
     for number in 0..STEPS {
         let early = number < EARLY_STEPS;
@@ -237,7 +241,7 @@ pub fn embed(
             places.rest();
         }
         places.descend(
-            &affinities,
+            affinities,
             if early { EXAGGERATION } else { 1.0 },
             if early { 0.5 } else { 0.8 },
             rate,
@@ -245,7 +249,7 @@ pub fn embed(
         step(1);
     }
     let points = places.to_array();
-    let divergence = kl_divergence(&affinities, &points.view())?;
+    let divergence = kl_divergence(affinities, &points.view())?;
     Ok(Embedding { points, divergence })
 }
 
@@ -490,6 +494,9 @@ mod tests {
         reference.vectors.select(Axis(0), &chosen)
     }
 
+    /// Starts whose mean is compared.
+    const STARTS: u64 = 6;
+
     #[test]
     fn agrees_with_scikit_learn() {
         for reference in Reference::both() {
@@ -507,11 +514,30 @@ mod tests {
             );
 
             let ours = embed(&vectors.view(), PERPLEXITY, |_| {}).unwrap();
-            assert!(
-                ours.divergence < 1.05 * expected,
-                "{} {expected}",
-                ours.divergence
-            );
+            // The descent is chaotic: a thousandth added to the start moves the end by several per
+            // cent, scikit-learn's as well. So means over starts are compared, and the one
+            // from the very start with the range of scikit-learn's.
+            let theirs_by_start = reference.values("divergence by start");
+            let worst = theirs_by_start.iter().copied().fold(0.0, f64::max);
+            assert!(ours.divergence < worst, "{} {worst}", ours.divergence);
+            let components = principal_components(&vectors.view(), 2)
+                .unwrap()
+                .coordinates;
+            let deviation = components.column(0).std(0.0);
+            let by_start: Vec<f64> = (0..STARTS)
+                .map(|number| {
+                    let noise = normal(vectors.nrows(), 2, number);
+                    let start = |point, axis| {
+                        let factor = 1.0 + 1e-3 * f64::from(noise[[point, axis]]);
+                        1e-4 / deviation * components[[point, axis]] * factor
+                    };
+                    let found = descend_from(&affinities, start, |_| {}).unwrap();
+                    found.divergence
+                })
+                .collect();
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let (our_mean, their_mean) = (mean(&by_start), mean(theirs_by_start));
+            assert!(our_mean < 1.05 * their_mean, "{our_mean} {their_mean}");
             for (k, &trust) in [5, 12]
                 .into_iter()
                 .zip(reference.values("trustworthiness of 5 and 12"))

@@ -66,7 +66,7 @@ pub fn principal_components(vectors: &ArrayView2<f32>, components: usize) -> Res
         let covariance = scatter(records, width, centred)?;
         leading(width, wanted, |rows| Ok(rows.dot(&covariance)))?
     } else {
-        leading(width, wanted, |rows| applied(records, rows, &centred))?
+        leading(width, wanted, |rows| Ok(applied(records, rows, &centred)))?
     };
     let mut directions = directions;
     for mut direction in directions.rows_mut() {
@@ -102,7 +102,7 @@ fn applied(
     records: usize,
     rows: &Array2<f64>,
     fill: &(impl Fn(usize, &mut [f64]) + Sync),
-) -> Result<Array2<f64>> {
+) -> Array2<f64> {
     const SHARE: usize = 256;
     const TOGETHER: usize = 8;
     let mut total = Array2::<f64>::zeros(rows.dim());
@@ -125,7 +125,7 @@ fn applied(
             total += part;
         }
     }
-    Ok(total)
+    total
 }
 
 /// The `wanted` largest eigenvalues of a symmetric matrix without negative ones, with their vectors
