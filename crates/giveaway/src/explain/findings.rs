@@ -1,6 +1,8 @@
 //! What holds on a run, in sentences. Words follow the figures: a measure is praised for what it
 //! finds here, and one that says nothing here is said to say nothing.
 
+use std::fmt::Write as _;
+
 use crate::evaluate::Estimate;
 use crate::report::explanation::{Explanation, GroupExposure, Predictor, Screening};
 
@@ -32,10 +34,7 @@ fn percent(share: f64) -> String {
 }
 
 /// The predictors in the order of the list that need no more than so much.
-fn first<'a>(
-    explanation: &'a Explanation,
-    of: impl Fn(&Predictor) -> bool,
-) -> Option<&'a Predictor> {
+fn first(explanation: &Explanation, of: impl Fn(&Predictor) -> bool) -> Option<&Predictor> {
     explanation
         .predictors
         .iter()
@@ -89,12 +88,13 @@ fn predictors(explanation: &Explanation) -> Option<String> {
         })?;
         Some(format!("{} ({})", p.label, with_interval(&p.spearman)?))
     };
+    // Writing to a String cannot fail.
     if best.needs == "reference models" {
         if let Some(one) = cheap("one model") {
-            text.push_str(&format!(" Of what one model tells: {one}."));
+            let _ = write!(text, " Of what one model tells: {one}.");
         }
         if let Some(data) = cheap("data") {
-            text.push_str(&format!(" Of what the data alone tell: {data}."));
+            let _ = write!(text, " Of what the data alone tell: {data}.");
         }
     }
     Some(text)
@@ -149,10 +149,11 @@ fn screening(explanation: &Explanation) -> Option<String> {
         percent(found)
     );
     if let Some((_, _, found)) = best(&["reference models"]) {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " (the best measure of reference models: {})",
             percent(found)
-        ));
+        );
     }
     text.push('.');
     Some(text)

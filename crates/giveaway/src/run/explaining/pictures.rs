@@ -269,6 +269,7 @@ pub(super) fn activations(
     };
     let text =
         |of: &dyn Fn(&Wanted) -> String| Values::Text(wanted.iter().map(|w| Some(of(w))).collect());
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let classes = &pool.dataset.schema.classes;
     let columns = [
         ("unit", whole(&|one| i64::from(one.unit))),
@@ -278,13 +279,13 @@ pub(super) fn activations(
             "class",
             text(&|one| classes[pool.dataset.labels[one.record as usize] as usize].clone()),
         ),
-        ("rank", whole(&|one| one.rank as i64)),
+        ("rank", whole(&|one| count(one.rank))),
         (
             "distance",
             Values::Number(wanted.iter().map(|one| one.distance).collect()),
         ),
-        ("height", whole(&|_| shape.height as i64)),
-        ("width", whole(&|_| shape.width as i64)),
+        ("height", whole(&|_| count(shape.height))),
+        ("width", whole(&|_| count(shape.width))),
         ("map", Values::Text(maps)),
     ]
     .map(|(name, values)| (name.to_owned(), values));
