@@ -4,10 +4,12 @@
 //! classes, by which a page sets others for the dark. Series differ in colour and in dashes or
 //! marks, for readers who see no colours.
 
+mod map;
 mod scale;
 
 use std::fmt::Write;
 
+pub(crate) use map::{Map, MapDot};
 pub(crate) use scale::Axis;
 
 /// Colours that stay apart for the colour-blind (after Okabe and Ito), dark enough for thin
