@@ -103,6 +103,19 @@ fn words(explanation: &Explanation, units: &str, unit: &str) -> String {
     text
 }
 
+/// A name that may be cut, in the middle: what sets it apart often stands at its end.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let text = printable(text);
+    let count = text.chars().count();
+    if count <= most {
+        return text;
+    }
+    let end = (most - 1) / 2;
+    let start: String = text.chars().take(most - 1 - end).collect();
+    let end: String = text.chars().skip(count - end).collect();
+    format!("{}…{}", start.trim_end(), end.trim_start())
+}
+
 fn bullets(out: &mut String, text: &str) {
     for (index, line) in wrap(text, WIDTH - 2).into_iter().enumerate() {
         let mark = if index == 0 { "-" } else { " " };
@@ -131,30 +144,38 @@ fn predictors(out: &mut String, explanation: &Explanation, unit: &str) {
     }
     let _ = writeln!(out, "\nWHAT GOES WITH THE LEAK");
     let shown = shown_predictors(all, MOST_PREDICTORS);
-    let rows: Vec<Vec<String>> = shown
-        .iter()
-        .map(|&index| {
-            let p = &all[index];
-            let label = clip(&p.label, 42);
-            vec![
-                if p.reversed {
-                    format!("{label} (small)")
-                } else {
-                    label
-                },
-                clip(&p.needs, 18),
-                two(p.spearman),
-                two(p.auc),
-                percent_interval(p.precision),
-            ]
-        })
-        .collect();
-    table(
-        out,
-        &["measure", "needs", "Spearman", "AUC", "precision"],
-        &rows,
-        2,
-    );
+    let line = |out: &mut String, [spearman, auc, precision, needs]: [&str; 4], label: &str| {
+        for (index, part) in wrap(label, 42).into_iter().enumerate() {
+            let _ = if index == 0 {
+                writeln!(
+                    out,
+                    "  {spearman:<15}  {auc:<15}  {precision:<16}  {needs:<16}  {part}"
+                )
+            } else {
+                writeln!(out, "{:72}{part}", "")
+            };
+        }
+    };
+    line(out, ["Spearman", "AUC", "precision", "needs"], "measure");
+    for &index in &shown {
+        let p = &all[index];
+        let label = shortened(&p.label, 126);
+        let label = if p.reversed {
+            format!("{label} (small)")
+        } else {
+            label
+        };
+        line(
+            out,
+            [
+                &two(p.spearman),
+                &two(p.auc),
+                &percent_interval(p.precision),
+                &clip(&p.needs, 16),
+            ],
+            &label,
+        );
+    }
     let mut note = format!(
         "Spearman: rank correlation with the leak. AUC: how well the measure tells the leakiest from the others (.5 is chance). Precision: share of the leakiest among the first {} by the measure; {} by chance. (small): small values stand for exposure. In brackets 95\u{a0}% intervals.",
         whole(explanation.settings.leaky),
@@ -427,7 +448,7 @@ fn screening(out: &mut String, screenings: &[Screening], units: &str) {
     let rows: Vec<Vec<String>> = screenings
         .iter()
         .map(|screening| {
-            let mut cells = vec![clip(&screening.label, 44), clip(&screening.needs, 18)];
+            let mut cells = vec![shortened(&screening.label, 50), clip(&screening.needs, 18)];
             cells.extend(shares.iter().map(|&share| {
                 screening
                     .reviewed
@@ -580,7 +601,7 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) -
             Some(e) if e.given_away => "yes, and given away by this model",
             Some(_) => "yes",
             None => {
-                "no: it is neither given away nor among the leakiest, and no statement was written for it"
+                "no: it is not among those that were explained one by one (those given away, and the others of the report's most exposed)"
             }
         },
     );
@@ -673,7 +694,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts<'_>
                         } else {
                             " "
                         },
-                        clip(&p.label, 52)
+                        shortened(&p.label, 52)
                     ),
                     three(m.value),
                     among(m, units),

@@ -160,7 +160,7 @@ pub(super) fn read_activations(
 }
 
 /// The activations that there is room for, without their images, and the records of these.
-fn entries(
+pub(super) fn entries(
     bytes: Vec<u8>,
     audit: &Audit,
     records: &Records,

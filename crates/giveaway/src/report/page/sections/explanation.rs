@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::evaluate::Estimate;
 use crate::report::chart::{Axis, Chart, Dot, Map, MapDot, Mark, row_height};
 use crate::report::explanation::{Explanation, GroupExposure, MapView};
-use crate::report::explanation_text::shown_predictors;
+use crate::report::explanation_text::{shortened, shown_predictors};
 use crate::report::printable::printable;
 
 /// Measures that are drawn however good they are.
@@ -33,6 +33,8 @@ const MOST_SHARES: usize = 15;
 const MOST_LINKED: usize = 100;
 /// Classes that are told apart on a map.
 const MOST_CLASSES: usize = 10;
+/// Classes whose images are shown with what speaks for them.
+const MOST_HEATS: usize = 20;
 /// What measures may need, and their series.
 const NEEDS: [(&str, &str, usize); 3] = [
     ("data", "needs the data only", 2),
@@ -127,21 +129,36 @@ pub(super) fn section(content: &Content<'_>) -> Result<Option<Section>> {
 
 /// A name for a figure, made safe and cut.
 fn named(text: &str) -> String {
-    let text = printable(text);
+    shortened(text, LONGEST_NAME)
+}
+
+/// A name on two lines, if it needs them.
+fn on_two_lines(text: &str) -> String {
+    let text = shortened(text, 2 * LONGEST_NAME - 8);
     if text.chars().count() <= LONGEST_NAME {
         return text;
     }
-    let mut cut: String = text.chars().take(LONGEST_NAME - 1).collect();
-    cut.push('…');
-    cut
+    // The space nearest to the middle.
+    let middle = text.len() / 2;
+    let space = (text.match_indices(' ')).min_by_key(|(at, _)| at.abs_diff(middle));
+    match space {
+        Some((at, _)) => format!("{}\n{}", &text[..at], &text[at + 1..]),
+        None => named(&text),
+    }
 }
 
 /// A chart whose rows have long names.
 fn of_rows(title: &str, description: &str, x: Axis, names: &[String]) -> Chart {
     let mut chart = Chart::of_rows(title, description, x, names);
-    let longest = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
-    chart.left = (6.7 * longest as f64 + 18.0).clamp(72.0, 268.0);
-    chart.height = 24.0 * names.len().max(1) as f64;
+    let lines = names.iter().flat_map(|name| name.split('\n'));
+    let longest = lines.map(|line| line.chars().count()).max().unwrap_or(0);
+    chart.left = (7.2 * longest as f64 + 18.0).clamp(72.0, 294.0);
+    let row = if names.iter().any(|name| name.contains('\n')) {
+        34.0
+    } else {
+        24.0
+    };
+    chart.height = row * names.len().max(1) as f64;
     chart
 }
 
@@ -197,7 +214,7 @@ fn predictors(s: &Explanation, n: Numbers<'_>) -> Option<Figure> {
     }
     let names: Vec<String> = shown
         .iter()
-        .map(|&index| named(&s.predictors[index].label))
+        .map(|&index| on_two_lines(&s.predictors[index].label))
         .collect();
     let ends = shown.iter().flat_map(|&index| {
         let e = s.predictors[index].spearman;
@@ -319,7 +336,11 @@ fn screening(s: &Explanation, units: &str, n: Numbers<'_>) -> Option<Figure> {
         });
         chart.name(
             series,
-            &format!("{} ({})", named(&curve.label), printable(&curve.needs)),
+            &format!(
+                "{} ({})",
+                shortened(&curve.label, 46),
+                printable(&curve.needs)
+            ),
         );
     }
     let mut header = vec!["by".to_owned(), "needs".to_owned()];
@@ -694,6 +715,7 @@ fn heats(content: &Content<'_>, n: Numbers<'_>) -> Vec<Heats> {
         .collect();
     codes.sort_unstable();
     codes.dedup();
+    codes.truncate(MOST_HEATS);
     codes
         .into_iter()
         .map(|code| Heats {
