@@ -4,6 +4,7 @@
 
 mod attributing;
 mod inner;
+mod one_record;
 mod pictures;
 mod places;
 mod record_columns;
@@ -40,6 +41,8 @@ use crate::trainer::Trainer;
 use inner::{InnerModels, Learning};
 use places::AllPlaces;
 use verdicts::Verdicts;
+
+pub use one_record::{ExplainedRecord, MeasuredRecord, explained_record};
 
 /// Share of the units that count as the leakiest.
 const LEAKY_SHARE: f64 = 0.01;
