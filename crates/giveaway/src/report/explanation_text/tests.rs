@@ -50,7 +50,6 @@ fn a_run_is_explained() {
     let text = explanation(&example(), "records");
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.starts_with("WHY THESE RECORDS\n"));
-    // The space in a percentage does not break, and is no plain one.
     assert!(
         flat.contains("the 50 of 1,000 records with the largest leak (5 %), 0.69 nats or more"),
         "{text}"
