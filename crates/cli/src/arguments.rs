@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Reference(Box<ShareOptions>),
     /// Attack signals that were made elsewhere: arrays in, table out
     Attack(Box<AttackOptions>),
+    /// Why the records of a finished audit are exposed: measures, reasons in words, a map
+    Explain(ExplainOptions),
     /// Write the page of a finished audit again, its figures, or a redacted copy
     Report(ReportOptions),
     /// List the data sets that come with the program
@@ -65,6 +67,37 @@ pub(crate) struct ReportOptions {
     /// Open the page in the browser
     #[arg(long)]
     pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct ExplainOptions {
+    /// Run directory of a finished audit; what it was made from must still be where it was
+    pub(crate) run: PathBuf,
+    /// Tell of one record, by its identifier; an explanation that is there is used
+    #[arg(long, value_name = "ID")]
+    pub(crate) record: Option<String>,
+    /// Tell how exposure is spread over the values of this column; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) by: Vec<String>,
+    /// Nearest neighbours to look at
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) neighbours: usize,
+    /// Reference models to train again and look into
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) models: usize,
+    /// Lay out no map
+    #[arg(long)]
+    pub(crate) no_map: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Threads; all cores by default. The result does not depend on it
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) threads: Option<usize>,
+    /// No progress bars
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod attack;
 mod attack_arguments;
 mod audit;
 mod exit_code;
+mod explain;
 mod indirect_arguments;
 mod report;
 mod terminal;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Audit(options) => audit::audit(&options),
         Command::Reference(options) => audit::train_share(&options),
         Command::Attack(options) => attack::attack(&options),
+        Command::Explain(options) => explain::explain(&options),
         Command::Report(options) => report::report(&options),
         Command::Data(options) => audit::list_shipped(options.json),
     });

@@ -40,7 +40,7 @@ pub struct Channel {
 
 /// Probabilities nearer than this to 0 or 1 count as this far away: some 16 units of
 /// float32's last place at 1, where `1 - p` is still right to 6 %.
-const PROBABILITY_RESOLUTION: f64 = 1e-6;
+pub(crate) const PROBABILITY_RESOLUTION: f64 = 1e-6;
 
 impl Default for Channel {
     fn default() -> Self {

@@ -110,7 +110,11 @@ impl Sums {
             correct_out: mean(f64::from(self.correct[OUT]), OUT),
             correct_in: mean(f64::from(self.correct[IN]), IN),
             margin_out: mean(self.margin, OUT),
-            separation: if spread > 0.0 { shift / spread } else { f64::NAN },
+            separation: if spread > 0.0 {
+                shift / spread
+            } else {
+                f64::NAN
+            },
         }
     }
 
@@ -273,7 +277,11 @@ impl Answers {
                             continue;
                         }
                         measured[position].add(side, &answer);
-                        let sums = if side == IN { &mut *inside } else { &mut *outside };
+                        let sums = if side == IN {
+                            &mut *inside
+                        } else {
+                            &mut *outside
+                        };
                         for (sum, p) in sums[at.clone()].iter_mut().zip(&probabilities) {
                             *sum += *p as f32;
                         }
@@ -317,10 +325,10 @@ impl Answers {
     /// How far the mean outputs of IN models are from those of OUT models, on the half that
     /// measures; nothing where there are none of a kind.
     #[must_use]
-    pub fn divergence(&self, record: usize) -> Option<divergence::Divergence> {
+    pub fn divergence(&self, record: usize) -> Option<divergence::Divergences> {
         let inside = self.mean_distribution(record, IN)?;
         let outside = self.mean_distribution(record, OUT)?;
-        Some(divergence::Divergence::between(&inside, &outside))
+        divergence::Divergences::between(&inside, &outside).ok()
     }
 
     /// What the OUT models of the half that measures choose; nothing where there are none.
@@ -379,7 +387,7 @@ mod tests {
         (answers, outputs, membership)
     }
 
-    fn softmax(row: ndarray::ArrayView1<f32>) -> Vec<f64> {
+    fn softmax(row: &ndarray::ArrayView1<f32>) -> Vec<f64> {
         let e: Vec<f64> = row.iter().map(|&z| f64::from(z).exp()).collect();
         let sum: f64 = e.iter().sum();
         e.into_iter().map(|x| x / sum).collect()
@@ -396,21 +404,25 @@ mod tests {
                 (0..8, answers.of_all(record)),
             ] {
                 for (inside, loss, probability, correct) in [
-                    (false, found.loss_out, found.probability_out, found.correct_out),
+                    (
+                        false,
+                        found.loss_out,
+                        found.probability_out,
+                        found.correct_out,
+                    ),
                     (true, found.loss_in, found.probability_in, found.correct_in),
                 ] {
                     let rows: Vec<Vec<f64>> = half
                         .clone()
                         .filter(|&model| membership.is_in(model, record) == inside)
-                        .map(|model| softmax(outputs[model].row(record)))
+                        .map(|model| softmax(&outputs[model].row(record)))
                         .collect();
                     let mean = |of: &dyn Fn(&Vec<f64>) -> f64| {
                         rows.iter().map(of).sum::<f64>() / rows.len() as f64
                     };
                     assert!((loss - mean(&|p| -p[label].ln())).abs() < 1e-9);
                     assert!((probability - mean(&|p| p[label])).abs() < 1e-9);
-                    let right =
-                        mean(&|p| f64::from(u8::from(p.iter().all(|&q| q <= p[label]))));
+                    let right = mean(&|p| f64::from(u8::from(p.iter().all(|&q| q <= p[label]))));
                     assert!((correct - right).abs() < 1e-12);
                     if !inside {
                         let margin = mean(&|p| {
@@ -431,7 +443,7 @@ mod tests {
             (0..8)
                 .filter(|&model| membership.is_in(model, 1) == inside)
                 .map(|model| {
-                    let p = softmax(outputs[model].row(1));
+                    let p = softmax(&outputs[model].row(1));
                     (p[1] / (p[0] + p[2])).ln()
                 })
                 .collect()
@@ -442,8 +454,7 @@ mod tests {
             (mean, squares / (x.len() as f64 - 1.0))
         };
         let (inside, outside) = (moments(&phi(true)), moments(&phi(false)));
-        let expected =
-            (inside.0 - outside.0) / f64::midpoint(inside.1, outside.1).sqrt();
+        let expected = (inside.0 - outside.0) / f64::midpoint(inside.1, outside.1).sqrt();
         assert!((answers.of_all(1).separation - expected).abs() < 1e-9);
     }
 

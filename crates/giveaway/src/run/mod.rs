@@ -7,6 +7,7 @@ pub mod pool;
 pub mod progress;
 
 mod attacking;
+mod explaining;
 mod findings;
 mod indirect;
 mod publish;
@@ -27,6 +28,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use explaining::{ExplainRequest, Explained, explain};
 pub use publish::{ReportRequest, report};
 pub use training::Shard;
 
@@ -82,6 +84,9 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     run.remove("report.html")?;
     run.remove_folder("figures")?;
     run.remove_folder("redacted")?;
+    // And the pictures of its explanation.
+    run.remove("map.parquet")?;
+    run.remove("activations.parquet")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;

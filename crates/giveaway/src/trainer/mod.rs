@@ -4,7 +4,7 @@ mod network;
 
 use std::io;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::error::{Error, Result};
 
@@ -123,6 +123,55 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// As [`Self::answer`].
     fn gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
+        let _ = (inputs, label);
+        Ok(None)
+    }
+
+    /// The gradients of the loss of class `label`, −ln of its probability, with respect to the
+    /// features of such inputs, inputs × features; nothing where the model has none.
+    ///
+    /// Unless a model says otherwise, they come from [`Self::gradients`] of φ = ln p − ln(1 − p):
+    /// that of the loss is −(1 − p) times as much, and 0 where that one is.
+    ///
+    /// # Errors
+    /// As [`Self::answer`], or if there is no such class.
+    fn loss_gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
+        let Some(mut gradients) = self.gradients(inputs, label)? else {
+            return Ok(None);
+        };
+        let logits = self.answer(inputs)?;
+        for (mut gradient, logits) in gradients.outer_iter_mut().zip(logits.outer_iter()) {
+            let own = logits
+                .get(label as usize)
+                .copied()
+                .map_or(f64::NAN, f64::from);
+            let odds_against: f64 = logits
+                .iter()
+                .enumerate()
+                .filter(|&(class, _)| class != label as usize)
+                .map(|(_, &z)| (f64::from(z) - own).exp())
+                .sum();
+            // 1 - p without a subtraction; beyond the largest double it is 1
+            let others = if odds_against.is_infinite() {
+                1.0
+            } else {
+                odds_against / (1.0 + odds_against)
+            };
+            gradient.mapv_inplace(|g| (-f64::from(g) * others) as f32);
+        }
+        Ok(Some(gradients))
+    }
+
+    /// Where the last convolution sees class `label` in such inputs, inputs × rows × columns of
+    /// that convolution's output: the class activation maps of Grad-CAM (Selvaraju and others
+    /// 2017, equations 1 and 2). A channel's weight is the mean over the positions of the
+    /// gradient of the class's logit with respect to the channel's output, and the map is the
+    /// weighted sum of the channels, where that is above 0. Outputs are taken after activation
+    /// and pooling. Nothing where the model has no convolutions.
+    ///
+    /// # Errors
+    /// As [`Self::loss_gradients`].
+    fn class_activation(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array3<f32>>> {
         let _ = (inputs, label);
         Ok(None)
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use giveaway_nn::{Examples, Kernel, Network, Quantity, Trained, Training};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 
 use super::{Model, Sink, Trainer};
 use crate::dataset::Dataset;
@@ -216,6 +216,41 @@ impl Model for NetworkModel<'_> {
             gradient.mapv_inplace(|g| (f64::from(g) * factor) as f32);
         }
         Ok(Some(gradients))
+    }
+
+    fn loss_gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
+        let queries = self.queries(inputs, label)?;
+        Ok(Some(self.trained.input_gradients(&queries, Quantity::Loss)))
+    }
+
+    fn class_activation(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array3<f32>>> {
+        let queries = self.queries(inputs, label)?;
+        let Some(image) = &self.trained.network().image else {
+            return Ok(None);
+        };
+        let (mut maps, mut shape) = (Vec::new(), (0, 0));
+        self.trained.convolution_gradients(
+            &queries,
+            image.convolutions.len(),
+            Quantity::Logit(label),
+            |_, outputs, gradients| {
+                let (rows, columns, _) = outputs.dim();
+                shape = (rows, columns);
+                let positions = (rows * columns) as f64;
+                let weights: Vec<f64> = gradients
+                    .axis_iter(Axis(2))
+                    .map(|channel| channel.iter().map(|&g| f64::from(g)).sum::<f64>() / positions)
+                    .collect();
+                maps.extend(outputs.lanes(Axis(2)).into_iter().map(|channels| {
+                    let weighted = channels.iter().zip(&weights);
+                    let sum: f64 = weighted.map(|(&a, weight)| f64::from(a) * weight).sum();
+                    sum.max(0.0) as f32
+                }));
+            },
+        );
+        let maps = Array3::from_shape_vec((queries.rows(), shape.0, shape.1), maps)
+            .map_err(|e| Error::unexpected(format!("cannot lay out the maps: {e}")))?;
+        Ok(Some(maps))
     }
 
     fn weights(&self) -> Result<Vec<u8>> {
