@@ -155,6 +155,11 @@ fn names_are_cut_in_the_middle() {
     assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
     assert_eq!(shortened("abcdefghijk", 7), "abc…ijk");
     assert_eq!(shortened("abc defghij xyz", 8), "abc…xyz");
+    // Words stay whole where that costs little.
+    assert_eq!(
+        shortened("distance to the centre of its class in the outputs", 36),
+        "distance to the…in the outputs"
+    );
 }
 
 #[test]
@@ -174,6 +179,7 @@ fn places_are_said_as_people_say_them() {
 /// `cargo test -p giveaway explanation_text -- --ignored --nocapture` shows the texts.
 #[test]
 #[ignore = "to be read by people"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn read_it() {
     println!("{}", explanation(&example(), "records"));
     println!(
