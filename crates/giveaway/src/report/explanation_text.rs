@@ -23,6 +23,8 @@ const MOST_VALUES: usize = 8;
 const MOST_COLUMNS: usize = 12;
 /// Characters of a line.
 const WIDTH: usize = 96;
+/// A part of a word that is shorter than this is not kept where a name is cut.
+const SHORT_PART: usize = 8;
 /// Characters of the longest bar.
 const BAR: f64 = 24.0;
 
@@ -113,6 +115,15 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     let end = (most - 1) / 2;
     let start: String = text.chars().take(most - 1 - end).collect();
     let end: String = text.chars().skip(count - end).collect();
+    // A part of a word of few characters goes as well.
+    let start = match start.rsplit_once(' ') {
+        Some((whole, part)) if part.chars().count() < SHORT_PART => whole,
+        _ => &start,
+    };
+    let end = match end.split_once(' ') {
+        Some((part, whole)) if part.chars().count() < SHORT_PART => whole,
+        _ => &end,
+    };
     format!("{}…{}", start.trim_end(), end.trim_start())
 }
 

@@ -50,7 +50,6 @@ fn a_run_is_explained() {
     let text = explanation(&example(), "records");
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.starts_with("WHY THESE RECORDS\n"));
-    // The space in a percentage does not break, and is no plain one.
     assert!(
         flat.contains("the 50 of 1,000 records with the largest leak (5 %), 0.69 nats or more"),
         "{text}"
@@ -156,6 +155,11 @@ fn names_are_cut_in_the_middle() {
     assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
     assert_eq!(shortened("abcdefghijk", 7), "abc…ijk");
     assert_eq!(shortened("abc defghij xyz", 8), "abc…xyz");
+    // Words stay whole where that costs little.
+    assert_eq!(
+        shortened("distance to the centre of its class in the outputs", 36),
+        "distance to the…in the outputs"
+    );
 }
 
 #[test]
@@ -175,6 +179,7 @@ fn places_are_said_as_people_say_them() {
 /// `cargo test -p giveaway explanation_text -- --ignored --nocapture` shows the texts.
 #[test]
 #[ignore = "to be read by people"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn read_it() {
     println!("{}", explanation(&example(), "records"));
     println!(
