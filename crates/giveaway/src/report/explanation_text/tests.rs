@@ -5,45 +5,36 @@ pub(crate) fn example() -> Explanation {
     serde_json::from_str(include_str!("example.json")).unwrap()
 }
 
-fn facts<'a>(id: &'a str, measures: &'a [MeasureOfRecord<'a>]) -> RecordFacts<'a> {
+fn facts(id: &str, measures: Vec<MeasureOfRecord>) -> RecordFacts {
     RecordFacts {
-        id,
+        id: id.to_owned(),
         unit: None,
-        class: ">50K",
+        class: ">50K".to_owned(),
         leak: Some(4.213),
         rank: Some(1),
-        reason: Some("rare value"),
-        further: &[],
+        given_away: false,
+        reason: Some("rare value".to_owned()),
+        further: Vec::new(),
+        statement: None,
         measures,
     }
 }
 
-const MEASURES: [MeasureOfRecord<'_>; 4] = [
-    MeasureOfRecord {
-        measure: "mean_out_loss",
-        value: 3.912,
-        smaller: 0.999,
-        larger: 0.0,
-    },
-    MeasureOfRecord {
-        measure: "label_agreement",
-        value: 0.05,
-        smaller: 0.01,
-        larger: 0.98,
-    },
-    MeasureOfRecord {
-        measure: "input_lof",
-        value: 1.02,
-        smaller: 0.61,
-        larger: 0.38,
-    },
-    MeasureOfRecord {
-        measure: "rarity",
-        value: f64::NAN,
-        smaller: 0.0,
-        larger: 0.0,
-    },
-];
+fn measures() -> Vec<MeasureOfRecord> {
+    [
+        ("mean_out_loss", 3.912, 0.999, 0.0),
+        ("label_agreement", 0.05, 0.01, 0.98),
+        ("input_lof", 1.02, 0.61, 0.38),
+        ("rarity", f64::NAN, 0.0, 0.0),
+    ]
+    .map(|(measure, value, smaller, larger)| MeasureOfRecord {
+        measure: measure.to_owned(),
+        value,
+        smaller,
+        larger,
+    })
+    .to_vec()
+}
 
 #[test]
 fn a_run_is_explained() {
@@ -87,14 +78,14 @@ fn nothing_is_no_fault() {
     let text = explanation(&empty, "groups");
     assert!(text.starts_with("WHY THESE GROUPS"));
     assert!(!text.contains("NaN") && !text.contains("REASONS"));
-    let none = record(&empty, &facts("A12", &[]), "groups");
+    let none = record(&empty, &facts("A12", Vec::new()), "groups");
     assert!(none.contains("exposed     no:"), "{none}");
     assert!(none.contains("would be    rare value"), "{none}");
 }
 
 #[test]
 fn a_record_is_explained() {
-    let text = record(&example(), &facts("A12", &MEASURES), "records");
+    let text = record(&example(), &facts("A12", measures()), "records");
     assert!(text.contains("4.213 nats, 1st of 1,000 by leak"), "{text}");
     // The reason of an exposed record is that of the report.
     assert!(text.contains("reason      mislabelled or ambiguous: its nearest"));
@@ -140,7 +131,7 @@ fn what_acts_on_a_terminal_is_written_out() {
     hostile.settings.spaces[0].description.push_str(bad);
     for text in [
         explanation(&hostile, "records"),
-        record(&hostile, &facts("A12", &MEASURES), "records"),
+        record(&hostile, &facts("A12", measures()), "records"),
     ] {
         assert!(
             !text.contains('\u{1b}') && !text.contains('\u{202e}'),
@@ -184,6 +175,6 @@ fn read_it() {
     println!("{}", explanation(&example(), "records"));
     println!(
         "{}",
-        record(&example(), &facts("A12", &MEASURES), "records")
+        record(&example(), &facts("A12", measures()), "records")
     );
 }
