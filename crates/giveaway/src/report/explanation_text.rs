@@ -711,7 +711,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, un
                         } else {
                             " "
                         },
-                        shortened(&p.label, 52)
+                        shortened(&p.label, 60)
                     ),
                     three(m.value),
                     among(m, units),
@@ -728,7 +728,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, un
         // The left column is padded so that all families line up.
         let _ = writeln!(out, "  {}", printable(title));
         for cells in rows {
-            let _ = writeln!(out, "    {:<54} {:>9}  {}", cells[0], cells[1], cells[2]);
+            let _ = writeln!(out, "    {:<62} {:>9}  {}", cells[0], cells[1], cells[2]);
         }
     }
     if any {
