@@ -38,7 +38,8 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
              {path}/report.html       the page to read; it needs no network\n  \
              {path}/records.parquet   a row per record: p-values, losses, selections\n  \
              {path}/report.json       this result\n  \
-             {path}/run.toml          the configuration: audit --config with it repeats the run\n",
+             {path}/run.toml          the configuration: audit --config with it repeats the run\n\
+             WHY these records, and not others: giveaway explain {path}\n",
             text::summary(&outcome.audit)
         ))?;
     }

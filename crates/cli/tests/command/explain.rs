@@ -138,7 +138,7 @@ fn what_cannot_be_explained_is_refused() {
             .refused(code, words);
     };
     refused("nowhere", 3, &["manifest.json", "giveaway audit"]);
-    refused("run --by raduis_mean", 2, &["--by", "radius_mean"]);
+    refused("run --by raduis", 2, &["--by", "mean_radius"]);
     refused("run --neighbours 0", 2, &["--neighbours"]);
     refused("run --neighbours 9999", 2, &["--neighbours"]);
     refused("run --models 1", 2, &["--models", "16"]);

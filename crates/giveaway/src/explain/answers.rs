@@ -190,6 +190,8 @@ pub struct Answers {
     probabilities: [Vec<f32>; 2],
     /// OUT models of the half that measures that choose each class, `[records × classes]`.
     votes: Vec<u16>,
+    /// The same of all OUT models.
+    all_votes: Vec<u16>,
 }
 
 /// How the OUT models of a record differ, and what they say in its label's place.
@@ -203,6 +205,17 @@ pub struct Votes {
     pub against: f64,
     /// That class.
     pub suspected: usize,
+}
+
+/// What all OUT models of a record choose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choices {
+    /// Share that chooses its label.
+    pub right: f64,
+    /// Share that chooses the commonest other class.
+    pub against: f64,
+    /// That class.
+    pub other: usize,
 }
 
 impl Answers {
@@ -226,6 +239,7 @@ impl Answers {
             judged: vec![Sums::default(); records],
             probabilities: [vec![0.0; records * classes], vec![0.0; records * classes]],
             votes: vec![0; records * classes],
+            all_votes: vec![0; records * classes],
         };
         let models: Vec<usize> = (0..membership.models()).collect();
         for some in models.chunks(AT_ONCE) {
@@ -256,10 +270,11 @@ impl Answers {
             outside.par_chunks_mut(BLOCK * classes),
             inside.par_chunks_mut(BLOCK * classes),
             self.votes.par_chunks_mut(BLOCK * classes),
+            self.all_votes.par_chunks_mut(BLOCK * classes),
         )
             .into_par_iter()
             .enumerate()
-            .for_each(|(block, (measured, judged, outside, inside, votes))| {
+            .for_each(|(block, (measured, judged, outside, inside, votes, all_votes))| {
                 let mut probabilities = vec![0.0; classes];
                 let mut row = vec![0.0f32; classes];
                 for position in 0..measured.len() {
@@ -272,6 +287,10 @@ impl Answers {
                         let label = labels[record] as usize;
                         let answer = Answer::of(&row, label, &mut probabilities);
                         let side = usize::from(membership.is_in(*model, unit));
+                        if side == OUT {
+                            let vote = &mut all_votes[at.start + answer.chosen];
+                            *vote = vote.saturating_add(1);
+                        }
                         if !measuring.contains(model) {
                             judged[position].add(side, &answer);
                             continue;
@@ -329,6 +348,22 @@ impl Answers {
         let inside = self.mean_distribution(record, IN)?;
         let outside = self.mean_distribution(record, OUT)?;
         divergence::Divergences::between(&inside, &outside).ok()
+    }
+
+    /// What all OUT models choose; nothing where there are none.
+    #[must_use]
+    pub fn choices(&self, record: usize, label: usize) -> Option<Choices> {
+        let outside = self.measured[record].models[OUT] + self.judged[record].models[OUT];
+        let votes = &self.all_votes[record * self.classes..(record + 1) * self.classes];
+        let other = (0..self.classes)
+            .filter(|&class| class != label)
+            .max_by_key(|&class| (votes[class], std::cmp::Reverse(class)))?;
+        let share = |class: usize| f64::from(votes[class]) / f64::from(outside);
+        (outside > 0).then(|| Choices {
+            right: share(label),
+            against: share(other),
+            other,
+        })
     }
 
     /// What the OUT models of the half that measures choose; nothing where there are none.
@@ -477,6 +512,22 @@ mod tests {
             let others = (0..3).filter(|&class| class != record).map(count);
             assert!((votes.against - others.fold(0.0, f64::max) / models).abs() < 1e-12);
             assert_ne!(votes.suspected, record);
+
+            let all: Vec<usize> = (0..8)
+                .filter(|&model| !membership.is_in(model, record))
+                .map(|model| {
+                    let row = outputs[model].row(record);
+                    (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()
+                })
+                .collect();
+            let share = |class: usize| {
+                all.iter().filter(|&&c| c == class).count() as f64 / all.len() as f64
+            };
+            let choices = answers.choices(record, record).unwrap();
+            assert!((choices.right - share(record)).abs() < 1e-12);
+            assert!((choices.against - share(choices.other)).abs() < 1e-12);
+            let others = (0..3).filter(|&class| class != record).map(share);
+            assert!((choices.against - others.fold(0.0, f64::max)).abs() < 1e-12);
         }
     }
 

@@ -142,9 +142,14 @@ fn screening(explanation: &Explanation) -> Option<String> {
             })
     };
     let (screen, share, found) = best(&["data", "one model"])?;
+    let reversed = explanation
+        .predictors
+        .iter()
+        .any(|p| p.measure == screen.measure && p.reversed);
     let mut text = format!(
-        "Before any audit, a review of the {} with the largest {} would have found {} of the leakiest",
+        "Before any audit, a review of the {} with the {} {} would have found {} of the leakiest",
         percent(share),
+        if reversed { "smallest" } else { "largest" },
         screen.label,
         percent(found)
     );

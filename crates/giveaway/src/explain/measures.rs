@@ -214,21 +214,21 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
     vec![
         measure(
             "centroid_distance",
-            "distance to its class centre",
+            "distance to the class centre",
             "distance",
             false,
             centroids.euclidean.own.clone(),
         ),
         measure(
             "centroid_cosine",
-            "angle to its class centre",
+            "angle to the class centre",
             "distance",
             false,
             centroids.cosine.own.clone(),
         ),
         measure(
             "centroid_mahalanobis",
-            "Mahalanobis distance to its class centre",
+            "Mahalanobis distance to the class centre",
             "distance",
             false,
             centroids.mahalanobis.own.clone(),
@@ -249,7 +249,7 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
         ),
         measure(
             "neighbour_agreement",
-            "share of its neighbours with its label",
+            "share of neighbours with the same label",
             "distance",
             true,
             places.agreement.clone(),
@@ -263,14 +263,14 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
         ),
         measure(
             "neighbour_distance",
-            "distance to its k-th nearest neighbour",
+            "distance to the k-th neighbour",
             "anomaly",
             false,
             places.farthest_neighbour(),
         ),
         measure(
             "nearest_distance",
-            "distance to its nearest neighbour",
+            "distance to the nearest neighbour",
             "anomaly",
             false,
             places.nearest_distance(),
@@ -284,7 +284,7 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
         ),
         measure(
             "isolation",
-            "isolation forest's score",
+            "isolation forest score",
             "anomaly",
             false,
             places.isolation.clone(),
@@ -321,7 +321,7 @@ pub fn of_duplicates(input: &Places, unit_records: &[usize]) -> Vec<Measure> {
     vec![
         Measure::new(
             "near_copies_own_label",
-            "near-duplicates with its label",
+            "near-duplicates with the same label",
             kind(true),
             records
                 .clone()
@@ -352,13 +352,13 @@ pub fn of_rarity(rarity: &Rarity) -> Vec<Measure> {
     vec![
         Measure::new(
             "rarest_value",
-            "rarity of its rarest value, in bits",
+            "rarity of the rarest value, in bits",
             kind,
             rarity.rarest_bits.clone(),
         ),
         Measure::new(
             "rarity",
-            "rarity of all its values, in bits",
+            "rarity of all values, in bits",
             kind,
             rarity.total_bits.clone(),
         ),
@@ -373,13 +373,13 @@ pub fn of_learning(epoch_learned: Vec<f64>, loss_spread: Vec<f64>) -> Vec<Measur
     vec![
         Measure::new(
             "epoch_learned",
-            "epoch from which on it is learnt",
+            "epoch from which on the record is learnt",
             kind,
             epoch_learned,
         ),
         Measure::new(
             "lt_iqr",
-            "spread of its loss over the training (LT-IQR)",
+            "spread of the loss over the training (LT-IQR)",
             kind,
             loss_spread,
         ),

@@ -6,6 +6,8 @@
 //! record's reason, since a cause comes before its consequences: a record with the wrong label is
 //! atypical of its class and hard to learn as well.
 
+use giveaway_stats::summary::median;
+
 use super::measures::{Places, upper_shares};
 use super::rarity::Rarity;
 
@@ -20,7 +22,8 @@ pub const AGREED: f64 = 0.8;
 /// the loss is among the largest ([`HARD`]).
 pub const MOSTLY_AGREED: f64 = 0.5;
 
-/// Neighbours contradict a label when at most this share of them has it.
+/// Neighbours contradict a label when at most this share of them has it, and no more than half of
+/// its class has so few: of a small class many have few neighbours of their own label.
 pub const CONTRADICTED: f64 = 0.35;
 
 /// OUT models are divided when the class that most of them choose has at most this share.
@@ -38,8 +41,20 @@ pub const FEW: u32 = 3;
 /// See [`FEW`]. In a table full of rare codes being one of three says little.
 pub const MOST_RARE: f64 = 0.1;
 
-/// A record is hard when no more than this share has a loss as large or is learnt as late.
+/// A record is hard when no more than this share has a loss as large or is learnt as late; and
+/// its OUT loss is above ln 2 (its label has less than half), or it is learnt in twice the usual
+/// number of epochs, and at least two more. A share alone would find hard records among easy ones.
 pub const HARD: f64 = 0.05;
+
+/// How many times the median epoch a record must take to count as learnt late.
+const LATE: f64 = 2.0;
+
+/// How many epochs more than the median.
+const LATE_EPOCHS: f64 = 2.0;
+
+/// Isolated by a local outlier factor is only who also lies at least as far from the others as
+/// all but this share of the records.
+const APART: f64 = 0.5;
 
 /// Why a record is exposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,13 +116,17 @@ impl Reason {
                 "models that never saw it agree on another label, and so do its neighbours: the label is wrong, or the features cannot tell"
             }
             Self::RareValue => "it has a value that hardly any other record has",
-            Self::Isolated => "it lies far from all other records",
+            Self::Isolated => {
+                "it lies far from other records, or in a thin place beside denser ones"
+            }
             Self::Atypical => {
                 "it looks less like the centre of its class than nearly all of the class does"
             }
             Self::Border => "models that never saw it are divided about its class",
-            Self::Hard => "models that never saw it are often wrong, or models learn it late",
-            Self::None => "nothing of what is measured sets it apart",
+            Self::Hard => {
+                "models that never saw it give its label little, or those trained on it learn it late"
+            }
+            Self::None => "none of the rules for a reason applies",
         }
     }
 }
@@ -121,17 +140,19 @@ pub struct Facts {
     against: Vec<f64>,
     /// Share of the OUT models for the class that most of them choose.
     majority: Vec<f64>,
-    /// Smallest share, over the spaces, of the nearest neighbours with its label.
-    agreement: Vec<f64>,
+    /// Whether its neighbours contradict its label, in the input or in the penultimate layer.
+    contradicted: Vec<bool>,
     /// Places among the records, as upper shares.
     divided: Vec<f64>,
     rarest: Vec<f64>,
     /// Records that have its rarest value.
     with_rarest: Vec<u32>,
     out_loss: Vec<f64>,
-    isolated: Vec<f64>,
+    far: Vec<f64>,
+    thin: Vec<f64>,
     atypical: Vec<f64>,
-    hard: Vec<f64>,
+    hard: Vec<bool>,
+    late: Vec<bool>,
 }
 
 /// Where the facts come from.
@@ -159,16 +180,43 @@ pub struct Sources<'a> {
     pub epoch_learned: &'a [f64],
 }
 
-/// The smaller of two shares, whichever is a number.
-fn least(shares: &[&[f64]]) -> Vec<f64> {
-    let records = shares.first().map_or(0, |first| first.len());
-    (0..records)
-        .map(|record| {
-            shares
-                .iter()
-                .fold(f64::NAN, |least, of| least.min(of[record]))
-        })
+/// Of each class, the median of a value over some of its records; NaN for a class without any.
+#[must_use]
+pub fn class_medians(values: &[f64], labels: &[u32], among: &[u32]) -> Vec<f64> {
+    let classes = labels.iter().max().map_or(0, |&last| last as usize + 1);
+    let mut own: Vec<Vec<f64>> = vec![Vec::new(); classes];
+    for &record in among {
+        let value = values[record as usize];
+        if !value.is_nan() {
+            own[labels[record as usize] as usize].push(value);
+        }
+    }
+    own.iter()
+        .map(|values| median(values).unwrap_or(f64::NAN))
         .collect()
+}
+
+/// Whether neighbours contradict the label of each record, by the share of them that has it.
+fn contradicted(agreement: &[f64], labels: &[u32], among: &[u32]) -> Vec<bool> {
+    let medians = class_medians(agreement, labels, among);
+    agreement
+        .iter()
+        .zip(labels)
+        .map(|(&share, &label)| share <= CONTRADICTED && share <= medians[label as usize])
+        .collect()
+}
+
+/// The median of the values that are known; NaN where none is.
+#[must_use]
+pub fn usual(values: &[f64]) -> f64 {
+    let known: Vec<f64> = values.iter().copied().filter(|x| !x.is_nan()).collect();
+    median(&known).unwrap_or(f64::NAN)
+}
+
+/// Whether an epoch is late beside the usual one.
+#[must_use]
+pub fn is_late(epoch: f64, usual: f64) -> bool {
+    epoch >= LATE * usual && epoch >= usual + LATE_EPOCHS
 }
 
 impl Facts {
@@ -195,6 +243,7 @@ impl Facts {
             }
         }
         let input = sources.input;
+        let usual_epoch = usual(sources.epoch_learned);
         Self {
             near_other_label: (0..labels.len())
                 .map(|record| {
@@ -204,7 +253,11 @@ impl Facts {
                 .collect(),
             against: sources.against.to_vec(),
             majority: sources.disagreement.iter().map(|d| 1.0 - d).collect(),
-            agreement: least(&[&input.agreement, &sources.penultimate.agreement]),
+            contradicted: contradicted(&input.agreement, labels, among)
+                .into_iter()
+                .zip(contradicted(&sources.penultimate.agreement, labels, among))
+                .map(|(input, penultimate)| input || penultimate)
+                .collect(),
             divided: place(sources.disagreement),
             rarest: sources
                 .rarity
@@ -216,12 +269,19 @@ impl Facts {
                 })
                 .collect(),
             out_loss: place(sources.out_loss),
-            isolated: least(&[
-                &place(&input.farthest_neighbour()),
-                &place(&input.outlier_factor),
-            ]),
+            far: place(&input.farthest_neighbour()),
+            thin: place(&input.outlier_factor),
             atypical,
-            hard: least(&[&place(sources.out_loss), &place(sources.epoch_learned)]),
+            hard: place(sources.out_loss)
+                .iter()
+                .zip(sources.out_loss)
+                .map(|(&place, &loss)| place <= HARD && loss > std::f64::consts::LN_2)
+                .collect(),
+            late: place(sources.epoch_learned)
+                .iter()
+                .zip(sources.epoch_learned)
+                .map(|(&place, &epoch)| place <= HARD && is_late(epoch, usual_epoch))
+                .collect(),
         }
     }
 
@@ -233,20 +293,50 @@ impl Facts {
             Reason::Mislabelled => {
                 let agreed = self.against[record] >= AGREED
                     || (self.against[record] >= MOSTLY_AGREED && self.out_loss[record] <= HARD);
-                agreed && self.agreement[record] <= CONTRADICTED
+                agreed && self.contradicted[record]
             }
             Reason::RareValue => {
                 self.rarest[record] <= REMARKABLE
                     || (self.with_rarest[record] <= FEW && self.rarest[record] <= MOST_RARE)
             }
-            Reason::Isolated => self.isolated[record] <= REMARKABLE,
+            Reason::Isolated => self.is_far(record) || self.is_thin(record),
             Reason::Atypical => self.atypical[record] <= REMARKABLE,
             Reason::Border => {
                 self.majority[record] <= DIVIDED && self.divided[record] <= MOST_DIVIDED
             }
-            Reason::Hard => self.hard[record] <= HARD,
+            Reason::Hard => self.is_hard(record) || self.is_late(record),
             Reason::None => true,
         }
+    }
+
+    /// Whether hardly any record is as far from its neighbours in the input.
+    #[must_use]
+    pub fn is_far(&self, record: usize) -> bool {
+        self.far[record] <= REMARKABLE
+    }
+
+    /// Whether hardly any lies in so thin a place beside denser ones, and not near to others.
+    #[must_use]
+    pub fn is_thin(&self, record: usize) -> bool {
+        self.thin[record] <= REMARKABLE && self.far[record] <= APART
+    }
+
+    /// Whether models that never saw it are among the worst on it.
+    #[must_use]
+    pub fn is_hard(&self, record: usize) -> bool {
+        self.hard[record]
+    }
+
+    /// Whether models that are trained on it are among the latest to learn it.
+    #[must_use]
+    pub fn is_late(&self, record: usize) -> bool {
+        self.late[record]
+    }
+
+    /// Of the records, the share that lies at least as far from its neighbours.
+    #[must_use]
+    pub fn share_as_far(&self, record: usize) -> f64 {
+        self.far[record]
     }
 
     /// The reasons that hold, the first one first; [`Reason::None`] where none does.
@@ -273,14 +363,16 @@ mod tests {
             near_other_label: vec![false],
             against: vec![0.0],
             majority: vec![1.0],
-            agreement: vec![1.0],
+            contradicted: vec![false],
             divided: vec![0.05],
             rarest: vec![0.5],
             with_rarest: vec![9],
             out_loss: vec![0.5],
-            isolated: vec![0.5],
+            far: vec![0.4],
+            thin: vec![0.5],
             atypical: vec![0.5],
-            hard: vec![0.5],
+            hard: vec![false],
+            late: vec![false],
         }
     }
 
@@ -295,21 +387,17 @@ mod tests {
     #[test]
     fn every_rule_holds_up_to_its_threshold_and_not_beyond() {
         const BEYOND: f64 = 1e-9;
-        let cases: [Case; 10] = [
+        let cases: [Case; 12] = [
             (Reason::NearDuplicate, |f, holds| {
                 f.near_other_label[0] = holds;
             }),
             (Reason::Mislabelled, |f, holds| {
                 f.against[0] = if holds { AGREED } else { AGREED - BEYOND };
-                f.agreement[0] = CONTRADICTED;
+                f.contradicted[0] = true;
             }),
             (Reason::Mislabelled, |f, holds| {
                 f.against[0] = AGREED;
-                f.agreement[0] = if holds {
-                    CONTRADICTED
-                } else {
-                    CONTRADICTED + BEYOND
-                };
+                f.contradicted[0] = holds;
             }),
             (Reason::RareValue, |f, holds| {
                 f.rarest[0] = if holds {
@@ -320,7 +408,7 @@ mod tests {
             }),
             (Reason::Mislabelled, |f, holds| {
                 f.against[0] = MOSTLY_AGREED;
-                f.agreement[0] = 0.0;
+                f.contradicted[0] = true;
                 f.out_loss[0] = if holds { HARD } else { HARD + BEYOND };
             }),
             (Reason::RareValue, |f, holds| {
@@ -336,12 +424,17 @@ mod tests {
                 };
             }),
             (Reason::Isolated, |f, holds| {
-                f.isolated[0] = if holds {
+                f.far[0] = if holds {
                     REMARKABLE
                 } else {
                     REMARKABLE + BEYOND
                 };
             }),
+            (Reason::Isolated, |f, holds| {
+                f.thin[0] = REMARKABLE;
+                f.far[0] = if holds { APART } else { APART + BEYOND };
+            }),
+            (Reason::Hard, |f, holds| f.late[0] = holds),
             (Reason::Atypical, |f, holds| {
                 f.atypical[0] = if holds {
                     REMARKABLE
@@ -361,7 +454,7 @@ mod tests {
             }
         }
         let mut facts = plain();
-        facts.hard[0] = HARD;
+        facts.hard[0] = true;
         assert_eq!(facts.reasons(0), [Reason::Hard]);
     }
 
@@ -369,8 +462,8 @@ mod tests {
     fn a_cause_comes_before_its_consequences() {
         let mut facts = plain();
         facts.against[0] = 1.0;
-        facts.agreement[0] = 0.0;
-        facts.hard[0] = 0.01;
+        facts.contradicted[0] = true;
+        facts.hard[0] = true;
         facts.atypical[0] = 0.01;
         assert_eq!(
             facts.reasons(0),
@@ -386,11 +479,12 @@ mod tests {
         for values in [
             &mut facts.against,
             &mut facts.majority,
-            &mut facts.agreement,
+            &mut facts.divided,
             &mut facts.rarest,
-            &mut facts.isolated,
+            &mut facts.out_loss,
+            &mut facts.far,
+            &mut facts.thin,
             &mut facts.atypical,
-            &mut facts.hard,
         ] {
             values[0] = f64::NAN;
         }
@@ -398,9 +492,21 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_share_counts_and_unknown_ones_do_not() {
-        let found = least(&[&[0.3, f64::NAN, f64::NAN], &[0.1, 0.2, f64::NAN]]);
-        assert_eq!(found[..2], [0.1, 0.2]);
-        assert!(found[2].is_nan());
+    fn neighbours_contradict_only_below_the_usual_of_the_class() {
+        let labels = [0, 0, 0, 1, 1, 1];
+        let agreement = [0.1, 0.2, 0.3, 0.1, 0.9, f64::NAN];
+        let all = [0, 1, 2, 3, 4, 5];
+        assert_eq!(
+            contradicted(&agreement, &labels, &all),
+            [true, true, false, true, false, false]
+        );
+        assert!((class_medians(&agreement, &labels, &all)[1] - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn late_is_twice_the_usual_and_two_more() {
+        assert!(is_late(3.0, 1.0) && !is_late(2.0, 1.0));
+        assert!(is_late(20.0, 10.0) && !is_late(19.0, 10.0));
+        assert!(!is_late(f64::NAN, 1.0) && !is_late(3.0, f64::NAN));
     }
 }

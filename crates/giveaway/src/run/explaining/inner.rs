@@ -42,8 +42,8 @@ pub(super) struct InnerModels<'a> {
 pub(super) struct Learning {
     pub(super) epoch: Vec<f64>,
     pub(super) spread: Vec<f64>,
-    /// Epochs of the training, the longest where models stop early.
-    pub(super) epochs: usize,
+    /// Models that were trained on each record, and those of them that never learn it for good.
+    pub(super) trained: Vec<[u32; 2]>,
 }
 
 impl<'a> InnerModels<'a> {
@@ -157,7 +157,19 @@ impl<'a> InnerModels<'a> {
         Learning {
             epoch: mean(&|traced, record| Some(traced.epoch[record])),
             spread: mean(&|traced, record| Some(traced.spread.as_ref()?[record])),
-            epochs: self.traced.iter().map(|t| t.epochs).max().unwrap_or(0),
+            trained: (0..records)
+                .map(|record| {
+                    let unit = pool.units.of_record(record);
+                    let mut counts = [0, 0];
+                    for (&number, traced) in self.numbers.iter().zip(&self.traced) {
+                        if pool.membership.is_in(number, unit) {
+                            counts[0] += 1;
+                            counts[1] += u32::from(traced.epoch[record] > traced.epochs as f64);
+                        }
+                    }
+                    counts
+                })
+                .collect(),
         }
     }
 }
