@@ -1,0 +1,427 @@
+"""Experiments on `giveaway explain`: planted faults and the reasons found for them, and which measure
+goes with the leak on six data sets, with overfitting and without. Makes the tables of
+docs/explanations.md.
+
+    python3 explain.py planted --binary giveaway --data FOLDER --out OUT [--only adult,mnist] [--seeds 11,12,13]
+    python3 explain.py study   --binary giveaway --data FOLDER --out OUT [--only ...] [--seeds 1,2,3]
+    python3 explain.py table   --out OUT [--results bench/results] [--page docs/explanations.md]
+
+What is in OUT already is not done again. `table` runs nothing: it makes the tables from OUT or, where
+that is not given, from the files that are kept in bench/results, prints them, and with --page puts each
+between the comments in the page that carry its name. Needs numpy, pandas, pyarrow and scipy.
+
+FOLDER holds adult, bank_additional, breast_cancer_wdbc, diabetes130, location30 and mnist as Parquet: a
+column per feature and `label`; MNIST with lists of 784 bytes in `image`, and `split`. Without --data, Adult
+and Breast Cancer are taken from datasets/ of this repository, and the others are left out.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import beta, spearmanr
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = {"adult": ("adult.parquet", "income"), "breast_cancer_wdbc": ("breast_cancer.parquet", "diagnosis")}
+PLANTED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, and how its models are trained."""
+
+    name: str
+    title: str
+    file: str
+    planted_records: int  # 0 for all
+    study_records: int
+    options: tuple  # of the data
+    planted: tuple  # recipe of the planted faults
+    overfitted: tuple
+    removed: tuple  # the same with overfitting removed
+    planted_seeds: int = 3  # how many seeds are reported: more where 1 % is a handful of records
+
+
+REGULAR = ("--dropout", "0.5", "--patience", "5", "--validation-share", "0.1")
+SETS = [
+    Data("adult", "Adult", "adult", 6000, 6000, (), (),
+         ("--hidden", "256", "--epochs", "60"),
+         ("--hidden", "64", "--epochs", "60", "--l2", "0.001", *REGULAR)),
+    Data("breast-cancer", "Breast Cancer", "breast_cancer_wdbc", 0, 0, (), (),
+         ("--hidden", "256,128", "--epochs", "200"),
+         ("--hidden", "64", "--epochs", "100", "--l2", "0.01", *REGULAR), 10),
+    Data("mnist", "MNIST", "mnist", 3000, 4000, (), ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "256", "--epochs", "40"),
+         ("--hidden", "128", "--epochs", "40", "--l2", "0.005", *REGULAR)),
+    Data("location", "Location-30", "location30", 0, 0, (), ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "256", "--epochs", "30"),
+         ("--hidden", "128", "--epochs", "60", "--l2", "0.03", *REGULAR)),
+    Data("diabetes", "Diabetes-130", "diabetes130", 0, 6000, ("--drop", "encounter_id,patient_nbr"), (),
+         ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "64", "--epochs", "40", "--l2", "0.01", *REGULAR)),
+    Data("bank", "Bank marketing", "bank_additional", 0, 6000, (), (),
+         ("--hidden", "256", "--epochs", "60"),
+         ("--hidden", "64", "--epochs", "60", "--l2", "0.003", *REGULAR)),
+]
+PLANTED_SETS = ["adult", "breast-cancer", "mnist", "location"]
+RECIPES = {"overfitted": "overfitted", "removed": "overfitting removed"}
+
+FLIPPED, RARE, DUPLICATE, NEAR_OTHER, NEAR_SAME = "flipped", "rare", "duplicate", "near-other", "near-same"
+ORIGINAL, UNTOUCHED = "original", "untouched"
+KINDS = {
+    FLIPPED: "label flipped",
+    RARE: "rare value inserted",
+    DUPLICATE: "duplicate with another label",
+    NEAR_OTHER: "near-copy with another label",
+    ORIGINAL: "the record that was copied with another label",
+    NEAR_SAME: "near-copy with its label",
+    UNTOUCHED: "untouched",
+}
+REASONS = ["near-duplicate across labels", "mislabelled or ambiguous", "rare value", "isolated", "atypical of its class",
+           "border", "hard to learn", "no clear reason"]
+SHORT = {"near-duplicate across labels": "near-duplicate", "mislabelled or ambiguous": "mislabelled",
+         "atypical of its class": "atypical", "hard to learn": "hard", "no clear reason": "none"}
+EXPECTED = {FLIPPED: REASONS[1], RARE: REASONS[2], DUPLICATE: REASONS[0], NEAR_OTHER: REASONS[0],
+            ORIGINAL: REASONS[0]}
+KEPT = ["leak", "leak_testing", "near_copies_own_label", "near_copies_other_label", "label_suspicion",
+        "out_disagreement", "input_neighbour_agreement", "penultimate_neighbour_agreement",
+        "outputs_neighbour_agreement", "rarest_value", "input_nearest_distance", "nearest_other_label"]
+
+MAIN = ["mean_out_loss", "out_margin", "label_suspicion", "memorisation", "lt_iqr", "epoch_learned",
+        "penultimate_neighbour_agreement", "penultimate_centroid_margin", "penultimate_centroid_distance",
+        "penultimate_centroid_mahalanobis", "penultimate_nearest_distance", "penultimate_outlier_factor",
+        "penultimate_isolation", "outputs_neighbour_agreement", "outputs_centroid_margin",
+        "outputs_centroid_distance", "outputs_nearest_distance", "input_neighbour_agreement", "input_centroid_margin",
+        "input_centroid_distance", "input_centroid_mahalanobis", "input_nearest_distance", "input_outlier_factor",
+        "input_isolation", "rarest_value"]
+# What is compared with each definition of vulnerable.
+OUTLYING = ["penultimate_centroid_distance", "input_centroid_distance", "penultimate_centroid_margin",
+            "input_centroid_margin", "mean_out_loss"]
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+class Loader:
+    """Data sets by name, each with its label in `label`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder) if folder else None
+        self.held = {}
+
+    def has(self, data):
+        return self.folder is not None or data.file in SHIPPED
+
+    def whole(self, data):
+        if data.file not in self.held:
+            if self.folder is None:
+                file, label = SHIPPED[data.file]
+                table = pd.read_parquet(ROOT / "datasets" / file).rename(columns={label: "label"})
+            else:
+                table = pd.read_parquet(self.folder / f"{data.file}.parquet")
+            if "split" in table and data.name == "mnist":
+                table = table[table["split"] == "train"]
+            table = table.drop(columns=[name for name in ("split", "id") if name in table])
+            self.held = {data.file: table.reset_index(drop=True)}
+        return self.held[data.file]
+
+    def sample(self, data, records, seed):
+        """So many records at random, of the same seed the same; all with 0."""
+        table = self.whole(data)
+        if records and records < len(table):
+            table = table.iloc[np.random.default_rng([seed, 1]).permutation(len(table))[:records]]
+        return table.reset_index(drop=True)
+
+
+def write(table, folder):
+    """The file for the program and the options that say how to read it."""
+    if "image" in table:
+        images = np.stack(table["image"].to_numpy()).reshape(-1, 28, 28).astype(np.uint8)
+        np.savez(folder / "records.npz", X=images, y=table["label"].to_numpy().astype(np.int64))
+        return [str(folder / "records.npz")]
+    table.assign(id=[str(i) for i in range(len(table))]).to_parquet(folder / "records.parquet", index=False)
+    return [str(folder / "records.parquet"), "--label", "label", "--id", "id"]
+
+
+# ---------------------------------------------------------------------------------------------- faults
+
+def other_label(label, labels, random):
+    return random.choice([other for other in labels if other != label])
+
+
+def jittered(data, row, table, random):
+    """A copy of a record that differs a little in one or two places."""
+    row = row.copy()
+    if "image" in row:
+        image = np.array(row["image"], dtype=np.int64)
+        for pixel in random.choice(np.flatnonzero(image), 2, replace=False):
+            step = int(random.integers(10, 41))
+            image[pixel] += step if image[pixel] + step <= 255 else -step
+        row["image"] = image.astype(np.uint8)
+        return row
+    if data.name == "location":
+        # One binary feature that neither hardly any nor nearly all records have.
+        shares = table.drop(columns="label").mean()
+        column = random.choice([name for name in shares.index if 0.2 <= shares[name] <= 0.8])
+        row[column] = 1 - row[column]
+        return row
+    if data.name == "adult":
+        row["age"] += 1 if row["age"] < 60 else -1
+        row["fnlwgt"] = int(round(row["fnlwgt"] * random.uniform(0.98, 1.02)))
+        return row
+    numeric = [name for name in table.columns if name != "label"]
+    for column in random.choice(numeric, 2, replace=False):
+        row[column] += random.choice([-1, 1]) * random.uniform(0.02, 0.1) * table[column].std()
+    return row
+
+
+def insert_rare(data, table, records, random):
+    """Gives the records a new value that one to three of them share; nothing for images."""
+    columns = [name for name in table.columns if name != "label"]
+    at, number = 0, 0
+    while at < len(records):
+        some = records[at:at + int(random.integers(1, 4))]
+        if data.name == "location":
+            # A table of indicators: a new value of a category is a new indicator.
+            table[f"new{number}"] = 0
+            table.loc[some, f"new{number}"] = 1
+        elif data.name == "adult":
+            categorical = [name for name in columns if not pd.api.types.is_numeric_dtype(table[name])]
+            table.loc[some, random.choice(categorical)] = f"New-{number}"
+        else:
+            # Far beyond the largest: by 3 to 6 ranges between the quartiles, and different each time.
+            column = random.choice(columns)
+            low, high = table[column].quantile([0.25, 0.75])
+            table.loc[some, column] = table[column].max() + random.uniform(3, 6) * (high - low)
+        at, number = at + len(some), number + 1
+    return table
+
+
+def plant(data, table, seed):
+    """The table with faults, and what each record is."""
+    random = np.random.default_rng([seed, 2])
+    count = max(1, round(PLANTED_SHARE * len(table)))
+    labels = sorted(table["label"].unique())
+    kinds = np.array([UNTOUCHED] * len(table), dtype=object)
+    chosen = random.permutation(len(table))[:5 * count].reshape(5, count)
+    appended, appended_kinds = [], []
+    for kind, records in zip([FLIPPED, RARE, DUPLICATE, NEAR_OTHER, NEAR_SAME], chosen):
+        if kind == FLIPPED:
+            table.loc[records, "label"] = [other_label(label, labels, random) for label in table.loc[records, "label"]]
+            kinds[records] = FLIPPED
+        elif kind == RARE:
+            if "image" not in table:
+                table = insert_rare(data, table, records, random)
+                kinds[records] = RARE
+        else:
+            for record in records:
+                row = table.loc[record]
+                row = row.copy() if kind == DUPLICATE else jittered(data, row, table, random)
+                if kind == NEAR_SAME:
+                    # Which of the two is the copy means nothing.
+                    kinds[record] = NEAR_SAME
+                else:
+                    row["label"] = other_label(row["label"], labels, random)
+                    kinds[record] = ORIGINAL
+                appended.append(row)
+                appended_kinds.append(kind)
+    more = pd.DataFrame(appended).reset_index(drop=True)
+    for column in table.columns:
+        if column != "image":
+            more[column] = more[column].astype(table[column].dtype)
+    table = pd.concat([table, more], ignore_index=True)
+    kinds = np.concatenate([kinds, np.array(appended_kinds, dtype=object)])
+    order = random.permutation(len(table))
+    return table.iloc[order].reset_index(drop=True), kinds[order]
+
+
+# ------------------------------------------------------------------------------------------------ runs
+
+class Bench:
+    """Runs the program, and remembers what came out."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.out = Path(arguments.out)
+        (self.out / "results").mkdir(parents=True, exist_ok=True)
+        self.loader = Loader(arguments.data)
+
+    def call(self, *words):
+        command = [self.arguments.binary, *map(str, words), "--quiet", "--json"]
+        if self.arguments.threads:
+            command += ["--threads", str(self.arguments.threads)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{shlex.join(command)}\n{done.stderr}")
+        return json.loads(done.stdout)
+
+    def explained(self, name, data, table, options, seed):
+        """The audit's report, the explanation, and the records with their measures."""
+        folder = self.out / "runs" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        audit = self.call("audit", *write(table, folder), *data.options, *options, "--models", self.arguments.models,
+                          "--attacks", "none", "--seed", seed, "--run", folder / "run")
+        explanation = self.call("explain", folder / "run", "--no-map")
+        records = pd.read_parquet(folder / "run" / "records.parquet")
+        if not self.arguments.keep:
+            shutil.rmtree(folder)
+        return audit, explanation, records
+
+    def once(self, name, make):
+        path = self.out / "results" / f"{name}.json"
+        if not path.exists():
+            began = time.time()
+            result = make()
+            result["seconds"] = round(time.time() - began, 1)
+            path.with_suffix(".part").write_text(json.dumps(result))
+            path.with_suffix(".part").rename(path)
+            print(f"{time.strftime('%H:%M:%S')} {name} {result['seconds']} s", file=sys.stderr, flush=True)
+        return json.loads(path.read_text())
+
+
+def accuracies(audit):
+    return {side: audit["reference"][f"{side}_accuracy"]["mean"] for side in ("train", "test")}
+
+
+def run_planted(bench, data, seed):
+    table, kinds = plant(data, bench.loader.sample(data, data.planted_records, seed), seed)
+    audit, _, records = bench.explained(f"planted-{data.name}-{seed}", data, table, data.planted, seed)
+    # Records come back in the order of the file.
+    if [str(i) for i in range(len(kinds))] != records["id"].astype(str).tolist():
+        sys.exit("records are not in the order of the file")
+    records["kind"] = kinds
+    records["further_reasons"] = records["further_reasons"].fillna("")
+    leakiest = records["leak"].rank(ascending=False) <= max(1, round(PLANTED_SHARE * len(records)))
+    found = {}
+    for kind, part in records.groupby("kind"):
+        among = {reason: int(sum(reason == first or reason in further.split("; ")
+                                 for first, further in zip(part["reason"], part["further_reasons"])))
+                 for reason in REASONS}
+        found[kind] = {"records": len(part), "first": part["reason"].value_counts().to_dict(), "among": among,
+                       "copies_own_label": int((part["near_copies_own_label"] >= 1).sum()),
+                       "copies_other_label": int((part["near_copies_other_label"] >= 1).sum()),
+                       "leak": float(part["leak"].mean()), "leakiest": int(leakiest[part.index].sum()),
+                       "models_agree": int((part["label_suspicion"] >= 0.5).sum())}
+    if bench.arguments.keep:
+        records.to_parquet(bench.out / "results" / f"planted-{data.name}-{seed}.parquet")
+    return {"records": len(records), "accuracy": accuracies(audit), "kinds": found}
+
+
+def area(values, positive):
+    """Area under the ROC curve; nothing without both kinds."""
+    known = ~np.isnan(values)
+    values, positive = values[known], positive[known]
+    hits, others = positive.sum(), (~positive).sum()
+    if hits == 0 or others == 0:
+        return None
+    ranks = pd.Series(values).rank().to_numpy()
+    return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * others))
+
+
+def by_definition(records, reversed_measures):
+    """Whether the members that each definition calls vulnerable are outliers among the members."""
+    units = records[records["audited"]].drop_duplicates("unit")
+    members = units[units["member"]]
+    threshold = units.loc[~units["member"], "target_scaled_logit"].quantile(0.99)
+    named = {"global": (members["target_scaled_logit"] > threshold).to_numpy(),
+             "per_record": (members["p_value_t"] <= 0.01).to_numpy()}
+    cut = units["leak_testing"].quantile(1 - PLANTED_SHARE)
+    named["leakiest"] = (members["leak_testing"] >= cut).to_numpy()
+    found = {}
+    for name, positive in named.items():
+        found[name] = {"members": int(positive.sum())}
+        for measure in OUTLYING:
+            values = members[measure].to_numpy(dtype=float) * (-1 if measure in reversed_measures else 1)
+            found[name][measure] = area(values, positive)
+    return found
+
+
+def within_class(records, reversed_measures):
+    """Spearman with the leak within each class, averaged by the size of the class."""
+    units = records[records["audited"]].drop_duplicates("unit")
+    found = {}
+    for measure in MAIN:
+        total, weight = 0.0, 0
+        for _, part in units.groupby("class"):
+            part = part[[measure, "leak_testing"]].dropna()
+            if len(part) >= 20 and part[measure].nunique() > 1 and part["leak_testing"].nunique() > 1:
+                total += len(part) * spearmanr(part[measure], part["leak_testing"]).statistic
+                weight += len(part)
+        if weight:
+            found[measure] = total / weight * (-1 if measure in reversed_measures else 1)
+    return found
+
+
+def run_study(bench, data, recipe, seed):
+    table = bench.loader.sample(data, data.study_records, seed)
+    audit, explanation, records = bench.explained(f"study-{data.name}-{recipe}-{seed}", data, table,
+                                                  getattr(data, recipe), seed)
+    reversed_measures = {p["measure"] for p in explanation["predictors"] if p["reversed"]}
+    return {"records": len(records), "accuracy": accuracies(audit), "predictors": explanation["predictors"],
+            "screening": explanation["screening"], "definitions": explanation["definitions"],
+            "reasons": explanation["reasons"], "settings": explanation["settings"],
+            "leak": {"mean": float(records["leak"].mean()), "p99": float(records["leak"].quantile(0.99))},
+            "outlying": by_definition(records, reversed_measures),
+            "within_class": within_class(records, reversed_measures)}
+
+
+def chosen_sets(arguments, names):
+    wanted = arguments.only.split(",") if arguments.only else names
+    unknown = set(wanted) - set(names)
+    if unknown:
+        sys.exit(f"no such data set here: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    loader = Loader(arguments.data)
+    return [data for data in SETS if data.name in wanted and loader.has(data)]
+
+
+def planted(arguments):
+    bench = Bench(arguments)
+    for data in chosen_sets(arguments, PLANTED_SETS):
+        seeds = seeds_of(arguments) or range(11, 11 + data.planted_seeds)
+        for seed in seeds:
+            bench.once(f"planted-{data.name}-{seed}", lambda: run_planted(bench, data, seed))
+
+
+def study(arguments):
+    bench = Bench(arguments)
+    for seed in seeds_of(arguments) or [1, 2, 3]:
+        for data in chosen_sets(arguments, [data.name for data in SETS]):
+            for recipe in arguments.recipes.split(","):
+                bench.once(f"study-{data.name}-{recipe}-{seed}", lambda: run_study(bench, data, recipe, seed))
+
+
+def seeds_of(arguments):
+    return [int(seed) for seed in arguments.seeds.split(",")] if arguments.seeds else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=["planted", "study", "table"])
+    parser.add_argument("--binary", default="giveaway")
+    parser.add_argument("--data", help="folder of the data sets; without it only the two that are shipped")
+    parser.add_argument("--out", help="folder of results and, for a while, runs")
+    parser.add_argument("--only", help="names of data sets, with commas")
+    parser.add_argument("--seeds", help="numbers, with commas")
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--models", type=int, default=64, help="reference models")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="keep run directories and records")
+    parser.add_argument("--results", default=str(ROOT / "bench" / "results"))
+    parser.add_argument("--page", help="put the tables into this page")
+    arguments = parser.parse_args()
+    if arguments.what != "table" and not arguments.out:
+        parser.error("--out says where results go")
+    {"planted": planted, "study": study, "table": None}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
