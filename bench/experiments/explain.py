@@ -57,17 +57,17 @@ SETS = [
          ("--hidden", "256", "--epochs", "60"),
          ("--hidden", "64", "--epochs", "60", "--l2", "0.001", *REGULAR)),
     Data("breast-cancer", "Breast Cancer", "breast_cancer_wdbc", 0, 0, (), (),
-         ("--hidden", "256,128", "--epochs", "200"),
-         ("--hidden", "64", "--epochs", "100", "--l2", "0.01", *REGULAR), 10),
+         ("--hidden", "256,128", "--epochs", "100"),
+         ("--hidden", "64", "--epochs", "100", "--l2", "0.05", *REGULAR), 10),
     Data("mnist", "MNIST", "mnist", 3000, 4000, (), ("--hidden", "128", "--epochs", "20"),
-         ("--hidden", "256", "--epochs", "40"),
-         ("--hidden", "128", "--epochs", "40", "--l2", "0.005", *REGULAR)),
-    Data("location", "Location-30", "location30", 0, 0, (), ("--hidden", "128", "--epochs", "20"),
-         ("--hidden", "256", "--epochs", "30"),
-         ("--hidden", "128", "--epochs", "60", "--l2", "0.03", *REGULAR)),
-    Data("diabetes", "Diabetes-130", "diabetes130", 0, 6000, ("--drop", "encounter_id,patient_nbr"), (),
          ("--hidden", "128", "--epochs", "20"),
-         ("--hidden", "64", "--epochs", "40", "--l2", "0.01", *REGULAR)),
+         ("--hidden", "64", "--epochs", "20", "--l2", "0.03", *REGULAR)),
+    Data("location", "Location-30", "location30", 0, 0, (), ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "128", "--epochs", "25", "--l2", "0.15", *REGULAR)),
+    Data("diabetes", "Diabetes-130", "diabetes130", 0, 5000, ("--drop", "encounter_id,patient_nbr"), (),
+         ("--hidden", "128", "--epochs", "20"),
+         ("--hidden", "64", "--epochs", "30", "--l2", "0.01", *REGULAR)),
     Data("bank", "Bank marketing", "bank_additional", 0, 6000, (), (),
          ("--hidden", "256", "--epochs", "60"),
          ("--hidden", "64", "--epochs", "60", "--l2", "0.003", *REGULAR)),
@@ -187,12 +187,12 @@ def insert_rare(data, table, records, random):
     """Gives the records a new value that one to three of them share; nothing for images."""
     columns = [name for name in table.columns if name != "label"]
     at, number = 0, 0
+    indicators = {}
     while at < len(records):
         some = records[at:at + int(random.integers(1, 4))]
         if data.name == "location":
             # A table of indicators: a new value of a category is a new indicator.
-            table[f"new{number}"] = 0
-            table.loc[some, f"new{number}"] = 1
+            indicators[f"new{number}"] = np.isin(np.arange(len(table)), some).astype(np.uint8)
         elif data.name == "adult":
             categorical = [name for name in columns if not pd.api.types.is_numeric_dtype(table[name])]
             table.loc[some, random.choice(categorical)] = f"New-{number}"
@@ -202,7 +202,7 @@ def insert_rare(data, table, records, random):
             low, high = table[column].quantile([0.25, 0.75])
             table.loc[some, column] = table[column].max() + random.uniform(3, 6) * (high - low)
         at, number = at + len(some), number + 1
-    return table
+    return pd.concat([table, pd.DataFrame(indicators)], axis=1) if indicators else table
 
 
 def plant(data, table, seed):
@@ -330,8 +330,10 @@ def area(values, positive):
 def by_definition(records, reversed_measures):
     """Whether the members that each definition calls vulnerable are outliers among the members."""
     units = records[records["audited"]].drop_duplicates("unit")
-    members = units[units["member"]]
-    threshold = units.loc[~units["member"], "target_scaled_logit"].quantile(0.99)
+    # Records set aside for validation are neither.
+    members = units[units["member"].eq(True).fillna(False)]
+    others = units[units["member"].eq(False).fillna(False)]
+    threshold = others["target_scaled_logit"].quantile(0.99)
     named = {"global": (members["target_scaled_logit"] > threshold).to_numpy(),
              "per_record": (members["p_value_t"] <= 0.01).to_numpy()}
     cut = units["leak_testing"].quantile(1 - PLANTED_SHARE)
@@ -349,7 +351,7 @@ def within_class(records, reversed_measures):
     """Spearman with the leak within each class, averaged by the size of the class."""
     units = records[records["audited"]].drop_duplicates("unit")
     found = {}
-    for measure in MAIN:
+    for measure in [measure for measure in MAIN if measure in units]:
         total, weight = 0.0, 0
         for _, part in units.groupby("class"):
             part = part[[measure, "leak_testing"]].dropna()
@@ -403,6 +405,355 @@ def seeds_of(arguments):
     return [int(seed) for seed in arguments.seeds.split(",")] if arguments.seeds else None
 
 
+# ---------------------------------------------------------------------------------------------- tables
+
+def clopper_pearson(hits, trials, level=0.95):
+    tail = (1 - level) / 2
+    return (float(beta.ppf(tail, hits, trials - hits + 1)) if hits else 0.0,
+            float(beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0)
+
+
+def share(hits, trials):
+    """In per cent, with its interval."""
+    if not trials:
+        return "n/a"
+    low, high = clopper_pearson(hits, trials)
+    digits = 0 if hits / trials >= 0.1 or trials < 1000 else 1
+    return f"{100 * hits / trials:.{digits}f} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+
+
+def number(value, digits=2):
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "n/a"
+    text = f"{value:.{digits}f}"
+    # No minus before a zero.
+    return text[1:] if text.startswith("-") and float(text) == 0 else text
+
+
+def table(head, rows):
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head),
+                      *("| " + " | ".join(map(str, cells)) + " |" for cells in rows)])
+
+
+def mean(values):
+    values = [value for value in values if value is not None]
+    return float(np.mean(values)) if values else None
+
+
+def rounded(value, digits=4):
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item, digits) for item in value]
+    return round(value, digits) if isinstance(value, float) else value
+
+
+def summed(dictionaries):
+    total = {}
+    for dictionary in dictionaries:
+        for key, count in dictionary.items():
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def pool_planted(results):
+    """Counts summed over the seeds."""
+    pooled = {}
+    for (name, seed), result in sorted(results.items()):
+        pooled.setdefault(name, {})[seed] = result
+    found = {}
+    for data in SETS:
+        runs = list(pooled.get(data.name, {}).values())
+        if not runs:
+            continue
+        kinds = {}
+        for kind in KINDS:
+            parts = [run["kinds"][kind] for run in runs if kind in run["kinds"]]
+            if not parts:
+                continue
+            records = sum(part["records"] for part in parts)
+            kinds[kind] = {
+                **{key: sum(part[key] for part in parts)
+                   for key in ["records", "copies_own_label", "copies_other_label", "leakiest", "models_agree"]},
+                "first": summed(part["first"] for part in parts), "among": summed(part["among"] for part in parts),
+                "leak": sum(part["leak"] * part["records"] for part in parts) / records,
+                # By seed, in the order of the seeds: records, and those with the expected reason first.
+                "by_seed": [[part["records"], part["first"].get(EXPECTED.get(kind), 0)] for part in parts],
+            }
+        found[data.name] = {"seeds": sorted(pooled[data.name]), "records": runs[0]["records"],
+                            "recipe": " ".join(data.planted) or "as the program does by default",
+                            "accuracy": {side: mean([run["accuracy"][side] for run in runs])
+                                         for side in ("train", "test")}, "kinds": kinds}
+    return rounded(found)
+
+
+FIGURES = ["spearman", "auc", "precision"]
+
+
+def pool_study(results):
+    """Means over the seeds; of estimates also the smallest and the largest value, and the mean ends of their
+    bootstrap intervals."""
+    found = {}
+    for data in SETS:
+        for recipe in RECIPES:
+            runs = {seed: run for (name, of, seed), run in sorted(results.items())
+                    if (name, of) == (data.name, recipe)}
+            if not runs:
+                continue
+            seeds, runs = list(runs), list(runs.values())
+            measures = {}
+            for predictor in runs[0]["predictors"]:
+                name = predictor["measure"]
+                same = [p for run in runs for p in run["predictors"] if p["measure"] == name]
+                entry = {"needs": predictor["needs"], "label": predictor["label"]}
+                for figure in FIGURES:
+                    values = [p[figure]["value"] for p in same if p[figure]["value"] is not None]
+                    if values:
+                        entry[figure] = [mean(values), min(values), max(values),
+                                         mean([p[figure]["lower"] for p in same]),
+                                         mean([p[figure]["upper"] for p in same])]
+                within = [run["within_class"][name] for run in runs if name in run["within_class"]]
+                if within:
+                    entry["within"] = [mean(within), min(within), max(within)]
+                measures[name] = entry
+            definitions = {}
+            for which in ["global", "per_record"]:
+                parts = [run["definitions"][which] for run in runs]
+                named = sum(part["members"] for part in parts)
+                leaks = [(part["members"], part["mean_leak"]) for part in parts if part["members"]]
+                definitions[which] = {
+                    "members": named, "non_members": sum(part["non_members"] for part in parts),
+                    "fpr": mean([part["false_positive_rate"]["value"] for part in parts]),
+                    "tpr": mean([part["true_positive_rate"]["value"] for part in parts]),
+                    "leak": sum(n * leak for n, leak in leaks) / named if named else None,
+                    "leak_of_members": mean([part["mean_leak_of_members"] for part in parts]),
+                    "leaky": sum(round(part["members"] * (part["leaky"]["value"] or 0)) for part in parts)}
+            definitions["both"] = sum(run["definitions"]["both"] for run in runs)
+            outlying = {}
+            for which in runs[0]["outlying"]:
+                outlying[which] = {"members": sum(run["outlying"][which]["members"] for run in runs)}
+                for measure in OUTLYING:
+                    values = [run["outlying"][which].get(measure) for run in runs]
+                    values = [value for value in values if value is not None]
+                    if values:
+                        outlying[which][measure] = [mean(values), min(values), max(values)]
+            screening = {}
+            for entry in runs[0]["screening"]:
+                same = [e for run in runs for e in run["screening"] if e["measure"] == entry["measure"]]
+                screening[entry["measure"]] = {
+                    str(at["share"]): mean([r["found"]["value"] for e in same for r in e["reviewed"]
+                                            if r["share"] == at["share"]]) for at in entry["reviewed"]}
+            found.setdefault(data.name, {})[recipe] = {
+                "seeds": seeds, "records": runs[0]["records"], "recipe": " ".join(getattr(data, recipe)),
+                "models": runs[0]["settings"]["measuring_models"] + runs[0]["settings"]["judging_models"],
+                "accuracy": {side: mean([run["accuracy"][side] for run in runs]) for side in ("train", "test")},
+                "leak": {key: mean([run["leak"][key] for run in runs]) for key in ("mean", "p99")},
+                "measures": measures, "definitions": definitions, "outlying": outlying, "screening": screening}
+    return rounded(found, 3)
+
+
+def title_of(name):
+    return next(data.title for data in SETS if data.name == name)
+
+
+def tables_planted(found):
+    runs, hits, confusion, alarms, leaks = [], [], [], [], []
+    for name, entry in found.items():
+        kinds = entry["kinds"]
+        runs.append([title_of(name), entry["records"], len(entry["seeds"]), entry["recipe"],
+                     *(number(entry["accuracy"][side], 3) for side in ("train", "test"))])
+        for kind, expected in EXPECTED.items():
+            if kind not in kinds:
+                continue
+            part = kinds[kind]
+            first, among = part["first"].get(expected, 0), part["among"].get(expected, 0)
+            seeds = [100 * hit / records for records, hit in part["by_seed"]]
+            hits.append([title_of(name), KINDS[kind], expected, part["records"], share(first, part["records"]),
+                         share(among, part["records"]), f"{min(seeds):.0f}–{max(seeds):.0f}"])
+        for kind, part in kinds.items():
+            cells = [part["first"].get(reason, 0) for reason in REASONS]
+            confusion.append([title_of(name), KINDS[kind], part["records"],
+                              *(f"**{n}**" if EXPECTED.get(kind) == reason and n else n or "·"
+                                for reason, n in zip(REASONS, cells))])
+            leaks.append([title_of(name), KINDS[kind], part["records"], number(part["leak"], 3),
+                          share(part["leakiest"], part["records"]), share(part["copies_own_label"], part["records"])])
+        part = kinds[UNTOUCHED]
+        alarms.append([title_of(name), part["records"],
+                       *(share(part["first"].get(reason, 0), part["records"]) for reason in REASONS)])
+    pooled = []
+    for kind, expected in EXPECTED.items():
+        parts = [entry["kinds"][kind] for entry in found.values() if kind in entry["kinds"]]
+        records = sum(part["records"] for part in parts)
+        pooled.append([KINDS[kind], expected, records,
+                       share(sum(part["first"].get(expected, 0) for part in parts), records),
+                       share(sum(part["among"].get(expected, 0) for part in parts), records)])
+    reasons = [SHORT.get(reason, reason) for reason in REASONS]
+    return {
+        "planted-runs": table(["data", "records with the planted", "seeds", "network", "train", "test"], runs),
+        "planted-pooled": table(["planted", "reason expected", "records", "first reason, %", "among the reasons, %"],
+                                pooled),
+        "planted-found": table(["data", "planted", "reason expected", "records", "first reason, %",
+                                "among the reasons, %", "first, seeds, %"], hits),
+        "planted-confusion": table(["data", "planted", "records", *reasons], confusion),
+        "planted-alarms": table(["data", "untouched records", *(f"{reason}, %" for reason in reasons)], alarms),
+        "planted-leaks": table(["data", "planted", "records", "mean leak", "among the leakiest 1 %, %",
+                                "has a near-copy with its label, %"], leaks),
+    }
+
+
+def interval(entry, figure):
+    if figure not in entry:
+        return "n/a"
+    value, _, _, low, high = entry[figure]
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def spread(entry, figure):
+    if figure not in entry:
+        return "n/a"
+    return f"{number(entry[figure][0])} ({number(entry[figure][1])}–{number(entry[figure][2])})"
+
+
+def by_measure(found, recipe, figure, cell):
+    names = [name for name in found if recipe in found[name]]
+    rows = []
+    for measure in MAIN:
+        entries = [found[name][recipe]["measures"].get(measure, {}) for name in names]
+        values = [entry[figure][0] for entry in entries if figure in entry]
+        if values:
+            rows.append((np.mean(values), [f"`{measure}`", *(cell(entry, figure) for entry in entries),
+                                           number(np.mean(values))]))
+    rows.sort(key=lambda row: -row[0])
+    return table(["measure", *(title_of(name) for name in names), "mean"], [cells for _, cells in rows])
+
+
+def over_data(found, recipe, measure, figure):
+    """Mean over the data sets, with the smallest and the largest."""
+    values = [entry[recipe]["measures"][measure][figure][0] for entry in found.values()
+              if recipe in entry and figure in entry[recipe]["measures"].get(measure, {})]
+    return (float(np.mean(values)), min(values), max(values), len(values)) if values else None
+
+
+def ranked(found, measures, figure="precision"):
+    def key(measure):
+        values = [over_data(found, recipe, measure, figure) for recipe in RECIPES]
+        return -np.mean([value[0] for value in values if value] or [-1])
+    return sorted(measures, key=key)
+
+
+def span(value):
+    return "n/a" if value is None else f"{number(value[0])} ({number(value[1])}–{number(value[2])})"
+
+
+def tables_study(found):
+    needs = {}
+    for entry in found.values():
+        for run in entry.values():
+            needs.update({measure: m["needs"] for measure, m in run["measures"].items()})
+    runs, definitions, outlying = [], [], []
+    for name, entry in found.items():
+        for recipe, run in entry.items():
+            train, test = (run["accuracy"][side] for side in ("train", "test"))
+            who = [title_of(name), RECIPES[recipe]]
+            runs.append([*who, run["records"], f"`{run['recipe']}`", number(train, 3), number(test, 3),
+                         number(train - test, 3), number(run["leak"]["mean"], 3), number(run["leak"]["p99"])])
+            for which, words in [("global", "one threshold"), ("per_record", "per record")]:
+                part = run["definitions"][which]
+                named, wrong = part["members"], part["non_members"]
+                definitions.append([*who, words, named, wrong, share(named, named + wrong), number(part["leak"]),
+                                    number(part["leak_of_members"]), share(part["leaky"], named)])
+            for which, words in [("global", "one threshold"), ("per_record", "per record"),
+                                 ("leakiest", "leakiest 1 %")]:
+                part = run["outlying"][which]
+                outlying.append([*who, words, part["members"],
+                                 *(span(part.get(measure)) for measure in OUTLYING)])
+    ranking = [[place + 1, f"`{measure}`", needs[measure],
+                *(span(over_data(found, recipe, measure, figure)) for recipe in RECIPES for figure in FIGURES)]
+               for place, measure in enumerate(ranked(found, needs))]
+    cheap = []
+    for kind, count in [("data", 6), ("one model", 8), ("reference models", 4)]:
+        # What IN models are needed for is the leak itself, by other models: not a way to screen.
+        names = [m for m in ranked(found, [m for m in needs if needs[m] == kind])
+                 if not m.startswith("divergence") and m not in ("loss_gap", "largest_log_ratio", "memorisation")]
+        for measure in names[:count]:
+            cheap.append([kind, f"`{measure}`", *(span(over_data(found, recipe, measure, figure))
+                                                  for recipe in RECIPES for figure in ("precision", "auc"))])
+    within = []
+    for measure in sorted(MAIN, key=lambda m: -(within_mean(found, "overfitted", m) or -1)):
+        cells = [number(within_mean(found, recipe, measure)) for recipe in RECIPES]
+        plain = [over_data(found, recipe, measure, "spearman") for recipe in RECIPES]
+        within.append([f"`{measure}`", *(number(value[0]) if value else "n/a" for value in plain), *cells])
+    made = {
+        "study-runs": table(["data", "recipe", "records", "options", "train", "test", "gap", "mean leak",
+                             "99th percentile of the leak"], runs),
+        "study-ranking": table(["", "measure", "needs", *(f"{figure}, {words}" for words in RECIPES.values()
+                                                         for figure in ["Spearman", "AUC", "precision"])], ranking),
+        "study-cheap": table(["needs", "measure", *(f"{figure}, {words}" for words in RECIPES.values()
+                                                    for figure in ["precision", "AUC"])], cheap),
+        "study-within": table(["measure", *(f"over all, {words}" for words in RECIPES.values()),
+                               *(f"within classes, {words}" for words in RECIPES.values())], within),
+        "study-definitions": table(["data", "recipe", "vulnerable", "members named", "non-members named",
+                                    "members among the named, %", "mean leak of the named members",
+                                    "of all members", "among the leakiest 1 %, %"], definitions),
+        "study-outlying": table(["data", "recipe", "vulnerable", "members",
+                                 *(f"`{measure}`" for measure in OUTLYING)], outlying),
+    }
+    for recipe in RECIPES:
+        for figure in FIGURES:
+            made[f"study-{figure}-{recipe}"] = by_measure(found, recipe, figure, interval)
+            made[f"study-{figure}-{recipe}-seeds"] = by_measure(found, recipe, figure, spread)
+    return made
+
+
+def within_mean(found, recipe, measure):
+    values = [entry[recipe]["measures"][measure]["within"][0] for entry in found.values()
+              if recipe in entry and "within" in entry[recipe]["measures"].get(measure, {})]
+    return float(np.mean(values)) if values else None
+
+
+def tables(arguments):
+    """Pools what is in OUT, keeps it under bench/results, and makes the tables."""
+    kept = {part: Path(arguments.results) / f"explain-{part}.json" for part in ("planted", "study")}
+    if arguments.out:
+        planted_results, study_results = {}, {}
+        for path in sorted((Path(arguments.out) / "results").glob("*.json")):
+            if found := re.fullmatch(r"planted-(.+)-(\d+)", path.stem):
+                planted_results[found[1], int(found[2])] = json.loads(path.read_text())
+            elif found := re.fullmatch(rf"study-(.+)-({'|'.join(RECIPES)})-(\d+)", path.stem):
+                study_results[found[1], found[2], int(found[3])] = json.loads(path.read_text())
+        if planted_results:
+            kept["planted"].write_text(compact(pool_planted(planted_results)))
+        if study_results:
+            kept["study"].write_text(compact(pool_study(study_results)))
+    made = {}
+    if kept["planted"].exists():
+        made |= tables_planted(json.loads(kept["planted"].read_text()))
+    if kept["study"].exists():
+        made |= tables_study(json.loads(kept["study"].read_text()))
+    if not arguments.page:
+        for name, text in made.items():
+            print(f"### {name}\n\n{text}\n")
+        return
+    page = Path(arguments.page)
+    text = page.read_text()
+    for name in re.findall(r"<!-- table ([a-z-]+) -->", text):
+        if name not in made:
+            sys.exit(f"{page}: there is no table {name}; there are {', '.join(made)}")
+        text = re.sub(rf"(<!-- table {name} -->\n).*?(\n?<!-- end -->)",
+                      lambda found: f"{found[1]}\n{made[name]}\n\n<!-- end -->", text, flags=re.DOTALL)
+    page.write_text(text)
+
+
+def compact(found):
+    """A line for each data set and recipe, or kind."""
+    lines = []
+    for name, entry in found.items():
+        inner = ",\n  ".join(f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
+                             for key, value in entry.items())
+        lines.append(f" {json.dumps(name)}: {{\n  {inner}\n }}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("what", choices=["planted", "study", "table"])
@@ -420,7 +771,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.what != "table" and not arguments.out:
         parser.error("--out says where results go")
-    {"planted": planted, "study": study, "table": None}[arguments.what](arguments)
+    {"planted": planted, "study": study, "table": tables}[arguments.what](arguments)
 
 
 if __name__ == "__main__":
