@@ -271,10 +271,11 @@ class Bench:
         audit = self.call("audit", *write(table, folder), *data.options, *options, "--models", self.arguments.models,
                           "--attacks", "none", "--seed", seed, "--run", folder / "run")
         explanation = self.call("explain", folder / "run", "--no-map")
-        records = pd.read_parquet(folder / "run" / "records.parquet")
+        return audit, explanation, pd.read_parquet(folder / "run" / "records.parquet"), folder
+
+    def done_with(self, folder):
         if not self.arguments.keep:
             shutil.rmtree(folder)
-        return audit, explanation, records
 
     def once(self, name, make):
         path = self.out / "results" / f"{name}.json"
@@ -294,7 +295,8 @@ def accuracies(audit):
 
 def run_planted(bench, data, seed):
     table, kinds = plant(data, bench.loader.sample(data, data.planted_records, seed), seed)
-    audit, _, records = bench.explained(f"planted-{data.name}-{seed}", data, table, data.planted, seed)
+    audit, _, records, folder = bench.explained(f"planted-{data.name}-{seed}", data, table, data.planted, seed)
+    bench.done_with(folder)
     # Records come back in the order of the file.
     if [str(i) for i in range(len(kinds))] != records["id"].astype(str).tolist():
         sys.exit("records are not in the order of the file")
@@ -363,13 +365,68 @@ def within_class(records, reversed_measures):
     return found
 
 
+def separation(audit, run, records):
+    """How far training shifts the scaled logit, in units of its spread over models, on the half of the models
+    that the leak is from: another scale of exposure, which a large loss does not make large by itself.
+
+    One value per unit, NaN where it cannot be told."""
+    first = records.drop_duplicates("unit").sort_values("unit").index.to_numpy()
+    membership = np.load(run / "membership.npy")
+    classes = audit["data"]["classes"]
+    labels = np.array([classes.index(name) for name in records["class"].astype(str).to_numpy()[first]])
+    expected = records["leak_testing"].to_numpy()[first]
+    half = len(membership) // 2
+    for models in (range(half), range(half, len(membership))):
+        sums = np.zeros((2, 4, len(first)))
+        for model in models:
+            logits = np.load(run / "signals" / f"{model:03}.npy")[first, 0, :].astype(np.float64)
+            own = logits[np.arange(len(first)), labels]
+            logits[np.arange(len(first)), labels] = -np.inf
+            largest = logits.max(axis=1)
+            phi = own - largest - np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+            loss = np.logaddexp(0, -phi)
+            for side in (0, 1):
+                here = membership[model] == side
+                sums[side] += here * np.stack([np.ones(len(first)), phi, phi ** 2, loss])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            count, total, squares, losses = sums.transpose(1, 0, 2)
+            leak = losses[0] / count[0] - losses[1] / count[1]
+            variance = (squares - total ** 2 / count) / (count - 1)
+            shift = total[1] / count[1] - total[0] / count[0]
+            found = shift / np.sqrt(variance.mean(axis=0))
+        known = ~np.isnan(expected) & ~np.isnan(leak)
+        if known.any() and np.allclose(leak[known], expected[known], atol=1e-3):
+            return pd.Series(found, index=first)
+    sys.exit(f"{run}: neither half of the models has the leaks of records.parquet")
+
+
+def by_separation(audit, run, records, reversed_measures):
+    """Of the main measures, Spearman with the separation and the share of the 1 % with the largest that is found."""
+    found = {}
+    other = separation(audit, run, records)
+    units = records.loc[other.index].assign(separation=other)
+    units = units[units["audited"] & units["separation"].notna()]
+    wanted = max(1, round(PLANTED_SHARE * len(units)))
+    most = (units["separation"].rank(ascending=False) <= wanted).to_numpy()
+    for measure in [measure for measure in MAIN if measure in units]:
+        values = units[measure].astype(float) * (-1 if measure in reversed_measures else 1)
+        if values.nunique() > 1:
+            found[measure] = {"spearman": float(spearmanr(values, units["separation"], nan_policy="omit").statistic),
+                              "auc": area(values.to_numpy(), most)}
+    found["leak_testing"] = {"spearman": float(spearmanr(units["leak_testing"], units["separation"]).statistic),
+                             "auc": area(units["leak_testing"].to_numpy(dtype=float), most)}
+    return found
+
+
 def run_study(bench, data, recipe, seed):
     table = bench.loader.sample(data, data.study_records, seed)
-    audit, explanation, records = bench.explained(f"study-{data.name}-{recipe}-{seed}", data, table,
-                                                  getattr(data, recipe), seed)
+    audit, explanation, records, folder = bench.explained(f"study-{data.name}-{recipe}-{seed}", data, table,
+                                                          getattr(data, recipe), seed)
     reversed_measures = {p["measure"] for p in explanation["predictors"] if p["reversed"]}
+    apart = by_separation(audit, folder / "run", records, reversed_measures)
+    bench.done_with(folder)
     return {"records": len(records), "accuracy": accuracies(audit), "predictors": explanation["predictors"],
-            "screening": explanation["screening"], "definitions": explanation["definitions"],
+            "separation": apart, "screening": explanation["screening"], "definitions": explanation["definitions"],
             "reasons": explanation["reasons"], "settings": explanation["settings"],
             "leak": {"mean": float(records["leak"].mean()), "p99": float(records["leak"].quantile(0.99))},
             "outlying": by_definition(records, reversed_measures),
@@ -515,6 +572,10 @@ def pool_study(results):
                 within = [run["within_class"][name] for run in runs if name in run["within_class"]]
                 if within:
                     entry["within"] = [mean(within), min(within), max(within)]
+                apart = [run["separation"][name] for run in runs if name in run.get("separation", {})]
+                for figure in ["spearman", "auc"] if apart else []:
+                    entry[f"separation_{figure}"] = [mean([a[figure] for a in apart]), min(a[figure] for a in apart),
+                                                     max(a[figure] for a in apart)]
                 measures[name] = entry
             definitions = {}
             for which in ["global", "per_record"]:
@@ -601,20 +662,16 @@ def tables_planted(found):
     }
 
 
-def interval(entry, figure):
+def cell(entry, figure):
+    """Mean over the seeds, range over the seeds, and the mean interval."""
     if figure not in entry:
         return "n/a"
-    value, _, _, low, high = entry[figure]
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+    value, least, most, low, high = entry[figure]
+    interval = "" if low is None else f"<br>[{number(low)}, {number(high)}]"
+    return f"{number(value)} ({number(least)}–{number(most)}){interval}"
 
 
-def spread(entry, figure):
-    if figure not in entry:
-        return "n/a"
-    return f"{number(entry[figure][0])} ({number(entry[figure][1])}–{number(entry[figure][2])})"
-
-
-def by_measure(found, recipe, figure, cell):
+def by_measure(found, recipe, figure):
     names = [name for name in found if recipe in found[name]]
     rows = []
     for measure in MAIN:
@@ -678,11 +735,13 @@ def tables_study(found):
         for measure in names[:count]:
             cheap.append([kind, f"`{measure}`", *(span(over_data(found, recipe, measure, figure))
                                                   for recipe in RECIPES for figure in ("precision", "auc"))])
-    within = []
-    for measure in sorted(MAIN, key=lambda m: -(within_mean(found, "overfitted", m) or -1)):
-        cells = [number(within_mean(found, recipe, measure)) for recipe in RECIPES]
-        plain = [over_data(found, recipe, measure, "spearman") for recipe in RECIPES]
-        within.append([f"`{measure}`", *(number(value[0]) if value else "n/a" for value in plain), *cells])
+    within, apart = [], []
+    for measure in sorted(MAIN, key=lambda m: -(over_data(found, "overfitted", m, "within") or [-1])[0]):
+        within.append([f"`{measure}`", *(span(over_data(found, recipe, measure, figure))
+                                         for figure in ["spearman", "within"] for recipe in RECIPES)])
+        apart.append([f"`{measure}`", *(span(over_data(found, recipe, measure, f"{kind}{figure}"))
+                                        for figure in ["spearman", "auc"] for recipe in RECIPES
+                                        for kind in ["", "separation_"])])
     made = {
         "study-runs": table(["data", "recipe", "records", "options", "train", "test", "gap", "mean leak",
                              "99th percentile of the leak"], runs),
@@ -692,6 +751,9 @@ def tables_study(found):
                                                     for figure in ["precision", "AUC"])], cheap),
         "study-within": table(["measure", *(f"over all, {words}" for words in RECIPES.values()),
                                *(f"within classes, {words}" for words in RECIPES.values())], within),
+        "study-separation": table(["measure", *(f"{figure}, {words}, {kind}" for figure in ["Spearman", "AUC"]
+                                                for words in RECIPES.values() for kind in ["leak", "separation"])],
+                                  apart),
         "study-definitions": table(["data", "recipe", "vulnerable", "members named", "non-members named",
                                     "members among the named, %", "mean leak of the named members",
                                     "of all members", "among the leakiest 1 %, %"], definitions),
@@ -700,15 +762,8 @@ def tables_study(found):
     }
     for recipe in RECIPES:
         for figure in FIGURES:
-            made[f"study-{figure}-{recipe}"] = by_measure(found, recipe, figure, interval)
-            made[f"study-{figure}-{recipe}-seeds"] = by_measure(found, recipe, figure, spread)
+            made[f"study-{figure}-{recipe}"] = by_measure(found, recipe, figure)
     return made
-
-
-def within_mean(found, recipe, measure):
-    values = [entry[recipe]["measures"][measure]["within"][0] for entry in found.values()
-              if recipe in entry and "within" in entry[recipe]["measures"].get(measure, {})]
-    return float(np.mean(values)) if values else None
 
 
 def tables(arguments):
