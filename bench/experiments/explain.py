@@ -548,8 +548,8 @@ FIGURES = ["spearman", "auc", "precision"]
 
 
 def pool_study(results):
-    """Means over the seeds; of estimates also the smallest and the largest value, and the mean ends of their
-    bootstrap intervals."""
+    """Means over the seeds; of estimates also the smallest and the largest value, and the lowest lower and the
+    highest upper end of their bootstrap intervals."""
     found = {}
     for data in SETS:
         for recipe in RECIPES:
@@ -566,9 +566,10 @@ def pool_study(results):
                 for figure in FIGURES:
                     values = [p[figure]["value"] for p in same if p[figure]["value"] is not None]
                     if values:
-                        entry[figure] = [mean(values), min(values), max(values),
-                                         mean([p[figure]["lower"] for p in same]),
-                                         mean([p[figure]["upper"] for p in same])]
+                        ends = [[p[figure][end] for p in same if p[figure][end] is not None]
+                                for end in ("lower", "upper")]
+                        entry[figure] = [mean(values), min(values), max(values), min(ends[0], default=None),
+                                         max(ends[1], default=None)]
                 within = [run["within_class"][name] for run in runs if name in run["within_class"]]
                 if within:
                     entry["within"] = [mean(within), min(within), max(within)]
@@ -637,7 +638,8 @@ def tables_planted(found):
                               *(f"**{n}**" if EXPECTED.get(kind) == reason and n else n or "·"
                                 for reason, n in zip(REASONS, cells))])
             leaks.append([title_of(name), KINDS[kind], part["records"], number(part["leak"], 3),
-                          share(part["leakiest"], part["records"]), share(part["copies_own_label"], part["records"])])
+                          share(part["leakiest"], part["records"]), share(part["models_agree"], part["records"]),
+                          share(part["copies_own_label"], part["records"])])
         part = kinds[UNTOUCHED]
         alarms.append([title_of(name), part["records"],
                        *(share(part["first"].get(reason, 0), part["records"]) for reason in REASONS)])
@@ -658,12 +660,12 @@ def tables_planted(found):
         "planted-confusion": table(["data", "planted", "records", *reasons], confusion),
         "planted-alarms": table(["data", "untouched records", *(f"{reason}, %" for reason in reasons)], alarms),
         "planted-leaks": table(["data", "planted", "records", "mean leak", "among the leakiest 1 %, %",
-                                "has a near-copy with its label, %"], leaks),
+                                "at least half of the OUT models agree on another label, %", "has a near-copy with its label, %"], leaks),
     }
 
 
 def cell(entry, figure):
-    """Mean over the seeds, range over the seeds, and the mean interval."""
+    """Mean over the seeds, range over the seeds, and the ends of their intervals."""
     if figure not in entry:
         return "n/a"
     value, least, most, low, high = entry[figure]
