@@ -11,6 +11,7 @@ mod attack_readings;
 mod attack_refusals;
 mod convolutions;
 mod copies;
+mod explain;
 mod formats;
 mod full_disk;
 mod indirect;

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::checks::{
     accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
 };
+use crate::explanation::explained;
 use crate::indirect::of_a_table;
 use crate::numbers::{compare, digits_without_source};
 use crate::runs::{Run, hostile, redacted, sample};
@@ -84,7 +85,7 @@ fn numbers_of_the_report(browser: &Browser, run: &Run) {
 macro_rules! promises {
     ($($promise:ident),*) => {$(
         mod $promise {
-            use super::{Browser, hostile, of_a_table, redacted, sample};
+            use super::{Browser, explained, hostile, of_a_table, redacted, sample};
 
             #[test]
             fn of_a_usual_audit() {
@@ -104,6 +105,13 @@ macro_rules! promises {
             fn with_indirect_inference() {
                 if let Some(browser) = Browser::start() {
                     super::$promise(&browser, of_a_table());
+                }
+            }
+
+            #[test]
+            fn of_an_explained_run() {
+                if let Some(browser) = Browser::start() {
+                    super::$promise(&browser, explained());
                 }
             }
 

@@ -387,7 +387,7 @@ mod tests {
         (answers, outputs, membership)
     }
 
-    fn softmax(row: ndarray::ArrayView1<f32>) -> Vec<f64> {
+    fn softmax(row: &ndarray::ArrayView1<f32>) -> Vec<f64> {
         let e: Vec<f64> = row.iter().map(|&z| f64::from(z).exp()).collect();
         let sum: f64 = e.iter().sum();
         e.into_iter().map(|x| x / sum).collect()
@@ -415,7 +415,7 @@ mod tests {
                     let rows: Vec<Vec<f64>> = half
                         .clone()
                         .filter(|&model| membership.is_in(model, record) == inside)
-                        .map(|model| softmax(outputs[model].row(record)))
+                        .map(|model| softmax(&outputs[model].row(record)))
                         .collect();
                     let mean = |of: &dyn Fn(&Vec<f64>) -> f64| {
                         rows.iter().map(of).sum::<f64>() / rows.len() as f64
@@ -443,7 +443,7 @@ mod tests {
             (0..8)
                 .filter(|&model| membership.is_in(model, 1) == inside)
                 .map(|model| {
-                    let p = softmax(outputs[model].row(1));
+                    let p = softmax(&outputs[model].row(1));
                     (p[1] / (p[0] + p[2])).ln()
                 })
                 .collect()

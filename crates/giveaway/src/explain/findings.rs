@@ -1,6 +1,8 @@
 //! What holds on a run, in sentences. Words follow the figures: a measure is praised for what it
 //! finds here, and one that says nothing here is said to say nothing.
 
+use std::fmt::Write as _;
+
 use crate::evaluate::Estimate;
 use crate::report::explanation::{Explanation, GroupExposure, Predictor, Screening};
 
@@ -32,10 +34,7 @@ fn percent(share: f64) -> String {
 }
 
 /// The predictors in the order of the list that need no more than so much.
-fn first<'a>(
-    explanation: &'a Explanation,
-    of: impl Fn(&Predictor) -> bool,
-) -> Option<&'a Predictor> {
+fn first(explanation: &Explanation, of: impl Fn(&Predictor) -> bool) -> Option<&Predictor> {
     explanation
         .predictors
         .iter()
@@ -89,12 +88,13 @@ fn predictors(explanation: &Explanation) -> Option<String> {
         })?;
         Some(format!("{} ({})", p.label, with_interval(&p.spearman)?))
     };
+    // Writing to a String cannot fail.
     if best.needs == "reference models" {
         if let Some(one) = cheap("one model") {
-            text.push_str(&format!(" Of what one model tells: {one}."));
+            let _ = write!(text, " Of what one model tells: {one}.");
         }
         if let Some(data) = cheap("data") {
-            text.push_str(&format!(" Of what the data alone tell: {data}."));
+            let _ = write!(text, " Of what the data alone tell: {data}.");
         }
     }
     Some(text)
@@ -149,10 +149,11 @@ fn screening(explanation: &Explanation) -> Option<String> {
         percent(found)
     );
     if let Some((_, _, found)) = best(&["reference models"]) {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " (the best measure of reference models: {})",
             percent(found)
-        ));
+        );
     }
     text.push('.');
     Some(text)
@@ -163,6 +164,15 @@ fn carries_more(group: &GroupExposure) -> bool {
     group.relative_risk.lower.is_some_and(|low| low > 1.0)
 }
 
+/// Of some groups, the one that carries more than its part most surely.
+fn riskiest(groups: &[GroupExposure]) -> Option<&GroupExposure> {
+    let low = |group: &&GroupExposure| group.relative_risk.lower.unwrap_or(0.0);
+    groups
+        .iter()
+        .filter(|group| carries_more(group))
+        .max_by(|a, b| low(a).total_cmp(&low(b)))
+}
+
 fn carried(explanation: &Explanation) -> Option<String> {
     let name = |what: &str, group: &GroupExposure| {
         Some(format!(
@@ -171,13 +181,9 @@ fn carried(explanation: &Explanation) -> Option<String> {
             with_interval(&group.relative_risk)?
         ))
     };
-    let class = explanation
-        .classes
-        .iter()
-        .find(|g| carries_more(g))
-        .and_then(|g| name("class", g));
+    let class = riskiest(&explanation.classes).and_then(|group| name("class", group));
     let columns = explanation.groups.iter().filter_map(|column| {
-        let group = column.values.iter().find(|g| carries_more(g))?;
+        let group = riskiest(&column.values)?;
         name(&format!("{} =", column.column), group)
     });
     let carriers: Vec<String> = class.into_iter().chain(columns.take(2)).collect();

@@ -177,6 +177,8 @@ fn numbers(values: &[f64]) -> Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::dataset::TableOptions;
 
@@ -198,7 +200,7 @@ mod tests {
             let land = if i == 3 { "Holand" } else { "Here" };
             let size = if i == 5 { 1000 } else { i };
             let flag = u8::from(i < 2);
-            text.push_str(&format!("{land},{size},{flag},{}\n", i % 2));
+            let _ = writeln!(text, "{land},{size},{flag},{}", i % 2);
         }
         let rarity = rarity(&[&table(&text)]).unwrap();
         let one = |column, kind| {

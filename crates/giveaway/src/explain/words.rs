@@ -149,9 +149,11 @@ impl Words<'_> {
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = self.leak(subject, &mut out);
-        for reason in subject.reasons {
-            out.push_str("; ");
-            out.push_str(&self.evidence(*reason, subject));
+        for &reason in subject.reasons {
+            if let Some(evidence) = self.evidence(reason, subject) {
+                out.push_str("; ");
+                out.push_str(&evidence);
+            }
         }
         out.push('.');
         out
@@ -184,17 +186,17 @@ impl Words<'_> {
         }
     }
 
-    fn evidence(&self, reason: Reason, subject: &Subject<'_>) -> String {
-        match reason {
+    fn evidence(&self, reason: Reason, subject: &Subject<'_>) -> Option<String> {
+        Some(match reason {
             Reason::NearDuplicate => self.duplicate(subject.record),
             Reason::Mislabelled => self.suspicion(subject),
             Reason::RareValue => self.rare(subject.record),
             Reason::Isolated => self.isolation(subject.record),
             Reason::Atypical => self.atypical(subject.record),
             Reason::Border => self.border(subject),
-            Reason::Hard => self.hard(subject),
+            Reason::Hard => return self.hard(subject),
             Reason::None => "nothing that is measured sets it apart".to_owned(),
-        }
+        })
     }
 
     fn duplicate(&self, record: usize) -> String {
@@ -247,8 +249,7 @@ impl Words<'_> {
         } else {
             (self.penultimate, " as models see it")
         };
-        let nearest = places.geometry.nearest();
-        let found = nearest.records(record);
+        let found = places.nearest.records(record);
         let same = found
             .iter()
             .filter(|&&other| self.labels[other as usize] == label)
@@ -293,8 +294,7 @@ impl Words<'_> {
     }
 
     fn isolation(&self, record: usize) -> String {
-        let nearest = self.input.geometry.nearest();
-        let farthest = nearest.distances(record).last().copied();
+        let farthest = self.input.nearest.distances(record).last().copied();
         let times = farthest.map_or(f64::NAN, |d| f64::from(d) / self.usual_distance);
         if times > 1.2 && times.is_finite() {
             format!(
@@ -333,22 +333,208 @@ impl Words<'_> {
         )
     }
 
-    fn hard(&self, subject: &Subject<'_>) -> String {
-        let wrong = percent(1.0 - subject.answers.correct_out);
-        let base = format!("hard: {wrong} of the models that never saw it are wrong");
-        let Some(learning) = self.learning else {
-            return base;
-        };
-        let epoch = learning.epoch[subject.record];
-        if epoch > learning.epochs as f64 {
-            format!("{base}, and those that did never learn it for good")
-        } else if epoch > learning.median + 1.0 {
+    /// How often models are wrong, unless that was said already, and when those that are trained
+    /// on it learn it.
+    fn hard(&self, subject: &Subject<'_>) -> Option<String> {
+        let wrong = (!subject.reasons.contains(&Reason::Mislabelled)).then(|| {
             format!(
-                "{base}, and those that did learn it in epoch {epoch:.0} on average (median of all records: {:.0})",
-                learning.median
+                "{} of the models that never saw it are wrong",
+                percent(1.0 - subject.answers.correct_out)
             )
-        } else {
-            base
+        });
+        let learnt = self.learning.and_then(|learning| {
+            let epoch = learning.epoch[subject.record];
+            if epoch > learning.epochs as f64 {
+                Some("models trained on it never learn it for good".to_owned())
+            } else if epoch > learning.median + 1.0 {
+                Some(format!(
+                    "models trained on it learn it in epoch {epoch:.0} on average (the median record: {:.0})",
+                    learning.median
+                ))
+            } else {
+                None
+            }
+        });
+        let said: Vec<String> = wrong.into_iter().chain(learnt).collect();
+        (!said.is_empty()).then(|| format!("hard: {}", said.join(", and ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Encoding, EncodingOptions, TableOptions};
+    use crate::explain::geometry::centroids::centroid_distances;
+    use crate::explain::geometry::neighbours::geometry;
+    use crate::explain::rarity::rarity;
+    use std::fmt::Write as _;
+
+    /// Forty people in two classes: sizes 0 to 19 are low, 100 to 119 high. The last four are a
+    /// copy of the first with the other label, a copy but for the land, one from a land of its
+    /// own, and one far from all.
+    struct Scene {
+        table: Table,
+        places: Places,
+        rarity: Rarity,
+        epochs: Vec<f64>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mut text = "size,land,y\n".to_owned();
+            for i in 0..36 {
+                let (size, class) = if i < 18 { (i, "low") } else { (82 + i, "high") };
+                let land = ["A", "B", "C"][i % 3];
+                let _ = writeln!(text, "{size},{land},{class}");
+            }
+            text.push_str("0,A,high\n1,A,high\n110,Ruritania,high\n1000,A,high\n");
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("people.csv");
+            std::fs::write(&path, text).unwrap();
+            let options = TableOptions {
+                label: Some("y".to_owned()),
+                ..TableOptions::default()
+            };
+            let table = Table::read(&path, &options).unwrap();
+            let all: Vec<u32> = (0..table.len() as u32).collect();
+            let encoding = Encoding::learn(&table, &all, &EncodingOptions::default()).unwrap();
+            let dataset = encoding.encode(&table).unwrap();
+            let vectors = dataset.features.view();
+            let found = geometry(&vectors, &dataset.labels, 2, &all, &all, 4, |_| ()).unwrap();
+            let centroids = centroid_distances(&vectors, &dataset.labels, 2, 1).unwrap();
+            Self {
+                places: Places::new(found, centroids, vec![0.5; all.len()], &dataset.labels),
+                rarity: rarity(&[&table]).unwrap(),
+                epochs: vec![2.0; all.len()],
+                table,
+            }
         }
+
+        fn say(&self, record: usize, answers: RecordAnswers, reasons: &[Reason]) -> String {
+            Words {
+                table: &self.table,
+                reference: None,
+                classes: &self.table.classes,
+                labels: &self.table.labels,
+                rarity: Some(&self.rarity),
+                input: &self.places,
+                penultimate: &self.places,
+                usual_distance: 0.1,
+                neighbours: 4,
+                learning: Some(Learning {
+                    epoch: &self.epochs,
+                    median: 2.0,
+                    epochs: 10,
+                }),
+                units: 1_040,
+                unit_name: "records",
+            }
+            .statement(&Subject {
+                record,
+                rank: Some(22),
+                answers,
+                votes: Some((0.25, 0.75, 1)),
+                reasons,
+            })
+        }
+    }
+
+    fn answers() -> RecordAnswers {
+        RecordAnswers {
+            models: [16, 16],
+            loss_out: 3.0,
+            loss_in: 0.5,
+            probability_out: 0.001,
+            probability_in: 0.41,
+            correct_out: 0.25,
+            correct_in: 1.0,
+            margin_out: -0.5,
+            separation: 2.0,
+        }
+    }
+
+    #[test]
+    fn a_statement_begins_with_what_training_on_the_record_does() {
+        let scene = Scene::new();
+        let said = scene.say(5, answers(), &[Reason::None]);
+        assert_eq!(
+            said,
+            "22nd of 1,040 records by leak: without it reference models give less than 0.01 to its label low, with it 0.41; nothing that is measured sets it apart."
+        );
+        let unseen = RecordAnswers {
+            models: [16, 0],
+            ..answers()
+        };
+        let said = scene.say(5, unseen, &[Reason::None]);
+        assert!(said.contains("none of which saw it"), "{said}");
+    }
+
+    #[test]
+    fn duplicates_are_named_with_what_differs() {
+        let scene = Scene::new();
+        let said = scene.say(36, answers(), &[Reason::NearDuplicate]);
+        assert!(
+            said.contains("; record 0, labelled low, is the same in every column."),
+            "{said}"
+        );
+        // Record 1 is from B.
+        let said = scene.say(37, answers(), &[Reason::NearDuplicate]);
+        assert!(said.contains("labelled low, differs only in "), "{said}");
+    }
+
+    #[test]
+    fn evidence_is_what_was_measured() {
+        let scene = Scene::new();
+        let said = scene.say(38, answers(), &[Reason::RareValue]);
+        assert!(said.contains("rare: land=Ruritania (1 in 40)"), "{said}");
+        let said = scene.say(36, answers(), &[Reason::Mislabelled]);
+        assert!(
+            said.contains("labelled high, but 75 % of the models that never saw it say low"),
+            "{said}"
+        );
+        let said = scene.say(39, answers(), &[Reason::Isolated]);
+        assert!(said.contains("times the usual distance"), "{said}");
+        let said = scene.say(30, answers(), &[Reason::Border]);
+        assert!(
+            said.contains("divided: 25 % say high, 75 % say low"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let mut scene = Scene::new();
+        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        assert!(!said.contains("hard"), "{said}");
+        scene.epochs[3] = 11.0;
+        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        assert!(
+            said.ends_with("hard: models trained on it never learn it for good."),
+            "{said}"
+        );
+        scene.epochs[3] = 7.0;
+        let said = scene.say(3, answers(), &[Reason::Hard]);
+        assert!(
+            said.ends_with("hard: 75 % of the models that never saw it are wrong, and models trained on it learn it in epoch 7 on average (the median record: 2)."),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_told_as_people_do() {
+        assert_eq!(
+            [1, 2, 3, 11, 12, 13, 21, 112, 1_003].map(ordinal),
+            [
+                "1st", "2nd", "3rd", "11th", "12th", "13th", "21st", "112th", "1,003rd"
+            ]
+        );
+        assert_eq!(
+            [0.0, 1e-9, 0.5, 0.999, 1.0].map(probability),
+            ["0.00", "less than 0.01", "0.50", "more than 0.99", "1.00"]
+        );
+        assert_eq!(
+            [0.0, 0.001, 0.345, 0.999, 1.0].map(percent),
+            ["0 %", "less than 1 %", "34 %", "more than 99 %", "100 %"]
+        );
     }
 }

@@ -3,6 +3,7 @@
 pub mod attacks;
 mod chart;
 pub mod explanation;
+pub mod explanation_text;
 pub mod fail_on;
 pub mod figures;
 pub mod indirect;

@@ -11,9 +11,11 @@
 use std::fmt::Write as _;
 
 use super::Audit;
+use super::explanation::{Explanation, GroupExposure};
 use super::figures::LossModel;
 use super::indirect::IndirectSection;
 use crate::error::{Error, Result};
+use crate::evaluate::Estimate;
 use crate::validity::ACROSS_THE_SPLIT;
 
 /// A key for identifiers.
@@ -116,6 +118,9 @@ impl Redaction {
         if let Some(section) = &mut audit.indirect {
             self.indirect(section);
         }
+        if let Some(explanation) = &mut audit.explanation {
+            self::explanation(explanation);
+        }
         for check in audit
             .checks
             .iter_mut()
@@ -160,6 +165,73 @@ impl Redaction {
     }
 }
 
+/// Units that a figure is of at least.
+const FEWEST: usize = 5;
+
+/// Of why records are exposed, what holds for the model stays. Of single units nothing does:
+/// who holds a record can often tell its reason ("its country is rare") and which of its columns
+/// weigh, and who has the data its leak, rank and place on the map. Findings are sentences that
+/// may quote values. What two definitions come to on this target tells whether all that are
+/// named are members. Figures of fewer than five units, and of groups that are named whole, would
+/// be figures of single units.
+fn explanation(explanation: &mut Explanation) {
+    explanation.exposed.clear();
+    explanation.findings.clear();
+    explanation.map = None;
+    explanation.definitions = None;
+    // The leak of a single unit.
+    explanation.settings.leaky_threshold = None;
+    for reason in &mut explanation.reasons {
+        if reason.all < FEWEST {
+            reason.mean_leak = None;
+            reason.leaky = Estimate::default();
+        }
+    }
+    large_groups(&mut explanation.classes);
+    for column in &mut explanation.groups {
+        large_groups(&mut column.values);
+        column.p = column.p.map(coarse);
+    }
+    (explanation.groups).retain(|column| !column.values.is_empty());
+    // Mean shares of few units would be theirs.
+    (explanation.attribution).take_if(|summary| summary.exposed.min(summary.others) < FEWEST);
+    if let Some(summary) = &mut explanation.attribution {
+        summary.largest_residual = coarse(summary.largest_residual);
+    }
+}
+
+/// Keeps groups of which nobody can be told: of five units or more, of which not all are named.
+/// What is left out is together of five units or more, too, or it could be told from the totals.
+fn large_groups(groups: &mut Vec<GroupExposure>) {
+    let can_stay = |group: &GroupExposure| group.units >= FEWEST && group.given_away < group.units;
+    let mut left_out: usize = groups
+        .iter()
+        .filter(|g| !can_stay(g))
+        .map(|g| g.units)
+        .sum();
+    groups.retain(can_stay);
+    while (1..FEWEST).contains(&left_out) {
+        let Some(smallest) = (0..groups.len()).min_by_key(|&index| groups[index].units) else {
+            break;
+        };
+        left_out += groups.remove(smallest).units;
+    }
+    for group in groups {
+        for value in [
+            &mut group.leak.value,
+            &mut group.leak.lower,
+            &mut group.leak.upper,
+        ] {
+            *value = value.map(coarse_signed);
+        }
+    }
+}
+
+/// Two digits of a number that may be negative.
+fn coarse_signed(value: f64) -> f64 {
+    coarse(value.abs()).copysign(value)
+}
+
 /// Two digits of a p-value: enough to judge. Whoever has all the data and repeats the audit can
 /// still match many rows by them.
 #[must_use]
@@ -188,6 +260,75 @@ mod tests {
         let again = Redaction::from_text(&other.to_text()).unwrap();
         assert_eq!(again.id("a"), other.id("a"));
         assert!(Redaction::from_text("secret").is_err());
+    }
+
+    #[test]
+    fn an_explanation_tells_of_no_unit() {
+        let full = crate::report::explanation_text::example();
+        let mut redacted = full.clone();
+        explanation(&mut redacted);
+        assert_eq!(redacted.predictors, full.predictors);
+        assert_eq!(redacted.screening, full.screening);
+        let json = serde_json::to_string(&redacted).unwrap();
+        for unit in &full.exposed {
+            assert!(!json.contains(&format!("\"{}\"", unit.id)));
+            assert!(unit.statement.is_empty() || !json.contains(&unit.statement));
+            assert!(
+                unit.leak
+                    .is_none_or(|leak| !json.contains(&leak.to_string()))
+            );
+        }
+        // What stood in statements and attributions only.
+        for secret in [
+            "9th of",
+            "Never-married",
+            "Holand-Netherlands",
+            "Preschool",
+            "0.687",
+        ] {
+            assert!(!json.contains(secret), "{secret}");
+        }
+        assert!(redacted.map.is_none() && redacted.definitions.is_none());
+        // Two records that share a reason say nothing together.
+        let duplicates = redacted.reasons.iter().find(|r| r.all == 2).unwrap();
+        assert!(duplicates.mean_leak.is_none() && duplicates.leaky == Estimate::default());
+        assert_eq!(duplicates.all, 2);
+        // The class of three is left out, and a second with it: with all units it would be told.
+        assert_eq!(full.classes.len(), 3);
+        let classes: Vec<&str> = redacted.classes.iter().map(|g| g.name.as_str()).collect();
+        assert_eq!(classes, ["<=50K"]);
+        let education = &redacted.groups[0].values;
+        assert!(education.iter().all(|g| g.units >= 5 && g.name != "9th"));
+        assert_eq!(education.len(), 3);
+        assert_eq!(redacted.groups[1].values.len(), 2, "nobody is few there");
+    }
+
+    #[test]
+    fn a_group_named_whole_is_left_out() {
+        let mut groups = crate::report::explanation_text::example().groups[1]
+            .values
+            .clone();
+        groups[1].given_away = groups[1].units;
+        large_groups(&mut groups);
+        assert_eq!(groups.len(), 1);
+        // A group that is left alone tells nothing of the others.
+        assert_eq!(groups[0].name, "Male");
+        groups[0].units = 3;
+        large_groups(&mut groups);
+        assert!(groups.is_empty());
+    }
+
+    #[test]
+    fn few_attributions_are_left_out() {
+        let mut explained = crate::report::explanation_text::example();
+        assert!(explained.attribution.is_some());
+        explanation(&mut explained);
+        assert!(explained.attribution.is_some(), "eight and a hundred");
+        if let Some(summary) = &mut explained.attribution {
+            summary.exposed = 4;
+        }
+        explanation(&mut explained);
+        assert!(explained.attribution.is_none());
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(crate) fn rate(estimate: Estimate) -> String {
 
 /// Three decimals, or more for small rates, without the leading zero.
 pub(crate) fn digits(value: f64) -> String {
+    if value < 0.0 {
+        return format!("-{}", digits(-value));
+    }
     let text = if value != 0.0 && value < 0.01 {
         format!("{value:.4}")
     } else {
@@ -45,6 +48,19 @@ pub(crate) fn significant(value: f64) -> String {
     } else {
         format!("{rounded}")
     }
+}
+
+/// A count with commas between thousands.
+pub(crate) fn whole(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A percentage; its sign is tied to it by a space that does not break.
@@ -81,6 +97,9 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!(digits(0.5), ".500");
+        assert_eq!(digits(-0.123), "-.123");
+        assert_eq!(whole(1_234_567), "1,234,567");
+        assert_eq!(whole(12), "12");
         assert_eq!(digits(0.0012), ".0012");
         assert_eq!(digits(0.0), ".000");
         assert_eq!(digits(1.0), "1.000");

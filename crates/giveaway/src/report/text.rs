@@ -727,7 +727,7 @@ fn checks(out: &mut String, audit: &Audit) {
     }
 }
 
-fn row(out: &mut String, name: &str, text: &str) {
+pub(super) fn row(out: &mut String, name: &str, text: &str) {
     for (index, line) in wrap(text, 84).into_iter().enumerate() {
         let name = if index == 0 { name } else { "" };
         let _ = writeln!(out, "  {name:<11} {line}");
@@ -742,7 +742,7 @@ fn bullet(out: &mut String, mark: &str, text: &str) {
 }
 
 /// A table with two spaces between columns; the first `left` columns flush left.
-fn table(out: &mut String, header: &[&str], rows: &[Vec<String>], left: usize) {
+pub(super) fn table(out: &mut String, header: &[&str], rows: &[Vec<String>], left: usize) {
     let width: Vec<usize> = (0..header.len())
         .map(|column| {
             rows.iter()
@@ -772,7 +772,7 @@ fn table(out: &mut String, header: &[&str], rows: &[Vec<String>], left: usize) {
 }
 
 /// A text of the data, cut to `most` characters, without anything that acts on a terminal.
-fn clip(text: &str, most: usize) -> String {
+pub(super) fn clip(text: &str, most: usize) -> String {
     let text = printable(text);
     if text.chars().count() <= most {
         text
@@ -783,7 +783,7 @@ fn clip(text: &str, most: usize) -> String {
     }
 }
 
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     // not split_whitespace: a space that does not break is to stay

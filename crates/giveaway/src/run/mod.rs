@@ -28,7 +28,9 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
-pub use explaining::{ExplainRequest, Explained, explain};
+pub use explaining::{
+    ExplainRequest, Explained, ExplainedRecord, MeasuredRecord, explain, explained_record,
+};
 pub use publish::{ReportRequest, report};
 pub use training::Shard;
 
@@ -84,6 +86,9 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     run.remove("report.html")?;
     run.remove_folder("figures")?;
     run.remove_folder("redacted")?;
+    // And the pictures of its explanation.
+    run.remove("map.parquet")?;
+    run.remove("activations.parquet")?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;

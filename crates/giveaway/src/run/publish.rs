@@ -86,6 +86,12 @@ pub fn report(path: &Path, request: &ReportRequest) -> Result<Vec<PathBuf>> {
         audit: &audit,
         json: &json,
         payload: &payload,
+        map: gathered.map.as_ref().filter(|_| !request.redact),
+        activations: if request.redact {
+            &[]
+        } else {
+            &gathered.activations
+        },
     })?;
     write("report.html", &page.html)?;
     if request.redact {
@@ -108,6 +114,8 @@ pub(super) fn write_page(run: &RunDirectory) -> Result<()> {
         audit: &gathered.audit,
         json: &gathered.json,
         payload: &payload::payload(&gathered, None)?,
+        map: gathered.map.as_ref(),
+        activations: &gathered.activations,
     })?;
     run.write("report.html", page.html.as_bytes())
 }

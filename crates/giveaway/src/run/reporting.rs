@@ -1,6 +1,8 @@
 //! From a finished run directory to what its page needs: nothing else is read, so the page can
 //! be made when the data are gone, and nothing is written.
 
+mod explanation;
+
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -50,6 +52,11 @@ pub(super) fn gather(run: &Path) -> Result<Gathered> {
         Features::Images(images) => read_queries(run, &audit, images)?,
         _ => None,
     };
+    let map = explanation::read_map(run, &audit, &records)?;
+    let activations = match &features {
+        Features::Images(images) => explanation::read_activations(run, &audit, &records, images)?,
+        _ => Vec::new(),
+    };
     let neighbours = read_neighbours(&run.join("neighbours.parquet"), &records, &chosen)?;
     Ok(Gathered {
         audit,
@@ -60,6 +67,8 @@ pub(super) fn gather(run: &Path) -> Result<Gathered> {
         features,
         neighbours,
         queries,
+        map,
+        activations,
     })
 }
 

@@ -6,9 +6,12 @@
 //! scikit-learn's, and tests compare with it (`conformance/geometry/generate.py`).
 
 pub mod centroids;
+pub mod embedding;
+pub mod isolation_forest;
 pub(crate) mod linear;
 pub mod neighbours;
 pub mod outlier_factor;
+pub mod projection;
 #[cfg(test)]
 mod reference;
 

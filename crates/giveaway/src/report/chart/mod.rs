@@ -4,10 +4,12 @@
 //! classes, by which a page sets others for the dark. Series differ in colour and in dashes or
 //! marks, for readers who see no colours.
 
+mod map;
 mod scale;
 
 use std::fmt::Write;
 
+pub(crate) use map::{Map, MapDot};
 pub(crate) use scale::Axis;
 
 /// Colours that stay apart for the colour-blind (after Okabe and Ito), dark enough for thin
@@ -72,7 +74,8 @@ pub(crate) enum Mark {
     },
     /// A ring around a point, with a few words.
     Ring { x: f64, y: f64, label: String },
-    /// Words beside the axis, for charts whose rows have names: y and the name.
+    /// Words beside the axis, for charts whose rows have names: y and the name, which may have
+    /// several lines.
     Rows(Vec<(f64, String)>),
 }
 
@@ -439,14 +442,17 @@ impl<'a> Drawing<'a> {
             }
             Mark::Rows(rows) => {
                 for (y, name) in rows {
-                    let y = self.y(*y);
-                    let _ = write!(
-                        self.out,
-                        "<text class=\"row\" fill=\"#1f2937\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-                        at(self.chart.left - 8.0),
-                        at(y + 4.5),
-                        escape(name)
-                    );
+                    let lines: Vec<&str> = name.split('\n').collect();
+                    let first = self.y(*y) + 4.5 - 7.5 * (lines.len() - 1) as f64;
+                    for (index, line) in lines.into_iter().enumerate() {
+                        let _ = write!(
+                            self.out,
+                            "<text class=\"row\" fill=\"#1f2937\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                            at(self.chart.left - 8.0),
+                            at(first + 15.0 * index as f64),
+                            escape(line)
+                        );
+                    }
                 }
             }
         }

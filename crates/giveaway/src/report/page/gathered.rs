@@ -25,6 +25,61 @@ pub(crate) struct Gathered {
     pub(crate) neighbours: Option<Vec<Vec<Neighbour>>>,
     /// Of images: the queries of indirect inference that are shown, if they are there.
     pub(crate) queries: Option<QueryPictures>,
+    /// The map of an explained run, if it is there.
+    pub(crate) map: Option<MapPoints>,
+    /// Of images: what convolutional networks look at, if it is there.
+    pub(crate) activations: Vec<Activation>,
+}
+
+/// The map of an explained run.
+pub(crate) struct MapPoints {
+    pub(crate) points: Vec<MapPoint>,
+    /// Of each view of the report that is there, its place in the report and the places of the
+    /// points; `NaN` where a point has none.
+    pub(crate) views: Vec<(usize, Vec<[f64; 2]>)>,
+}
+
+/// A point of the map.
+pub(crate) struct MapPoint {
+    /// Its unit.
+    pub(crate) unit: u32,
+    /// The identifier of its first record.
+    pub(crate) id: String,
+    /// Its class, an index into the audit's.
+    pub(crate) class: usize,
+    /// Whether it is exposed.
+    pub(crate) exposed: bool,
+}
+
+/// What a convolutional network looks at in an image.
+pub(crate) struct Activation {
+    /// The unit of the image.
+    pub(crate) unit: u32,
+    /// Why it is shown.
+    pub(crate) role: Role,
+    /// Its class, an index into the audit's.
+    pub(crate) class: usize,
+    /// Its place among those shown for the same cause.
+    pub(crate) rank: i64,
+    /// Distance to the centre of its class.
+    pub(crate) distance: f64,
+    /// Rows and columns of the map.
+    pub(crate) shape: [usize; 2],
+    /// How much each place speaks for the class, 0 to 255.
+    pub(crate) map: Vec<u8>,
+    /// The image, bytes in the scale of [`Images`].
+    pub(crate) pixels: Vec<u8>,
+}
+
+/// Why what a network looks at is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The image is among the closest to the centre of its class.
+    Closest,
+    /// It is among the farthest.
+    Farthest,
+    /// It is exposed.
+    Exposed,
 }
 
 /// Queries of indirect inference as images, bytes in the scale of [`Images`].

@@ -31,6 +31,10 @@ pub(crate) struct Content<'a> {
     pub(crate) json: &'a serde_json::Value,
     /// The table of records and their evidence.
     pub(crate) payload: &'a payload::Payload,
+    /// The map of an explained run; nothing in a redacted page.
+    pub(crate) map: Option<&'a gathered::MapPoints>,
+    /// What networks look at; nothing in a redacted page.
+    pub(crate) activations: &'a [gathered::Activation],
 }
 
 impl Content<'_> {
@@ -47,7 +51,11 @@ pub(crate) struct Page {
     pub(crate) figures: Vec<(String, String)>,
 }
 
-const STYLE: &str = concat!(include_str!("page.css"), include_str!("records.css"));
+const STYLE: &str = concat!(
+    include_str!("page.css"),
+    include_str!("records.css"),
+    include_str!("explanation.css")
+);
 const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("records.js"));
 
 #[derive(Template)]

@@ -5,7 +5,8 @@
 //! - 4 bytes: the length of the JSON document, little endian;
 //! - the JSON document: a column per array, one entry per row. `null` is what is not there.
 //!   Numbers have six significant digits, p-values of tested records and q-values all of them;
-//! - bytes: first the losses, then the pixels of records, then those of queries.
+//! - bytes: first the losses, then the pixels of records, then those of queries, then images and
+//!   what networks look at in them.
 //!
 //! Losses on reference models are given by at most 32 order statistics for each side, OUT then
 //! IN, evenly spaced among the sorted losses, with the smallest and the largest. A byte `b` stands
@@ -22,10 +23,11 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::gathered::{Cells, Features, Gathered, Images};
+use super::gathered::{Cells, Features, Gathered, Images, Role};
 use super::number::thousands;
 use super::rows::{LONGEST_TEXT, MOST_ROWS, column_of, of_units, shown_id};
 use crate::error::{Error, Result};
+use crate::report::explanation::ExplainedUnit;
 use crate::report::printable::printable;
 use crate::report::redact::{Redaction, coarse};
 
@@ -105,6 +107,15 @@ const DETAILS: [Detail; 6] = [
         pixels: 0,
     },
 ];
+
+/// Different reasons at most.
+const MOST_REASONS: usize = 64;
+/// Exposed units of which the statement is shown, the most exposed first.
+const MOST_EXPLAINED: usize = 2_000;
+/// Characters of a statement.
+const LONGEST_STATEMENT: usize = 1_200;
+/// Columns whose share is shown of a unit.
+const MOST_SHARES: usize = 6;
 
 /// With less room for pixels than this there are no pictures of queries.
 const FEWEST_PIXELS_WITH_QUERIES: usize = 400_000;
@@ -218,10 +229,15 @@ fn write_text(out: &mut String, text: &str) {
 
 /// A text of the data as it is shown.
 fn shown_text(text: &str) -> String {
-    if text.chars().count() <= LONGEST_TEXT {
+    shortened(text, LONGEST_TEXT)
+}
+
+/// A text of the data, cut to so many characters.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return printable(text);
     }
-    let start: String = text.chars().take(LONGEST_TEXT).collect();
+    let start: String = text.chars().take(most).collect();
     format!("{}…", printable(&start))
 }
 
@@ -308,6 +324,7 @@ impl<'a> Building<'a> {
         self.columns();
         self.attacks();
         if self.redaction.is_none() {
+            self.explanation();
             self.losses();
             self.neighbours();
             match &self.gathered.features {
@@ -319,6 +336,7 @@ impl<'a> Building<'a> {
                 Features::Images(images) => {
                     self.images(images);
                     self.queries(images);
+                    self.activations();
                 }
             }
         }
@@ -550,6 +568,132 @@ impl<'a> Building<'a> {
             self.json.push('}');
         }
         self.json.push_str("],");
+    }
+
+    /// Leak and reason of every row, and what is said of the exposed ones. Nothing of it goes
+    /// into a redacted payload.
+    fn explanation(&mut self) {
+        let gathered = self.gathered;
+        let records = &gathered.records;
+        let Some(explanation) = &gathered.audit.explanation else {
+            return;
+        };
+        self.numbers("leak", "leak", SHOWN);
+        self.wholes("leakRank", "leak_rank");
+        if let Some(column) = records.texts("reason") {
+            // Reasons are few; those that the report does not list come after those that it does.
+            let mut names: Vec<&str> = (explanation.reasons.iter())
+                .map(|reason| reason.reason.as_str())
+                .collect();
+            let mut codes: HashMap<&str, usize> = names.iter().copied().zip(0..).collect();
+            for &row in &self.rows {
+                if let Some(reason) = column[self.first(row)].as_deref()
+                    && names.len() < MOST_REASONS
+                {
+                    codes.entry(reason).or_insert_with(|| {
+                        names.push(reason);
+                        names.len() - 1
+                    });
+                }
+            }
+            let names: Vec<String> = names.into_iter().map(shown_text).collect();
+            self.texts("reasons", &names);
+            self.per_row("reason", |out, this, row| {
+                let reason = column[this.first(row)].as_deref();
+                match reason.and_then(|reason| codes.get(reason)) {
+                    Some(code) => {
+                        let _ = write!(out, "{code}");
+                    }
+                    None => out.push_str("null"),
+                }
+            });
+        }
+        let told: Vec<(usize, &ExplainedUnit)> = (explanation.exposed.iter())
+            .filter_map(|unit| Some((*self.row_of_unit.get(&unit.unit?)?, unit)))
+            .take(MOST_EXPLAINED)
+            .collect();
+        self.key("why");
+        let mut out = std::mem::take(&mut self.json);
+        write_list(&mut out, &told, |out, (row, unit)| {
+            let _ = write!(out, "{{\"row\":{row},\"reason\":");
+            write_text(out, &shown_text(&unit.reason));
+            out.push_str(",\"further\":");
+            write_list(out, &unit.further, |out, further| {
+                write_text(out, &shown_text(further));
+            });
+            out.push_str(",\"statement\":");
+            write_text(out, &shortened(&unit.statement, LONGEST_STATEMENT));
+            if let Some(attribution) = &unit.attribution {
+                for (name, value) in [
+                    ("gap", attribution.gap),
+                    ("base", attribution.baseline_gap),
+                    ("residual", attribution.residual),
+                ] {
+                    let _ = write!(out, ",\"{name}\":");
+                    write_number(out, value, SHOWN);
+                }
+                let shown = attribution.columns.len().min(MOST_SHARES);
+                let (columns, rest) = attribution.columns.split_at(shown);
+                out.push_str(",\"others\":");
+                let others = attribution.others + rest.iter().map(|c| c.nats).sum::<f64>();
+                write_number(out, others, SHOWN);
+                out.push_str(",\"columns\":");
+                write_list(out, columns, |out, share| {
+                    out.push('[');
+                    write_text(out, &shown_text(&share.column));
+                    out.push(',');
+                    match &share.value {
+                        Some(value) => write_text(out, &shown_text(value)),
+                        None => out.push_str("null"),
+                    }
+                    out.push(',');
+                    write_number(out, share.nats, SHOWN);
+                    out.push(']');
+                });
+            }
+            out.push('}');
+        });
+        out.push(',');
+        self.json = out;
+    }
+
+    /// Images, and what networks look at in them: role, class, row, rank, distance, and the
+    /// shape of the map. The bytes of each are the image's, then the map's.
+    fn activations(&mut self) {
+        let gathered = self.gathered;
+        if gathered.activations.is_empty() || self.detail.pixels < FEWEST_PIXELS_WITH_QUERIES {
+            return;
+        }
+        let _ = write!(
+            self.json,
+            "\"activations\":{{\"at\":{},\"list\":",
+            self.bytes.len()
+        );
+        let mut out = std::mem::take(&mut self.json);
+        write_list(&mut out, &gathered.activations, |out, activation| {
+            let role = match activation.role {
+                Role::Closest => 0,
+                Role::Farthest => 1,
+                Role::Exposed => 2,
+            };
+            let _ = write!(out, "[{role},{},", activation.class);
+            match self.row_of_unit.get(&activation.unit) {
+                Some(row) => {
+                    let _ = write!(out, "{row}");
+                }
+                None => out.push_str("null"),
+            }
+            let _ = write!(out, ",{},", activation.rank);
+            write_number(out, activation.distance, SHOWN);
+            let [height, width] = activation.shape;
+            let _ = write!(out, ",{height},{width}]");
+        });
+        out.push_str("},");
+        self.json = out;
+        for activation in &gathered.activations {
+            self.bytes.extend(&activation.pixels);
+            self.bytes.extend(&activation.map);
+        }
     }
 
     fn losses(&mut self) {

@@ -143,6 +143,8 @@
     column('near', 'Neighbours', all.near, count, `Reference records, of any class, to which the models of the selecting half answer alike${near}`);
     column('found', 'Found IN', found, (_, row) => `${all.found[row]} of ${all.inTargets[row]}`, 'Reference models trained on it in which it is found');
     column('accused', 'Accused OUT', accused, (_, row) => `${all.accused[row]} of ${all.outTargets[row]}`, 'Reference models not trained on it in which it is accused all the same');
+    column('leak', 'Leak', all.leak, decimals, 'What training on it changes: mean loss of the models without it less that of those with it, in nats');
+    column('reason', 'Reason', all.reason, (code) => all.reasons[code], 'Why it is exposed, or would be', true);
     all.attacks.forEach((attack, i) => column(`attack-${i}`, attack.name, attack.score, decimals, `Score by ${attack.name}: the higher, the more it looks like a member`));
     const columnOf = (key) => columns.find((c) => c.key === key);
 
@@ -503,6 +505,50 @@
         }
       }
     }
+    // What networks look at: the image, and bright in it what speaks for its class.
+    const heats = [];
+    if (all.activations && all.images) {
+      const size = all.images.height * all.images.width * all.images.channels;
+      let at = all.activations.at;
+      for (const [role, code, row, rank, distance, rows, columns] of all.activations.list) {
+        heats.push({ role, code, row, rank, distance, rows, columns, image: at, map: at + size });
+        at += size + rows * columns;
+      }
+    }
+    const heated = (heat, label) => {
+      const { height, width, channels } = all.images;
+      const canvas = make('canvas', { width, height, role: 'img', 'aria-label': label });
+      const context = canvas.getContext('2d');
+      const image = context.createImageData(width, height);
+      for (let i = 0; i < width * height; i += 1) {
+        const pixel = all.bytes.subarray(heat.image + i * channels, heat.image + (i + 1) * channels);
+        const grey = channels >= 3 ? 0.3 * pixel[0] + 0.59 * pixel[1] + 0.11 * pixel[2] : pixel[0];
+        // The nearest place of the map, which may have fewer than the image.
+        const y = Math.floor((Math.floor(i / width) + 0.5) * heat.rows / height);
+        const x = Math.floor((i % width + 0.5) * heat.columns / width);
+        const share = all.bytes[heat.map + y * heat.columns + x] / 255;
+        // The image is darkened and what counts is lit: told apart by brightness alone, too.
+        const tint = [255, 140 + 70 * share, 0];
+        for (let c = 0; c < 3; c += 1) image.data[4 * i + c] = (1 - 0.75 * share) * grey * 0.6 + 0.75 * share * tint[c];
+        image.data[4 * i + 3] = 255;
+      }
+      context.putImageData(image, 0, 0);
+      return canvas;
+    };
+    const pair = (heat, caption) => {
+      const seen = picture(heat.image, 'the image').firstElementChild;
+      const line = make('div', { class: 'pair' }, seen, heated(heat, 'what speaks for its class, bright'));
+      return make('figure', null, line, make('figcaption', null, ...caption));
+    };
+    for (const place of document.querySelectorAll('[data-heats]')) {
+      const own = heats.filter((heat) => heat.role < 2 && heat.code === Number(place.dataset.heats));
+      own.sort((a, b) => a.role - b.role || a.rank - b.rank);
+      for (const heat of own) {
+        const words = `${heat.role === 0 ? 'closest' : 'farthest'}${there(heat.distance) ? `, distance ${plain(heat.distance)}` : ''}`;
+        place.append(pair(heat, heat.row === null ? [words] : [words, ': ', make('a', { href: hashOf(heat.row) }, data(all.id[heat.row]))]));
+      }
+    }
+
     const images = (row) => {
       const f = all.images;
       if (!f) return [];
@@ -510,6 +556,8 @@
       const [at, mean] = [f.rows.indexOf(row), f.means.indexOf(all.class[row])];
       const pictures = [];
       if (at >= 0) pictures.push(picture(f.at + at * size, 'This image'));
+      const heat = heats.find((one) => one.row === row);
+      if (heat) pictures.push(make('figure', null, heated(heat, 'What speaks for its class, bright'), make('figcaption', null, 'What speaks for its class, bright (Grad-CAM)')));
       if (mean >= 0) pictures.push(picture(f.at + (f.rows.length + mean) * size, 'The mean image of its class'));
       return [
         make('h3', null, 'What it shows'),
@@ -532,6 +580,39 @@
         make('p', { class: 'muted' }, `Records, of any class, to which the reference models of the selecting half answer most alike; the distance is the cosine distance of their logits, from 0 (alike) to 2.${there(all.alpha) ? ` Nearer than ${all.alpha.toPrecision(3)} counts as a neighbour.` : ''} A record with few neighbours has no crowd to hide in. Where there are few classes, most have thousands, and the number says little; look then at the classes of the nearest.`),
         tableOf('Nearest neighbours', [{ text: 'Record' }, { text: 'Class', words: true }, { text: 'Distance' }], lines),
       ];
+    };
+
+    // Why it is exposed, as the explanation of the run says.
+    const whyOf = new Map((all.why || []).map((why) => [why.row, why]));
+    const why = (row) => {
+      const told = whyOf.get(row);
+      const reason = told ? told.reason : all.reason && there(all.reason[row]) ? all.reasons[all.reason[row]] : null;
+      if (reason === null) return [];
+      const parts = [make('h3', null, told ? 'Why it is exposed' : 'Why it would be exposed')];
+      parts.push(make('p', null, make('strong', null, data(reason)), ...(told && told.further.length ? ['; also ', ...told.further.flatMap((more, i) => [i ? ', ' : '', data(more)])] : [])));
+      if (told && told.statement) parts.push(make('p', null, data(told.statement)));
+      if (all.leak && there(all.leak[row])) {
+        const rank = all.leakRank ? all.leakRank[row] : null;
+        parts.push(make('p', { class: 'muted' }, `Leak: ${decimals(all.leak[row])} nats${there(rank) ? `, rank ${count(rank)} of ${count(all.units)} ${all.unitName}` : ''}. Training on it changes the model’s loss on it by so much.`));
+      }
+      if (told && told.columns) {
+        const list = [...told.columns, [null, null, told.others]];
+        const most = Math.max(...list.map((share) => Math.abs(share[2])), 1e-9);
+        const low = Math.min(0, ...list.map((share) => share[2])) / most;
+        const span = 1 - low;
+        const terms = list.flatMap(([name, value, nats]) => {
+          const bar = make('i', nats < 0 ? { class: 'less' } : null);
+          bar.style.left = `${100 * ((Math.min(0, nats / most)) - low) / span}%`;
+          bar.style.width = `${100 * Math.abs(nats / most) / span}%`;
+          const label = name === null ? ['all other columns'] : there(value) ? [data(name), ' = ', data(value)] : [data(name)];
+          return [make('dt', null, ...label), make('dd', null, make('span', { class: 'bar-field', 'aria-hidden': 'true' }, bar), make('span', { class: 'number' }, `${nats > 0 ? '+' : nats < 0 ? '−' : ''}${Math.abs(nats).toFixed(2)}`))];
+        });
+        parts.push(
+          make('p', { class: 'muted' }, `What in it makes it leak, in nats: shares of the difference between its leak in the models looked into (${decimals(told.gap)}) and that of the mean record of its class (${decimals(told.base)}); ${plain(Math.abs(told.residual))} is missed.`),
+          make('dl', { class: 'shares' }, ...terms),
+        );
+      }
+      return parts;
     };
 
     const attacks = (row) => {
@@ -585,6 +666,7 @@
       evidence.replaceChildren(...[
         make('p', null, ...tags),
         make('p', null, sentence(row)),
+        ...why(row),
         ...losses(row),
         ...images(row),
         ...features(row),
@@ -694,6 +776,38 @@
       filters.flagged.value = link.dataset.show;
       refresh();
     });
+
+    // Who rests on a point of the map sees what it is.
+    const tip = make('div', { class: 'map-tip', 'aria-hidden': 'true' });
+    tip.hidden = true;
+    document.body.append(tip);
+    for (const link of document.querySelectorAll('.map a.dot')) {
+      // What the tip says, the link's name says, too; the browser's own tip would cover it.
+      const title = link.querySelector('title');
+      if (title) title.remove();
+      const shown = () => {
+        let row;
+        try {
+          row = rowOf.get(decodeURIComponent(link.getAttribute('href').slice('#record-'.length)));
+        } catch {
+          row = undefined;
+        }
+        tip.replaceChildren(data(link.getAttribute('aria-label')));
+        const at = all.images && row !== undefined ? all.images.rows.indexOf(row) : -1;
+        if (at >= 0) tip.append(picture(all.images.at + at * all.images.height * all.images.width * all.images.channels, ''));
+        tip.hidden = false;
+        const box = link.getBoundingClientRect();
+        const right = box.right + tip.offsetWidth + 12 > document.documentElement.clientWidth;
+        tip.style.left = `${Math.max(4, scrollX + (right ? box.left - tip.offsetWidth - 8 : box.right + 8))}px`;
+        tip.style.top = `${scrollY + box.top - 8}px`;
+      };
+      const hidden = () => { tip.hidden = true; };
+      link.addEventListener('mouseenter', shown);
+      link.addEventListener('focus', shown);
+      link.addEventListener('mouseleave', hidden);
+      link.addEventListener('blur', hidden);
+      link.addEventListener('click', hidden);
+    }
 
     headings();
     refresh();

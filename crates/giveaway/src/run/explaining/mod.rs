@@ -2,14 +2,18 @@
 //! says what holds for the model. Reads the run directory and the data; adds to
 //! `records.parquet`, `report.json` and the page, and writes the map.
 
+mod attributing;
 mod inner;
+mod one_record;
 mod pictures;
 mod places;
+mod record_columns;
+mod summary;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use giveaway_stats::random::{Stream, derive_seed};
 use giveaway_stats::summary::{mean, median};
 use rayon::prelude::*;
 
@@ -22,25 +26,23 @@ use super::publish::{read_result, write_page};
 use super::{Prepared, finish_stage, prepare};
 use crate::error::{Error, Result};
 use crate::explain::answers::Answers;
-use crate::explain::attribution::{self, Columns, Models};
-use crate::explain::definitions::{Judged, definitions};
 use crate::explain::findings::sentences;
-use crate::explain::measures::{self, Measure, Needs};
+use crate::explain::measures::{self, Measure, Places};
 use crate::explain::ranking::Leaks;
 use crate::explain::rarity::{Rarity, rarity};
 use crate::explain::reasons::{Facts, REMARKABLE, Reason, Sources};
-use crate::explain::spread::{Exposure, Grouping, rate};
+use crate::explain::spread::Exposure;
 use crate::explain::words::{self, Subject, Words};
+use crate::report::Audit;
 use crate::report::explanation::{
-    AttributionSummary, ColumnShare, ColumnSummary, ExplainedUnit, Explanation,
-    ExplanationSettings, GroupExposure, Predictor, ReasonCount, Reviewed, Screening,
-    UnitAttribution,
+    ExplainedUnit, Explanation, ExplanationSettings, UnitAttribution,
 };
-use crate::report::records::{Table, Values, to_parquet};
-use crate::report::{Audit, FORMAT_VERSION};
 use crate::trainer::Trainer;
-use inner::InnerModels;
+use inner::{InnerModels, Learning};
 use places::AllPlaces;
+use verdicts::Verdicts;
+
+pub use one_record::{ExplainedRecord, MeasuredRecord, explained_record};
 
 /// Share of the units that count as the leakiest.
 const LEAKY_SHARE: f64 = 0.01;
@@ -48,17 +50,9 @@ const LEAKY_SHARE: f64 = 0.01;
 /// Units that the report explains one by one.
 const EXPLAINED: usize = 50;
 
-/// Units that get a statement in `records.parquet`.
-const MOST_STATEMENTS: usize = 1_000;
-
-/// Columns of a unit's attribution that are listed.
-const LISTED_COLUMNS: usize = 8;
-
-/// Shares of the units that a review looks at.
-const REVIEWED: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
-
-/// Screening curves of each kind of need.
-const SCREENED: usize = 3;
+/// Units that get a statement in `records.parquet`: all of them, or of more than so many the most
+/// exposed.
+const MOST_STATEMENTS: usize = 200_000;
 
 /// What to explain and how.
 #[derive(Clone, Debug)]
@@ -220,79 +214,21 @@ fn check(request: &ExplainRequest, pool: &Pool) -> Result<()> {
     Ok(())
 }
 
-/// What the audit said of each unit.
-struct Verdicts {
-    columns: Vec<(String, Values)>,
-    given_away: Vec<bool>,
-    /// P-value in the verdict, among those selected.
-    p: Vec<f64>,
-    /// P-value of the null of the verdict, of every audited unit.
-    p_all: Vec<f64>,
-    scaled_logit: Vec<f64>,
-}
-
-impl Verdicts {
-    /// Reads `records.parquet`; values per unit.
-    fn read(run: &RunDirectory, pool: &Pool) -> Result<Self> {
-        let path = run.file("records.parquet");
-        let damaged = |what: &str| {
-            Error::input(what)
-                .at(path.display())
-                .hint("run the audit again: it is made anew")
-        };
-        let bytes = std::fs::read(&path)
-            .map_err(|e| Error::io("read the records of the run", &path, &e))?;
-        let table = Table::open(bytes).map_err(|e| e.at(path.display()))?;
-        if table.rows() != pool.table.len() {
-            return Err(damaged("as many rows as the run has records are expected"));
-        }
-        let mut columns = Vec::new();
-        for column in 0..table.columns() {
-            let values = table.column(column).map_err(|e| e.at(path.display()))?;
-            columns.push((table.name(column).to_owned(), values));
-        }
-        let find = |name: &str| columns.iter().find(|c| c.0 == name).map(|c| &c.1);
-        let null = format!("p_value_{}", pool.config.test.null.name());
-        let (
-            Some(Values::Truth(given_away)),
-            Some(Values::Number(p)),
-            Some(Values::Number(p_all)),
-            Some(Values::Number(logit)),
-        ) = (
-            find("given_away"),
-            find("p_value"),
-            find(&null),
-            find("target_scaled_logit"),
-        )
-        else {
-            return Err(damaged("columns of the audit are missing"));
-        };
-        let units = pool.units.len();
-        let mut verdicts = Self {
-            given_away: vec![false; units],
-            p: vec![f64::NAN; units],
-            p_all: vec![f64::NAN; units],
-            scaled_logit: vec![f64::NAN; units],
-            columns: Vec::new(),
-        };
-        for record in 0..pool.table.len() {
-            let unit = pool.units.of_record(record);
-            verdicts.given_away[unit] = given_away[record] == Some(true);
-            verdicts.p[unit] = p[record];
-            verdicts.p_all[unit] = p_all[record];
-            verdicts.scaled_logit[unit] = logit[record];
-        }
-        verdicts.columns = columns;
-        Ok(verdicts)
-    }
-}
-
 /// What is to be written.
 struct Made {
     explanation: Explanation,
     records: Vec<u8>,
     map: Option<Vec<u8>>,
     activations: Option<Vec<u8>>,
+}
+
+/// What is said of each record.
+struct Described {
+    measures: Vec<Measure>,
+    /// The reasons that hold, by audited record.
+    reasons: Vec<Vec<Reason>>,
+    /// By unit.
+    statements: BTreeMap<u32, String>,
 }
 
 /// An explanation at work.
@@ -356,7 +292,6 @@ impl<'a> Work<'a> {
         progress.begin("training models again to look inside", numbers.len() as u64);
         let inner = InnerModels::train(self.run, pool, self.trainer, &numbers, progress)?;
         progress.end();
-        let learning = inner.learning(pool);
 
         let points = if self.request.map {
             pictures::points(pool, &explained)
@@ -365,14 +300,9 @@ impl<'a> Work<'a> {
         };
         let mapped: Vec<u32> = points
             .iter()
-            .map(|&unit| self.stands_for[unit as usize])
+            .map(|&u| self.stands_for[u as usize])
             .collect();
-        let AllPlaces {
-            places,
-            summaries,
-            of_map,
-            candidates,
-        } = places::measure(
+        let all_places = places::measure(
             self.run,
             pool,
             &inner,
@@ -382,6 +312,86 @@ impl<'a> Work<'a> {
         )?;
 
         progress.begin("comparing measures with the leak", 0);
+        let described = self.describe(&answers, &all_places.places, &inner.learning(pool));
+        let compared = self.compared(&answers);
+        let leaks = Leaks::new(
+            compared.iter().map(|&(_, leak)| leak).collect(),
+            LEAKY_SHARE,
+            pool.config.seed,
+        );
+        let units: Vec<u32> = compared.iter().map(|&(unit, _)| unit).collect();
+        let (predictors, screening) = self.predictors(&described.measures, &leaks, &units);
+        progress.end();
+
+        let (attributions, attribution) = self.attribute(&inner, &explained, progress)?;
+        let records: Vec<u32> = units.iter().map(|&u| self.stands_for[u as usize]).collect();
+        let given_away: Vec<bool> = units
+            .iter()
+            .map(|&unit| self.verdicts.given_away[unit as usize])
+            .collect();
+        let exposure = Exposure {
+            leaks: &leaks,
+            records: &records,
+            given_away: &given_away,
+        };
+        let (map, map_summary) =
+            pictures::map(self, &points, &explained, &all_places.of_map, progress)?;
+        let penultimate = &all_places.places[2];
+        let activations = pictures::activations(self, &inner, penultimate, &explained, progress)?;
+        let leaky_of = summary::leaky_units(&leaks, &units, pool.units.len());
+        let mut explanation = Explanation {
+            settings: self.settings(&all_places, &leaks, numbers.len()),
+            findings: Vec::new(),
+            predictors,
+            reasons: self.reason_counts(&described.reasons, &explained, &leaky_of),
+            exposed: explained
+                .iter()
+                .take(EXPLAINED)
+                .map(|&unit| self.explained_unit(unit, &described, &attributions))
+                .collect(),
+            classes: self.over_classes(&exposure),
+            groups: self.over_groups(&exposure),
+            screening,
+            definitions: self.definitions(&leaky_of),
+            attribution,
+            map: map_summary,
+        };
+        explanation.findings = sentences(&explanation, &self.audit.data.unit_name);
+        Ok(Made {
+            explanation,
+            records: self.records_parquet(&described, &answers)?,
+            map,
+            activations,
+        })
+    }
+
+    fn settings(
+        &self,
+        all_places: &AllPlaces,
+        leaks: &Leaks,
+        inner_models: usize,
+    ) -> ExplanationSettings {
+        let measuring = self.pool.membership.halves()[0].len();
+        ExplanationSettings {
+            records: self.pool.dataset.len(),
+            units: leaks.units(),
+            neighbours: self.request.neighbours,
+            neighbour_candidates: all_places.candidates,
+            measuring_models: measuring,
+            judging_models: self.pool.membership.models() - measuring,
+            inner_models,
+            spaces: all_places.summaries.clone(),
+            leaky_share: LEAKY_SHARE,
+            leaky: leaks.leaky_units(),
+            leaky_threshold: leaks.threshold,
+            remarkable_share: REMARKABLE,
+        }
+    }
+
+    /// Measures, reasons and statements of the records.
+    fn describe(&self, answers: &Answers, places: &[Places], learning: &Learning) -> Described {
+        let pool = self.pool;
+        let labels = &pool.dataset.labels;
         let tables: Vec<_> = std::iter::once(&pool.table)
             .chain(&pool.reference)
             .collect();
@@ -389,8 +399,8 @@ impl<'a> Work<'a> {
         let unit_records: Vec<usize> = (0..pool.dataset.len())
             .map(|record| pool.units.records(pool.units.of_record(record)).len())
             .collect();
-        let mut all = measures::of_answers(&answers, &pool.dataset.labels);
-        for (space, places) in measures::Space::EVERY.into_iter().zip(&places) {
+        let mut all = measures::of_answers(answers, labels);
+        for (space, places) in measures::Space::EVERY.into_iter().zip(places) {
             all.extend(measures::of_space(space, places));
         }
         all.extend(measures::of_duplicates(&places[0], &unit_records));
@@ -400,18 +410,15 @@ impl<'a> Work<'a> {
             learning.spread.clone(),
         ));
         let values_of = |name: &str| -> &[f64] {
-            all.iter()
-                .find(|m| m.name == name)
-                .map_or(&[], |m| &m.values)
+            let found = all.iter().find(|measure| measure.name == name);
+            found.map_or(&[], |measure| &measure.values)
         };
-        let audited_records = pool.units.expand(&pool.audited);
-        let near = measures::near_distance(&places[0]);
         let facts = Facts::new(&Sources {
-            labels: &pool.dataset.labels,
-            among: &audited_records,
+            labels,
+            among: &pool.units.expand(&pool.audited),
             input: &places[0],
             penultimate: &places[2],
-            near,
+            near: measures::near_distance(&places[0]),
             rarity: rarity.as_ref(),
             against: values_of("label_suspicion"),
             disagreement: values_of("out_disagreement"),
@@ -422,88 +429,36 @@ impl<'a> Work<'a> {
             .into_par_iter()
             .map(|record| facts.reasons(record))
             .collect();
-
-        let compared = self.compared(&answers);
-        let leaks = Leaks::new(
-            compared.iter().map(|&(_, leak)| leak).collect(),
-            LEAKY_SHARE,
-            pool.config.seed,
-        );
-        let units: Vec<u32> = compared.iter().map(|&(unit, _)| unit).collect();
-        let (predictors, screening) = self.predictors(&all, &leaks, &units);
-        let words = self.words(&places, rarity.as_ref(), &learning);
-        let statement = |unit: u32| {
-            let record = self.stands_for[unit as usize] as usize;
-            let votes = answers.votes(record, pool.dataset.labels[record] as usize);
-            words.statement(&Subject {
-                record,
-                rank: self.rank[unit as usize],
-                answers: answers.of_all(record),
-                votes: votes
-                    .map(|v| (answers.measured(record).correct_out, v.against, v.suspected)),
-                reasons: &reasons[record],
+        let words = self.words(places, rarity.as_ref(), learning);
+        let explained = self.explained();
+        let told: &[u32] = if pool.audited.len() <= MOST_STATEMENTS {
+            &pool.audited
+        } else {
+            &explained
+        };
+        let statements = told
+            .par_iter()
+            .map(|&unit| {
+                let record = self.stands_for[unit as usize] as usize;
+                let votes = answers.votes(record, labels[record] as usize).map(|votes| {
+                    let right = answers.measured(record).correct_out;
+                    (right, votes.against, votes.suspected)
+                });
+                let statement = words.statement(&Subject {
+                    record,
+                    rank: self.rank[unit as usize],
+                    answers: answers.of_all(record),
+                    votes,
+                    reasons: &reasons[record],
+                });
+                (unit, statement)
             })
-        };
-        let statements: BTreeMap<u32, String> = explained
-            .iter()
-            .map(|&unit| (unit, statement(unit)))
             .collect();
-        progress.end();
-
-        let (attributions, attribution) = self.attribute(&inner, &explained, progress)?;
-        let exposed: Vec<ExplainedUnit> = explained
-            .iter()
-            .take(EXPLAINED)
-            .map(|&unit| self.explained_unit(unit, &reasons, &statements, &attributions))
-            .collect();
-        let exposure = Exposure {
-            leaks: &leaks,
-            records: &units
-                .iter()
-                .map(|&unit| self.stands_for[unit as usize])
-                .collect::<Vec<_>>(),
-            given_away: &units
-                .iter()
-                .map(|&unit| self.verdicts.given_away[unit as usize])
-                .collect::<Vec<_>>(),
-        };
-        let (map, map_summary) = pictures::map(self, &points, &explained, &of_map, progress)?;
-        let activations = pictures::activations(self, &inner, &places[2], &explained, progress)?;
-        let leaky_of = leaky_units(&leaks, &units, pool.units.len());
-        let mut explanation = Explanation {
-            settings: ExplanationSettings {
-                records: pool.dataset.len(),
-                units: units.len(),
-                neighbours: self.request.neighbours,
-                neighbour_candidates: candidates,
-                measuring_models: measuring.len(),
-                judging_models: pool.membership.models() - measuring.len(),
-                inner_models: numbers.len(),
-                spaces: summaries,
-                leaky_share: LEAKY_SHARE,
-                leaky: leaks.leaky_units(),
-                leaky_threshold: leaks.threshold,
-                remarkable_share: REMARKABLE,
-            },
-            findings: Vec::new(),
-            predictors,
-            reasons: self.reason_counts(&reasons, &explained, &leaky_of),
-            exposed,
-            classes: self.over_classes(&exposure),
-            groups: self.over_groups(&exposure),
-            screening,
-            definitions: self.definitions(&leaky_of),
-            attribution,
-            map: map_summary,
-        };
-        explanation.findings = sentences(&explanation, &self.audit.data.unit_name);
-        let records = self.records_parquet(&all, &answers, &reasons, &statements)?;
-        Ok(Made {
-            explanation,
-            records,
-            map,
-            activations,
-        })
+        Described {
+            measures: all,
+            reasons,
+            statements,
+        }
     }
 
     fn gather(&self, progress: &dyn Progress) -> Result<Answers> {
@@ -587,7 +542,6 @@ impl<'a> Work<'a> {
         by_p(&mut others);
         let least = self.audit.exposed.len().saturating_sub(given.len());
         given.extend(others.into_iter().take(least));
-        given.truncate(MOST_STATEMENTS);
         given
     }
 
@@ -607,77 +561,11 @@ impl<'a> Work<'a> {
             .collect()
     }
 
-    /// Every measure against the leak, the best first, and the reviews by the best of each kind.
-    fn predictors(
-        &self,
-        all: &[Measure],
-        leaks: &Leaks,
-        units: &[u32],
-    ) -> (Vec<Predictor>, Vec<Screening>) {
-        if units.is_empty() {
-            return (Vec::new(), Vec::new());
-        }
-        let mut found: Vec<(Predictor, Needs, Screening)> = all
-            .iter()
-            .map(|measure| {
-                let values = per_unit(self.pool, &measure.oriented(), units);
-                let association = leaks.associate(&values, &REVIEWED);
-                let needs = measure.needs.name().to_owned();
-                (
-                    Predictor {
-                        measure: measure.name.clone(),
-                        label: measure.label.clone(),
-                        family: measure.family.to_owned(),
-                        needs: needs.clone(),
-                        reversed: measure.reversed,
-                        units: association.units,
-                        spearman: association.spearman,
-                        auc: association.auc,
-                        precision: association.precision,
-                    },
-                    measure.needs,
-                    Screening {
-                        measure: measure.name.clone(),
-                        label: measure.label.clone(),
-                        needs,
-                        reviewed: REVIEWED
-                            .iter()
-                            .zip(association.found)
-                            .map(|(&share, found)| Reviewed { share, found })
-                            .collect(),
-                    },
-                )
-            })
-            .collect();
-        let strength = |p: &Predictor| p.spearman.value.unwrap_or(f64::NEG_INFINITY);
-        found.sort_by(|a, b| {
-            strength(&b.0)
-                .total_cmp(&strength(&a.0))
-                .then_with(|| a.0.measure.cmp(&b.0.measure))
-        });
-        // By what they find, since that is what a review is for.
-        let mut screening = Vec::new();
-        for needs in [Needs::Data, Needs::OneModel, Needs::ReferenceModels] {
-            let mut some: Vec<&(Predictor, Needs, Screening)> = found
-                .iter()
-                .filter(|(p, n, _)| *n == needs && p.family != "divergence")
-                .collect();
-            some.sort_by(|a, b| {
-                let area = |p: &Predictor| p.auc.value.unwrap_or(0.0);
-                area(&b.0)
-                    .total_cmp(&area(&a.0))
-                    .then_with(|| a.0.measure.cmp(&b.0.measure))
-            });
-            screening.extend(some.into_iter().take(SCREENED).map(|(_, _, s)| s.clone()));
-        }
-        (found.into_iter().map(|(p, _, _)| p).collect(), screening)
-    }
-
     fn words<'b>(
         &'b self,
-        places: &'b [measures::Places],
+        places: &'b [Places],
         rarity: Option<&'b Rarity>,
-        learning: &'b inner::Learning,
+        learning: &'b Learning,
     ) -> Words<'b> {
         let pool = self.pool;
         let known: Vec<f64> = learning
@@ -711,172 +599,15 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What in the input makes the exposed units leak, and random ones beside them. Nothing for
-    /// images: a share of a pixel tells nobody anything, and they have maps instead.
-    fn attribute(
-        &self,
-        inner: &InnerModels<'_>,
-        explained: &[u32],
-        progress: &dyn Progress,
-    ) -> Result<(BTreeMap<u32, UnitAttribution>, Option<AttributionSummary>)> {
-        let pool = self.pool;
-        if pool.dataset.schema.image.is_some() {
-            return Ok((BTreeMap::new(), None));
-        }
-        let both = |unit: u32| {
-            let has = |inside| !inner.of_unit(pool, unit as usize, inside).is_empty();
-            has(true) && has(false)
-        };
-        let exposed: Vec<u32> = explained
-            .iter()
-            .copied()
-            .take(EXPLAINED)
-            .filter(|&unit| both(unit))
-            .collect();
-        let mut rest: Vec<u32> = pool
-            .audited
-            .iter()
-            .copied()
-            .filter(|unit| !explained.contains(unit))
-            .filter(|&unit| both(unit))
-            .collect();
-        Stream::new(pool.config.seed, "units attributed for comparison", 0).shuffle(&mut rest);
-        rest.truncate(exposed.len());
-        if exposed.is_empty() {
-            return Ok((BTreeMap::new(), None));
-        }
-        let columns = Columns::new(&pool.dataset.schema);
-        let baselines = attribution::class_means(
-            pool.dataset.features.view(),
-            &pool.dataset.labels,
-            pool.dataset.schema.classes.len(),
-        );
-        progress.begin(
-            "attributing the leak to columns",
-            (exposed.len() + rest.len()) as u64,
-        );
-        let found: Vec<attribution::Attribution> = exposed
-            .par_iter()
-            .chain(&rest)
-            .map(|&unit| {
-                let record = self.stands_for[unit as usize];
-                let label = pool.dataset.labels[record as usize];
-                let attributed = attribution::attribute(
-                    &attribution::Record {
-                        number: record,
-                        label,
-                        features: pool.dataset.features.row(record as usize),
-                        baseline: baselines.row(label as usize),
-                    },
-                    &columns,
-                    &Models {
-                        out: &inner.of_unit(pool, unit as usize, false),
-                        within: &inner.of_unit(pool, unit as usize, true),
-                    },
-                    attribution::Method::Automatic,
-                    pool.config.seed,
-                );
-                progress.advance(1);
-                attributed
-            })
-            .collect::<Result<_>>()?;
-        progress.end();
-        let (of_exposed, of_rest) = found.split_at(exposed.len());
-        let mean_share = |some: &[attribution::Attribution], column: usize| {
-            let shares: Vec<f64> = some.iter().map(|a| a.columns[column].abs()).collect();
-            mean(&shares).unwrap_or(0.0)
-        };
-        let mut summary: Vec<ColumnSummary> = columns
-            .names()
-            .iter()
-            .enumerate()
-            .map(|(column, name)| ColumnSummary {
-                column: name.clone(),
-                exposed: mean_share(of_exposed, column),
-                others: mean_share(of_rest, column),
-            })
-            .collect();
-        summary.sort_by(|a, b| {
-            b.exposed
-                .total_cmp(&a.exposed)
-                .then_with(|| a.column.cmp(&b.column))
-        });
-        let gradients = matches!(
-            found[0].evaluation,
-            attribution::Evaluation::IntegratedGradients { .. }
-        );
-        let per_unit = exposed
-            .iter()
-            .zip(of_exposed)
-            .map(|(&unit, found)| (unit, self.unit_attribution(unit, found, &columns)))
-            .collect();
-        Ok((
-            per_unit,
-            Some(AttributionSummary {
-                method: if gradients {
-                    "integrated gradients"
-                } else {
-                    "sampled Shapley values"
-                }
-                .to_owned(),
-                exposed: exposed.len(),
-                others: rest.len(),
-                largest_residual: found.iter().map(|a| a.residual.abs()).fold(0.0, f64::max),
-                columns: summary,
-            }),
-        ))
-    }
-
-    fn unit_attribution(
-        &self,
-        unit: u32,
-        found: &attribution::Attribution,
-        columns: &Columns,
-    ) -> UnitAttribution {
-        let table = &self.pool.table;
-        let record = self.stands_for[unit as usize] as usize;
-        let names = table.column_names();
-        let mut order: Vec<usize> = (0..columns.len()).collect();
-        order.sort_by(|&a, &b| {
-            let size = |c: usize| found.columns[c].abs();
-            size(b).total_cmp(&size(a)).then(a.cmp(&b))
-        });
-        let listed = &order[..LISTED_COLUMNS.min(order.len())];
-        UnitAttribution {
-            gap: found.gap,
-            baseline_gap: found.baseline_gap,
-            residual: found.residual,
-            others: order[listed.len()..]
-                .iter()
-                .map(|&c| found.columns[c])
-                .sum(),
-            columns: listed
-                .iter()
-                .map(|&column| {
-                    let name = &columns.names()[column];
-                    ColumnShare {
-                        column: name.clone(),
-                        value: names
-                            .iter()
-                            .position(|own| own == name)
-                            .map(|own| table.feature_text(record, own)),
-                        nats: found.columns[column],
-                    }
-                })
-                .collect(),
-        }
-    }
-
     fn explained_unit(
         &self,
         unit: u32,
-        reasons: &[Vec<Reason>],
-        statements: &BTreeMap<u32, String>,
+        described: &Described,
         attributions: &BTreeMap<u32, UnitAttribution>,
     ) -> ExplainedUnit {
         let pool = self.pool;
         let first = pool.units.records(unit as usize)[0] as usize;
-        let of = &reasons[self.stands_for[unit as usize] as usize];
+        let of = &described.reasons[self.stands_for[unit as usize] as usize];
         let leak = self.leak[unit as usize];
         ExplainedUnit {
             id: pool.table.ids[first].clone(),
@@ -887,202 +618,8 @@ impl<'a> Work<'a> {
             given_away: self.verdicts.given_away[unit as usize],
             reason: of[0].name().to_owned(),
             further: of[1..].iter().map(|r| r.name().to_owned()).collect(),
-            statement: statements.get(&unit).cloned().unwrap_or_default(),
+            statement: described.statements.get(&unit).cloned().unwrap_or_default(),
             attribution: attributions.get(&unit).cloned(),
         }
     }
-
-    fn reason_counts(
-        &self,
-        reasons: &[Vec<Reason>],
-        explained: &[u32],
-        leaky: &[Option<bool>],
-    ) -> Vec<ReasonCount> {
-        let first = |unit: u32| reasons[self.stands_for[unit as usize] as usize][0];
-        Reason::EVERY
-            .into_iter()
-            .map(|reason| {
-                let units: Vec<u32> = self
-                    .pool
-                    .audited
-                    .iter()
-                    .copied()
-                    .filter(|&unit| first(unit) == reason)
-                    .collect();
-                let leaks: Vec<f64> = units
-                    .iter()
-                    .map(|&unit| self.leak[unit as usize])
-                    .filter(|leak| !leak.is_nan())
-                    .collect();
-                let known: Vec<bool> = units
-                    .iter()
-                    .filter_map(|&unit| leaky[unit as usize])
-                    .collect();
-                ReasonCount {
-                    reason: reason.name().to_owned(),
-                    meaning: reason.meaning().to_owned(),
-                    exposed: explained
-                        .iter()
-                        .filter(|&&unit| first(unit) == reason)
-                        .count(),
-                    all: units.len(),
-                    mean_leak: mean(&leaks),
-                    leaky: rate(known.iter().filter(|&&l| l).count(), known.len()),
-                }
-            })
-            .collect()
-    }
-
-    fn over_classes(&self, exposure: &Exposure<'_>) -> Vec<GroupExposure> {
-        exposure.over(&Grouping {
-            names: self.pool.dataset.schema.classes.clone(),
-            of_record: self.pool.dataset.labels.clone(),
-        })
-    }
-
-    /// Over columns of the records whose leak is known: those of the reference file where there
-    /// is one.
-    fn over_groups(
-        &self,
-        exposure: &Exposure<'_>,
-    ) -> Vec<crate::report::explanation::ColumnExposure> {
-        match &self.pool.reference {
-            None => exposure.over_columns(&self.pool.table, &self.request.groups),
-            Some(reference) => {
-                let before = self.pool.table.len() as u32;
-                let records: Vec<u32> = exposure.records.iter().map(|r| r - before).collect();
-                Exposure {
-                    records: &records,
-                    ..*exposure
-                }
-                .over_columns(reference, &self.request.groups)
-            }
-        }
-    }
-
-    fn definitions(
-        &self,
-        leaky: &[Option<bool>],
-    ) -> Option<crate::report::explanation::Definitions> {
-        let units: Vec<Judged> = self
-            .pool
-            .audited
-            .iter()
-            .filter_map(|&unit| {
-                let unit = unit as usize;
-                Some(Judged {
-                    member: self.pool.is_member[unit]?,
-                    scaled_logit: self.verdicts.scaled_logit[unit],
-                    p: self.verdicts.p_all[unit],
-                    leak: self.leak[unit],
-                    leaky: leaky[unit] == Some(true),
-                })
-            })
-            .collect();
-        definitions(&units)
-    }
-
-    /// The table of the audit with what is new beside it; what an earlier explanation added is
-    /// replaced.
-    fn records_parquet(
-        &self,
-        all: &[Measure],
-        answers: &Answers,
-        reasons: &[Vec<Reason>],
-        statements: &BTreeMap<u32, String>,
-    ) -> Result<Vec<u8>> {
-        let pool = self.pool;
-        let records = pool.table.len();
-        let audited: Vec<bool> = {
-            let mut flags = vec![false; pool.units.len()];
-            for &unit in &pool.audited {
-                flags[unit as usize] = true;
-            }
-            (0..records)
-                .map(|record| flags[pool.units.of_record(record)])
-                .collect()
-        };
-        let number = |of: &dyn Fn(usize) -> f64| {
-            Values::Number(
-                (0..records)
-                    .map(|record| {
-                        if audited[record] {
-                            of(record)
-                        } else {
-                            f64::NAN
-                        }
-                    })
-                    .collect(),
-            )
-        };
-        let text = |of: &dyn Fn(usize) -> Option<String>| {
-            Values::Text(
-                (0..records)
-                    .map(|record| audited[record].then(|| of(record)).flatten())
-                    .collect(),
-            )
-        };
-        let unit = |record: usize| pool.units.of_record(record);
-        let mut added = vec![
-            ("leak".to_owned(), number(&|record| self.leak[unit(record)])),
-            (
-                "leak_testing".to_owned(),
-                number(&|record| answers.judged(record).loss_gap()),
-            ),
-            (
-                "leak_rank".to_owned(),
-                Values::Whole(
-                    (0..records)
-                        .map(|record| i64::try_from(self.rank[unit(record)]?).ok())
-                        .collect(),
-                ),
-            ),
-            (
-                "reason".to_owned(),
-                text(&|record| Some(reasons[record][0].name().to_owned())),
-            ),
-            (
-                "further_reasons".to_owned(),
-                text(&|record| {
-                    let names: Vec<&str> = reasons[record][1..].iter().map(|r| r.name()).collect();
-                    (!names.is_empty()).then(|| names.join("; "))
-                }),
-            ),
-            (
-                "statement".to_owned(),
-                text(&|record| statements.get(&(unit(record) as u32)).cloned()),
-            ),
-        ];
-        for measure in all {
-            added.push((
-                measure.name.clone(),
-                number(&|record| measure.values[record]),
-            ));
-        }
-        let mut columns: Vec<(String, Values)> = Vec::new();
-        for (name, values) in &self.verdicts.columns {
-            if !added.iter().any(|(new, _)| new == name) {
-                columns.push((name.clone(), values.clone()));
-            }
-        }
-        columns.extend(added);
-        to_parquet(
-            &columns,
-            &[("giveaway.format_version", FORMAT_VERSION.to_string())],
-        )
-    }
-
-    /// A seed for what is drawn in an explanation.
-    fn seed(&self, purpose: &str) -> u64 {
-        derive_seed(self.pool.config.seed, purpose, 0)
-    }
-}
-
-/// Whether each unit is among the leakiest, where that is known.
-fn leaky_units(leaks: &Leaks, units: &[u32], count: usize) -> Vec<Option<bool>> {
-    let mut leaky = vec![None; count];
-    for (&unit, &is) in units.iter().zip(&leaks.leaky) {
-        leaky[unit as usize] = Some(is);
-    }
-    leaky
 }

@@ -11,6 +11,8 @@ use super::Work;
 use super::inner::InnerModels;
 use crate::error::Result;
 use crate::explain::attribution::grad_cam::class_activation_maps;
+use crate::explain::geometry::embedding::{STEPS, embed, trustworthiness};
+use crate::explain::geometry::projection::principal_components;
 use crate::explain::measures::Places;
 use crate::report::FORMAT_VERSION;
 use crate::report::explanation::{MapSummary, MapView};
@@ -67,7 +69,7 @@ pub(super) fn map(
     if points.len() < 10 {
         return Ok((None, None));
     }
-    progress.begin("laying out the map", 4);
+    progress.begin("laying out the map", 2 * STEPS as u64);
     let exposed: BTreeSet<u32> = explained.iter().copied().collect();
     let is_exposed: Vec<bool> = points.iter().map(|unit| exposed.contains(unit)).collect();
     let mut columns = vec![
@@ -94,7 +96,7 @@ pub(super) fn map(
         ("penultimate", "penultimate features", &vectors[1]),
         ("logits", "logits", &vectors[0]),
     ] {
-        for laid_out in layouts(vectors, work.seed("t-SNE"))? {
+        for laid_out in layouts(vectors, &|steps| progress.advance(steps))? {
             let view = MapView {
                 name: format!("{name}_{}", laid_out.suffix),
                 space: space.to_owned(),
@@ -110,7 +112,6 @@ pub(super) fn map(
                 ));
             }
             views.push(view);
-            progress.advance(1);
         }
     }
     progress.end();
@@ -137,9 +138,41 @@ struct Layout {
 }
 
 /// t-SNE and PCA of some vectors.
-fn layouts(vectors: &Array2<f32>, seed: u64) -> Result<Vec<Layout>> {
-    let _ = (vectors, seed, TRUSTED_NEIGHBOURS, PERPLEXITY);
-    Ok(Vec::new())
+fn layouts(vectors: &Array2<f32>, step: &(impl Fn(u64) + Sync)) -> Result<[Layout; 2]> {
+    let vectors = vectors.view();
+    let trust = |points: &Array2<f64>| {
+        // More are not defined.
+        let neighbours = TRUSTED_NEIGHBOURS.min((vectors.nrows() - 1) / 2);
+        trustworthiness(&vectors, &points.view(), neighbours)
+    };
+    let embedding = embed(&vectors, PERPLEXITY, step)?;
+    let projection = principal_components(&vectors, 2)?;
+    let mut flat = Array2::zeros((vectors.nrows(), 2));
+    for (mut to, from) in flat
+        .columns_mut()
+        .into_iter()
+        .zip(projection.coordinates.columns())
+    {
+        to.assign(&from);
+    }
+    Ok([
+        Layout {
+            suffix: "tsne",
+            method: "t-SNE",
+            trustworthiness: trust(&embedding.points)?,
+            points: embedding.points,
+            divergence: Some(embedding.divergence),
+            variance: None,
+        },
+        Layout {
+            suffix: "pca",
+            method: "PCA",
+            trustworthiness: trust(&flat)?,
+            points: flat,
+            divergence: None,
+            variance: Some(projection.explained.iter().sum()),
+        },
+    ])
 }
 
 /// A record whose activation is wanted.
@@ -236,6 +269,7 @@ pub(super) fn activations(
     };
     let text =
         |of: &dyn Fn(&Wanted) -> String| Values::Text(wanted.iter().map(|w| Some(of(w))).collect());
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let classes = &pool.dataset.schema.classes;
     let columns = [
         ("unit", whole(&|one| i64::from(one.unit))),
@@ -245,13 +279,13 @@ pub(super) fn activations(
             "class",
             text(&|one| classes[pool.dataset.labels[one.record as usize] as usize].clone()),
         ),
-        ("rank", whole(&|one| one.rank as i64)),
+        ("rank", whole(&|one| count(one.rank))),
         (
             "distance",
             Values::Number(wanted.iter().map(|one| one.distance).collect()),
         ),
-        ("height", whole(&|_| shape.height as i64)),
-        ("width", whole(&|_| shape.width as i64)),
+        ("height", whole(&|_| count(shape.height))),
+        ("width", whole(&|_| count(shape.width))),
         ("map", Values::Text(maps)),
     ]
     .map(|(name, values)| (name.to_owned(), values));

@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use crate::error::Result;
 use crate::explain::geometry::centroids::centroid_distances;
+use crate::explain::geometry::isolation_forest::isolation_forest;
 use crate::explain::geometry::neighbours::geometry;
 use crate::explain::measures::{Places, Space};
 use crate::report::explanation::SpaceSummary;
@@ -71,7 +72,7 @@ pub(super) fn measure(
                 models,
             });
             all.places.push(places_in(
-                vectors, space, pool, &among, neighbours, progress,
+                &vectors, space, pool, &among, neighbours, progress,
             )?);
             Ok(match space {
                 Space::Input => Array2::zeros((0, 0)),
@@ -120,7 +121,7 @@ fn candidates(records: usize, seed: u64) -> Vec<u32> {
 }
 
 fn places_in(
-    vectors: ArrayView2<f32>,
+    vectors: &ArrayView2<f32>,
     space: Space,
     pool: &Pool,
     among: &[u32],
@@ -134,11 +135,11 @@ fn places_in(
         .map(|record| pool.units.of_record(record) as u32)
         .collect();
     let seed = derive_seed(pool.config.seed, space.name(), 0);
-    let found = geometry(&vectors, labels, classes, &owners, among, neighbours, |n| {
+    let found = geometry(vectors, labels, classes, &owners, among, neighbours, |n| {
         progress.advance(n);
     })?;
-    let centroids = centroid_distances(&vectors, labels, classes, seed)?;
-    let isolation = vec![f64::NAN; labels.len()];
+    let centroids = centroid_distances(vectors, labels, classes, seed)?;
+    let isolation = isolation_forest(vectors, seed)?;
     Ok(Places::new(found, centroids, isolation, labels))
 }
 

@@ -567,3 +567,176 @@ fn long_ids_are_cut_and_lead_to_their_rows_all_the_same() {
     }
     assert_eq!(anchors.len(), 569);
 }
+
+/// Writes an explanation with a map of two points of one view into a run.
+fn explained(run: &Path) -> (Vec<(String, Values)>, Vec<(String, Values)>) {
+    let (_, mut json) = read_result(run).unwrap();
+    let mut explanation = crate::report::explanation_text::example();
+    explanation.map = Some(crate::report::explanation::MapSummary {
+        points: 2,
+        exposed: 1,
+        views: vec![crate::report::explanation::MapView {
+            name: "view".to_owned(),
+            space: "logits".to_owned(),
+            method: "PCA".to_owned(),
+            trustworthiness: None,
+            divergence: None,
+            variance: None,
+        }],
+    });
+    json["explanation"] = serde_json::to_value(&explanation).unwrap();
+    std::fs::write(run.join("report.json"), json.to_string()).unwrap();
+    let name = |name: &str| name.to_owned();
+    let map = vec![
+        (name("unit"), Values::Whole(vec![Some(3), Some(0)])),
+        (name("record"), Values::Whole(vec![Some(3), Some(0)])),
+        (
+            name("exposed"),
+            Values::Truth(vec![Some(true), Some(false)]),
+        ),
+        (name("view_x"), Values::Number(vec![1.5, 2.5])),
+        (name("view_y"), Values::Number(vec![-1.5, f64::NAN])),
+    ];
+    let class = json["data"]["classes"][0].as_str().unwrap().to_owned();
+    let text = |text: &str| Values::Text(vec![Some(text.to_owned())]);
+    let activations = vec![
+        (name("unit"), Values::Whole(vec![Some(3)])),
+        (name("record"), Values::Whole(vec![Some(3)])),
+        (name("role"), text("closest")),
+        (name("class"), text(&class)),
+        (name("rank"), Values::Whole(vec![Some(1)])),
+        (name("distance"), Values::Number(vec![0.5])),
+        (name("height"), Values::Whole(vec![Some(1)])),
+        (name("width"), Values::Whole(vec![Some(3)])),
+        (name("map"), text("AID/")),
+    ];
+    (map, activations)
+}
+
+#[test]
+fn what_was_explained_is_read_or_refused() {
+    let folder = audited(&small("shipped:breast-cancer"));
+    let run = folder.path().join("run");
+    let (map, activations) = explained(&run);
+    let write = |file: &str, columns: &[(String, Values)]| {
+        let bytes = crate::report::records::to_parquet(columns, &[]).unwrap();
+        std::fs::write(run.join(file), bytes).unwrap();
+    };
+    // Missing: nothing.
+    assert!(gather(&run).unwrap().map.is_none());
+    write("map.parquet", &map);
+    let gathered = gather(&run).unwrap();
+    let found = gathered.map.as_ref().unwrap();
+    assert_eq!(found.points.len(), 2);
+    assert!(found.points[0].exposed && found.points[0].unit == 3);
+    assert_eq!(found.points[0].class, gathered.records.labels()[3] as usize);
+    assert!((found.views[0].1[0][1] + 1.5).abs() < 1e-12);
+    assert!(found.views[0].1[1][1].is_nan());
+
+    // Damaged or hostile: one error that names the file.
+    let mut bad: Vec<Vec<(String, Values)>> = Vec::new();
+    for column in 0..map.len() {
+        let mut fewer = map.clone();
+        fewer.remove(column);
+        bad.push(fewer);
+    }
+    for (column, values) in [
+        (0, Values::Whole(vec![Some(4), Some(0)])),
+        (1, Values::Whole(vec![Some(1 << 40), Some(0)])),
+        (1, Values::Whole(vec![Some(-1), Some(0)])),
+        (0, Values::Whole(vec![None, Some(0)])),
+        (3, Values::Text(vec![None, None])),
+    ] {
+        let mut other = map.clone();
+        other[column].1 = values;
+        bad.push(other);
+    }
+    let many = 10_001;
+    bad.push(vec![
+        ("unit".to_owned(), Values::Whole(vec![Some(3); many])),
+        ("record".to_owned(), Values::Whole(vec![Some(3); many])),
+        ("exposed".to_owned(), Values::Truth(vec![Some(true); many])),
+        ("view_x".to_owned(), Values::Number(vec![0.5; many])),
+        ("view_y".to_owned(), Values::Number(vec![0.5; many])),
+    ]);
+    for columns in bad {
+        write("map.parquet", &columns);
+        let error = gather(&run).err().unwrap().to_string();
+        assert!(error.contains("map.parquet"), "{error}");
+    }
+    std::fs::write(run.join("map.parquet"), b"PAR1 no").unwrap();
+    assert!(
+        gather(&run)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("map.parquet")
+    );
+    std::fs::remove_file(run.join("map.parquet")).unwrap();
+    activations_are_read_or_refused(&gathered, &activations);
+    // A table has no activations: the file is not even read.
+    write("activations.parquet", &activations[..2]);
+    assert!(gather(&run).unwrap().activations.is_empty());
+}
+
+/// `columns` are of one map of one by three places.
+fn activations_are_read_or_refused(gathered: &Gathered, columns: &[(String, Values)]) {
+    let images = |height: usize| Images {
+        height,
+        width: 1,
+        channels: 1,
+        rows: Vec::new(),
+        pixels: Vec::new(),
+        means: Vec::new(),
+        scale: None,
+    };
+    let read = |columns: &[(String, Values)], height: usize| {
+        let bytes = crate::report::records::to_parquet(columns, &[]).unwrap();
+        explanation::entries(bytes, &gathered.audit, &gathered.records, &images(height))
+    };
+    let (kept, of) = read(columns, 1).unwrap();
+    assert_eq!((kept.len(), of), (1, vec![3]));
+    assert_eq!(kept[0].map, [0, 128, 255]);
+    assert_eq!(kept[0].shape, [1, 3]);
+    // An image beyond the room is left out, and so is a role of another version.
+    assert!(read(columns, 1_000_000).unwrap().0.is_empty());
+    let text = |text: &str| Values::Text(vec![Some(text.to_owned())]);
+    let mut newer = columns.to_vec();
+    newer[2].1 = text("newer");
+    assert!(read(&newer, 1).unwrap().0.is_empty());
+    for (column, values) in [
+        (3, text("no class of ours")),
+        (6, Values::Whole(vec![Some(2)])),
+        (6, Values::Whole(vec![Some(0)])),
+        (7, Values::Whole(vec![Some(-3)])),
+        (7, Values::Whole(vec![Some(i64::MAX)])),
+        (8, text("AID")),
+        (8, text("&&&&")),
+        (8, Values::Text(vec![None])),
+        (1, Values::Whole(vec![Some(4)])),
+    ] {
+        let mut bad = columns.to_vec();
+        bad[column].1 = values;
+        assert!(read(&bad, 1).is_err(), "column {column}");
+    }
+    for column in 0..columns.len() {
+        let mut fewer = columns.to_vec();
+        fewer.remove(column);
+        assert!(read(&fewer, 1).is_err(), "without column {column}");
+    }
+}
+
+#[test]
+fn every_file_of_an_explanation_is_documented() {
+    let folder = audited(&small("shipped:breast-cancer"));
+    let (map, activations) = explained(&folder.path().join("run"));
+    let text = include_str!("../../../../../docs/report.md");
+    for (file, columns) in [("map.parquet", map), ("activations.parquet", activations)] {
+        let (_, rest) = text.split_once(&format!("\n## `{file}`\n")).unwrap();
+        let section = rest.split("\n## ").next().unwrap();
+        for (name, _) in columns {
+            let name = name.replace("view_", "VIEW_");
+            assert!(section.contains(&format!("`{name}`")), "{file}: {name}");
+        }
+    }
+}

@@ -203,7 +203,7 @@ fn follows_a_permutation() {
     }
     let of = |values: &[u32]| order.iter().map(|&from| values[from]).collect::<Vec<_>>();
     let after = geometry(
-        moved.view(),
+        &moved.view(),
         &of(&labels),
         3,
         &of(&owners),
@@ -267,7 +267,7 @@ fn small_and_degenerate_inputs_are_defined() {
     assert!(none.own.is_empty() && none.nearest().is_empty());
     let no_columns = Array2::zeros((3, 0));
     let flat = geometry(
-        no_columns.view(),
+        &no_columns.view(),
         &[0, 1, 0],
         2,
         &[0, 1, 2],

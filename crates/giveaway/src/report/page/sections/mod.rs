@@ -2,6 +2,7 @@
 
 mod attacks;
 mod certainty;
+mod explanation;
 mod how;
 mod indirect;
 mod losses;
@@ -30,9 +31,10 @@ pub(super) struct Section {
 type Make = fn(&Content<'_>) -> Result<Option<Section>>;
 
 /// Every section makes itself, or nothing where the audit has nothing for it.
-const LIST: [Make; 9] = [
+const LIST: [Make; 10] = [
     verdict::section,
     records::section,
+    explanation::section,
     certainty::section,
     attacks::section,
     indirect::section,

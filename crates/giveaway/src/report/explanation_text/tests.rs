@@ -1,0 +1,184 @@
+use super::*;
+
+/// A made-up explanation.
+pub(crate) fn example() -> Explanation {
+    serde_json::from_str(include_str!("example.json")).unwrap()
+}
+
+fn facts<'a>(id: &'a str, measures: &'a [MeasureOfRecord<'a>]) -> RecordFacts<'a> {
+    RecordFacts {
+        id,
+        unit: None,
+        class: ">50K",
+        leak: Some(4.213),
+        rank: Some(1),
+        reason: Some("rare value"),
+        further: &[],
+        measures,
+    }
+}
+
+const MEASURES: [MeasureOfRecord<'_>; 4] = [
+    MeasureOfRecord {
+        measure: "mean_out_loss",
+        value: 3.912,
+        smaller: 0.999,
+        larger: 0.0,
+    },
+    MeasureOfRecord {
+        measure: "label_agreement",
+        value: 0.05,
+        smaller: 0.01,
+        larger: 0.98,
+    },
+    MeasureOfRecord {
+        measure: "input_lof",
+        value: 1.02,
+        smaller: 0.61,
+        larger: 0.38,
+    },
+    MeasureOfRecord {
+        measure: "rarity",
+        value: f64::NAN,
+        smaller: 0.0,
+        larger: 0.0,
+    },
+];
+
+#[test]
+fn a_run_is_explained() {
+    let text = explanation(&example(), "records");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.starts_with("WHY THESE RECORDS\n"));
+    // The space in a percentage does not break, and is no plain one.
+    assert!(
+        flat.contains("the 50 of 1,000 records with the largest leak (5 %), 0.69 nats or more"),
+        "{text}"
+    );
+    // The best measures, and the best that need the data or one model alone.
+    assert!(text.contains("difference of mean loss, IN and OUT"));
+    assert!(text.contains("margin of one model without it (small)"));
+    assert!(text.contains("mislabelled or ambiguous"));
+    assert!(text.contains("A12 (class >50K): mislabelled or ambiguous; given away"));
+    assert!(text.contains("its 20 nearest neighbours are all <=50K"));
+    assert!(text.contains("2.1 [1.4–2.8]"));
+    assert!(
+        flat.contains("one threshold per record members named 41 32"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 118),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_is_no_fault() {
+    let mut empty = example();
+    empty.findings.clear();
+    empty.predictors.clear();
+    empty.reasons.clear();
+    empty.exposed.clear();
+    empty.classes.clear();
+    empty.groups.clear();
+    empty.screening.clear();
+    empty.definitions = None;
+    empty.attribution = None;
+    empty.settings.leaky_threshold = None;
+    let text = explanation(&empty, "groups");
+    assert!(text.starts_with("WHY THESE GROUPS"));
+    assert!(!text.contains("NaN") && !text.contains("REASONS"));
+    let none = record(&empty, &facts("A12", &[]), "groups");
+    assert!(none.contains("exposed     no:"), "{none}");
+    assert!(none.contains("would be    rare value"), "{none}");
+}
+
+#[test]
+fn a_record_is_explained() {
+    let text = record(&example(), &facts("A12", &MEASURES), "records");
+    assert!(text.contains("4.213 nats, 1st of 1,000 by leak"), "{text}");
+    // The reason of an exposed record is that of the report.
+    assert!(text.contains("reason      mislabelled or ambiguous: its nearest"));
+    assert!(text.contains("also        atypical of its class"));
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.contains(name))
+            .unwrap_or_else(|| panic!("{name} in {text}"))
+    };
+    assert!(line("mean loss of models").contains("* mean"));
+    assert!(line("mean loss of models").contains("the largest of all"));
+    assert!(
+        line("share of the nearest").contains("* share"),
+        "small values stand for exposure"
+    );
+    assert!(line("share of the nearest").contains("smaller than 98\u{a0}% of records"));
+    assert!(line("local outlier").contains("  local"));
+    assert!(line("local outlier").contains("larger than 61\u{a0}% of records"));
+    assert!(!text.contains("rarest value"), "it has none");
+    let education = line("education = 9th");
+    assert_eq!(education.matches('█').count(), 24);
+    assert!(education.contains("+1.812"));
+    assert!(line("age = 23").contains("░░░░") && line("age = 23").contains("-0.310"));
+}
+
+#[test]
+fn what_acts_on_a_terminal_is_written_out() {
+    let mut hostile = example();
+    let bad = "\u{1b}[2J\u{202e}\n";
+    hostile.findings[0].push_str(bad);
+    hostile.predictors[0].label.insert_str(0, bad);
+    hostile.reasons[0].meaning.push_str(bad);
+    let unit = &mut hostile.exposed[0];
+    unit.class.push_str(bad);
+    unit.statement.push_str(bad);
+    unit.further.push(bad.to_owned());
+    if let Some(attribution) = &mut unit.attribution {
+        attribution.columns[0].column.push_str(bad);
+        attribution.columns[1].value = Some(bad.to_owned());
+    }
+    hostile.classes[0].name.push_str(bad);
+    hostile.groups[0].column.push_str(bad);
+    hostile.settings.spaces[0].description.push_str(bad);
+    for text in [
+        explanation(&hostile, "records"),
+        record(&hostile, &facts("A12", &MEASURES), "records"),
+    ] {
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+            "{text}"
+        );
+        assert!(text.contains("\\u{1b}"));
+    }
+}
+
+#[test]
+fn names_are_cut_in_the_middle() {
+    assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
+    assert_eq!(shortened("abcdefghijk", 7), "abc…ijk");
+    assert_eq!(shortened("abc defghij xyz", 8), "abc…xyz");
+}
+
+#[test]
+fn places_are_said_as_people_say_them() {
+    for (number, text) in [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (11, "11th"),
+        (112, "112th"),
+        (1023, "1,023rd"),
+    ] {
+        assert_eq!(ordinal(number), text);
+    }
+}
+
+/// `cargo test -p giveaway explanation_text -- --ignored --nocapture` shows the texts.
+#[test]
+#[ignore = "to be read by people"]
+fn read_it() {
+    println!("{}", explanation(&example(), "records"));
+    println!(
+        "{}",
+        record(&example(), &facts("A12", &MEASURES), "records")
+    );
+}
