@@ -103,6 +103,10 @@ MAIN = ["mean_out_loss", "out_margin", "label_suspicion", "memorisation", "lt_iq
         "outputs_centroid_distance", "outputs_nearest_distance", "input_neighbour_agreement", "input_centroid_margin",
         "input_centroid_distance", "input_centroid_mahalanobis", "input_nearest_distance", "input_outlier_factor",
         "input_isolation", "rarest_value"]
+# Reviewed as well: what is cheap and does well somewhere.
+EXTRA = ["penultimate_centroid_cosine", "penultimate_neighbour_ratio", "penultimate_silhouette", "input_neighbour_ratio",
+         "input_centroid_cosine", "input_silhouette", "rarity"]
+REVIEWED = 0.05  # share of the records that a review looks at
 # What is compared with each definition of vulnerable.
 OUTLYING = ["penultimate_centroid_distance", "input_centroid_distance", "penultimate_centroid_margin",
             "input_centroid_margin", "mean_out_loss"]
@@ -329,6 +333,29 @@ def area(values, positive):
     return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * others))
 
 
+def share_found(values, positive, reviewed):
+    """Share of the positive among this share of the records, the largest values first; of a tied group at the
+    cut, as large a part as fits."""
+    known = ~np.isnan(values)
+    values, positive = values[known], positive[known]
+    if not positive.any():
+        return None
+    budget = reviewed * len(values)
+    cut = np.sort(values)[::-1][min(int(np.ceil(budget)), len(values)) - 1]
+    above, tied = values > cut, values == cut
+    return float((positive[above].sum() + positive[tied].sum() * (budget - above.sum()) / tied.sum())
+                 / positive.sum())
+
+
+def by_review(records, reversed_measures):
+    """Share of the leakiest found by a review of those with the largest values of each of the main measures."""
+    units = records[records["audited"]].drop_duplicates("unit")
+    units = units[units["leak_testing"].notna()]
+    leakiest = (units["leak_testing"].rank(ascending=False) <= max(1, round(PLANTED_SHARE * len(units)))).to_numpy()
+    return {measure: share_found(units[measure].to_numpy(dtype=float) * (-1 if measure in reversed_measures else 1),
+                                 leakiest, REVIEWED) for measure in MAIN + EXTRA if measure in units}
+
+
 def by_definition(records, reversed_measures):
     """Whether the members that each definition calls vulnerable are outliers among the members."""
     units = records[records["audited"]].drop_duplicates("unit")
@@ -426,7 +453,7 @@ def run_study(bench, data, recipe, seed):
     apart = by_separation(audit, folder / "run", records, reversed_measures)
     bench.done_with(folder)
     return {"records": len(records), "accuracy": accuracies(audit), "predictors": explanation["predictors"],
-            "separation": apart, "screening": explanation["screening"], "definitions": explanation["definitions"],
+            "separation": apart, "review": by_review(records, reversed_measures), "definitions": explanation["definitions"],
             "reasons": explanation["reasons"], "settings": explanation["settings"],
             "leak": {"mean": float(records["leak"].mean()), "p99": float(records["leak"].quantile(0.99))},
             "outlying": by_definition(records, reversed_measures),
@@ -577,6 +604,9 @@ def pool_study(results):
                 for figure in ["spearman", "auc"] if apart else []:
                     entry[f"separation_{figure}"] = [mean([a[figure] for a in apart]), min(a[figure] for a in apart),
                                                      max(a[figure] for a in apart)]
+                reviewed = [run["review"][name] for run in runs if run["review"].get(name) is not None]
+                if reviewed:
+                    entry["review"] = [mean(reviewed), min(reviewed), max(reviewed)]
                 measures[name] = entry
             definitions = {}
             for which in ["global", "per_record"]:
@@ -599,18 +629,19 @@ def pool_study(results):
                     values = [value for value in values if value is not None]
                     if values:
                         outlying[which][measure] = [mean(values), min(values), max(values)]
-            screening = {}
-            for entry in runs[0]["screening"]:
-                same = [e for run in runs for e in run["screening"] if e["measure"] == entry["measure"]]
-                screening[entry["measure"]] = {
-                    str(at["share"]): mean([r["found"]["value"] for e in same for r in e["reviewed"]
-                                            if r["share"] == at["share"]]) for at in entry["reviewed"]}
+            reasons = {}
+            for run in runs:
+                for entry in run["reasons"]:
+                    total = reasons.setdefault(entry["reason"], [0, 0])
+                    total[0] += entry["all"]
+                    total[1] += round(entry["all"] * (entry["leaky"]["value"] or 0))
             found.setdefault(data.name, {})[recipe] = {
                 "seeds": seeds, "records": runs[0]["records"], "recipe": " ".join(getattr(data, recipe)),
                 "models": runs[0]["settings"]["measuring_models"] + runs[0]["settings"]["judging_models"],
                 "accuracy": {side: mean([run["accuracy"][side] for run in runs]) for side in ("train", "test")},
                 "leak": {key: mean([run["leak"][key] for run in runs]) for key in ("mean", "p99")},
-                "measures": measures, "definitions": definitions, "outlying": outlying, "screening": screening}
+                "measures": measures, "definitions": definitions, "outlying": outlying,
+                "reasons": reasons}
     return rounded(found, 3)
 
 
@@ -709,13 +740,18 @@ def tables_study(found):
     for entry in found.values():
         for run in entry.values():
             needs.update({measure: m["needs"] for measure, m in run["measures"].items()})
-    runs, definitions, outlying = [], [], []
+    runs, definitions, outlying, reasons = [], [], [], []
     for name, entry in found.items():
         for recipe, run in entry.items():
             train, test = (run["accuracy"][side] for side in ("train", "test"))
             who = [title_of(name), RECIPES[recipe]]
             runs.append([*who, run["records"], f"`{run['recipe']}`", number(train, 3), number(test, 3),
                          number(train - test, 3), number(run["leak"]["mean"], 3), number(run["leak"]["p99"])])
+            leaky = sum(counts[1] for counts in run["reasons"].values())
+            everybody = sum(counts[0] for counts in run["reasons"].values())
+            reasons.append([*who, leaky, *(f"{100 * run['reasons'][reason][1] / leaky:.0f} "
+                                           f"({100 * run['reasons'][reason][0] / everybody:.0f})"
+                                           for reason in REASONS)])
             for which, words in [("global", "one threshold"), ("per_record", "per record")]:
                 part = run["definitions"][which]
                 named, wrong = part["members"], part["non_members"]
@@ -737,6 +773,16 @@ def tables_study(found):
         for measure in names[:count]:
             cheap.append([kind, f"`{measure}`", *(span(over_data(found, recipe, measure, figure))
                                                   for recipe in RECIPES for figure in ("precision", "auc"))])
+    review = []
+    measures = {measure for entry in found.values() for run in entry.values()
+                for measure, m in run["measures"].items() if "review" in m}
+    for measure in measures:
+        values = [run["measures"].get(measure, {}).get("review") for entry in found.values() for run in entry.values()]
+        known = [value[0] for value in values if value]
+        review.append((needs[measure], -np.mean(known),
+                       [needs[measure], f"`{measure}`", *(number(value[0]) if value else "n/a" for value in values),
+                        number(np.mean(known))]))
+    review = [cells for _, _, cells in sorted(review)]
     within, apart = [], []
     for measure in sorted(MAIN, key=lambda m: -(over_data(found, "overfitted", m, "within") or [-1])[0]):
         within.append([f"`{measure}`", *(span(over_data(found, recipe, measure, figure))
@@ -747,10 +793,14 @@ def tables_study(found):
     made = {
         "study-runs": table(["data", "recipe", "records", "options", "train", "test", "gap", "mean leak",
                              "99th percentile of the leak"], runs),
+        "study-reasons": table(["data", "recipe", "leakiest", *(SHORT.get(reason, reason) for reason in REASONS)],
+                               reasons),
         "study-ranking": table(["", "measure", "needs", *(f"{figure}, {words}" for words in RECIPES.values()
                                                          for figure in ["Spearman", "AUC", "precision"])], ranking),
         "study-cheap": table(["needs", "measure", *(f"{figure}, {words}" for words in RECIPES.values()
                                                     for figure in ["precision", "AUC"])], cheap),
+        "study-review": table(["needs", "measure", *(f"{title_of(name)}, {RECIPES[recipe]}" for name, entry in found.items()
+                                                     for recipe in entry), "mean"], review),
         "study-within": table(["measure", *(f"over all, {words}" for words in RECIPES.values()),
                                *(f"within classes, {words}" for words in RECIPES.values())], within),
         "study-separation": table(["measure", *(f"{figure}, {words}, {kind}" for figure in ["Spearman", "AUC"]
