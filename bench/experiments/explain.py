@@ -151,7 +151,8 @@ def write(table, folder):
         images = np.stack(table["image"].to_numpy()).reshape(-1, 28, 28).astype(np.uint8)
         np.savez(folder / "records.npz", X=images, y=table["label"].to_numpy().astype(np.int64))
         return [str(folder / "records.npz")]
-    table.assign(id=[str(i) for i in range(len(table))]).to_parquet(folder / "records.parquet", index=False)
+    identifiers = pd.Series([str(i) for i in range(len(table))], index=table.index, name="id")
+    pd.concat([table, identifiers], axis=1).to_parquet(folder / "records.parquet", index=False)
     return [str(folder / "records.parquet"), "--label", "label", "--id", "id"]
 
 
