@@ -90,15 +90,12 @@ KINDS = {
     NEAR_SAME: "near-copy with its label",
     UNTOUCHED: "untouched",
 }
-REASONS = ["near-duplicate across labels", "mislabelled or ambiguous", "rare value", "isolated", "atypical of its class",
-           "border", "hard to learn", "no clear reason"]
+REASONS = ["near-duplicate across labels", "mislabelled or ambiguous", "rare value", "isolated",
+           "atypical of its class", "border", "hard to learn", "no clear reason"]
 SHORT = {"near-duplicate across labels": "near-duplicate", "mislabelled or ambiguous": "mislabelled",
          "atypical of its class": "atypical", "hard to learn": "hard", "no clear reason": "none"}
 EXPECTED = {FLIPPED: REASONS[1], RARE: REASONS[2], DUPLICATE: REASONS[0], NEAR_OTHER: REASONS[0],
             ORIGINAL: REASONS[0]}
-KEPT = ["leak", "leak_testing", "near_copies_own_label", "near_copies_other_label", "label_suspicion",
-        "out_disagreement", "input_neighbour_agreement", "penultimate_neighbour_agreement",
-        "outputs_neighbour_agreement", "rarest_value", "input_nearest_distance", "nearest_other_label"]
 
 MAIN = ["mean_out_loss", "out_margin", "label_suspicion", "memorisation", "lt_iqr", "epoch_learned",
         "penultimate_neighbour_agreement", "penultimate_centroid_margin", "penultimate_centroid_distance",
@@ -108,8 +105,8 @@ MAIN = ["mean_out_loss", "out_margin", "label_suspicion", "memorisation", "lt_iq
         "input_centroid_distance", "input_centroid_mahalanobis", "input_nearest_distance", "input_outlier_factor",
         "input_isolation", "rarest_value"]
 # Reviewed as well: what is cheap and does well somewhere.
-EXTRA = ["penultimate_centroid_cosine", "penultimate_neighbour_ratio", "penultimate_silhouette", "input_neighbour_ratio",
-         "input_centroid_cosine", "input_silhouette", "rarity"]
+EXTRA = ["penultimate_centroid_cosine", "penultimate_neighbour_ratio", "penultimate_silhouette",
+         "input_neighbour_ratio", "input_centroid_cosine", "input_silhouette", "rarity"]
 REVIEWED = 0.05  # share of the records that a review looks at
 # What is compared with each definition of vulnerable.
 OUTLYING = ["penultimate_centroid_distance", "input_centroid_distance", "penultimate_centroid_margin",
@@ -458,7 +455,8 @@ def run_study(bench, data, recipe, seed):
     apart = by_separation(audit, folder / "run", records, reversed_measures)
     bench.done_with(folder)
     return {"records": len(records), "accuracy": accuracies(audit), "predictors": explanation["predictors"],
-            "separation": apart, "review": by_review(records, reversed_measures), "definitions": explanation["definitions"],
+            "separation": apart, "review": by_review(records, reversed_measures),
+            "definitions": explanation["definitions"],
             "reasons": explanation["reasons"], "settings": explanation["settings"],
             "leak": {"mean": float(records["leak"].mean()), "p99": float(records["leak"].quantile(0.99))},
             "outlying": by_definition(records, reversed_measures),
@@ -697,7 +695,8 @@ def tables_planted(found):
         "planted-confusion": table(["data", "planted", "records", *reasons], confusion),
         "planted-alarms": table(["data", "untouched records", *(f"{reason}, %" for reason in reasons)], alarms),
         "planted-leaks": table(["data", "planted", "records", "mean leak", "among the leakiest 1 %, %",
-                                "at least half of the OUT models agree on another label, %", "has a near-copy with its label, %"], leaks),
+                                "at least half of the OUT models agree on another label, %",
+                                "has a near-copy with its label, %"], leaks),
     }
 
 
@@ -806,7 +805,8 @@ def tables_study(found):
                                                          for figure in ["Spearman", "AUC", "precision"])], ranking),
         "study-cheap": table(["needs", "measure", *(f"{figure}, {words}" for words in RECIPES.values()
                                                     for figure in ["precision", "AUC"])], cheap),
-        "study-review": table(["needs", "measure", *(f"{title_of(name)}, {RECIPES[recipe]}" for name, entry in found.items()
+        "study-review": table(["needs", "measure", *(f"{title_of(name)}, {RECIPES[recipe]}"
+                                                     for name, entry in found.items()
                                                      for recipe in RECIPES if recipe in entry), "mean"], review),
         "study-within": table(["measure", *(f"over all, {words}" for words in RECIPES.values()),
                                *(f"within classes, {words}" for words in RECIPES.values())], within),
