@@ -89,6 +89,9 @@ pub(crate) struct ExplainOptions {
     /// Lay out no map
     #[arg(long)]
     pub(crate) no_map: bool,
+    /// Memory that models in training may take together, such as 2GiB: fewer at a time then
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_memory: Option<u64>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

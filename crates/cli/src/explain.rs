@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use giveaway::error::{Error, Result};
+use giveaway::report::explanation_text;
 use giveaway::run::{self, ExplainRequest};
 
 use crate::arguments::ExplainOptions;
@@ -10,38 +11,63 @@ use crate::audit::with_threads;
 use crate::exit_code;
 use crate::terminal::{Bars, print_data};
 
-/// Explains a finished audit and prints what comes of it.
+/// Explains a finished audit and prints what comes of it; of one record, what is there already.
 pub(crate) fn explain(options: &ExplainOptions) -> Result<ExitCode> {
-    let request = ExplainRequest {
-        neighbours: options.neighbours,
-        models: options.models,
-        groups: options.by.clone(),
-        map: !options.no_map,
-        max_memory: None,
+    let known = match &options.record {
+        Some(id) => run::explained_record(&options.run, id)?,
+        None => None,
     };
-    let bars = Bars::new(options.quiet);
-    let explained = with_threads(options.threads, || {
-        run::explain(&options.run, &request, &bars)
-    })?;
-    let explanation = explained
-        .audit
-        .explanation
-        .as_ref()
-        .ok_or_else(|| Error::unexpected("the explanation is missing"))?;
+    if known.is_none() {
+        let request = ExplainRequest {
+            neighbours: options.neighbours,
+            models: options.models,
+            groups: options.by.clone(),
+            map: !options.no_map,
+            max_memory: options.max_memory,
+        };
+        let bars = Bars::new(options.quiet);
+        let explained = with_threads(options.threads, || {
+            run::explain(&options.run, &request, &bars)
+        })?;
+        if options.record.is_none() {
+            return print_all(options, &explained);
+        }
+    }
+    let again = match (&options.record, known) {
+        (_, Some(known)) => Some(known),
+        (Some(id), None) => run::explained_record(&options.run, id)?,
+        (None, None) => None,
+    };
+    let (audit, facts) = again.ok_or_else(missing)?;
+    let explanation = audit.explanation.as_ref().ok_or_else(missing)?;
+    print_data(&explanation_text::record(
+        explanation,
+        &facts,
+        &audit.data.unit_name,
+    ))?;
+    Ok(ExitCode::from(exit_code::DONE))
+}
+
+fn missing() -> Error {
+    Error::unexpected("the explanation is missing")
+}
+
+fn print_all(options: &ExplainOptions, explained: &run::Explained) -> Result<ExitCode> {
+    let audit = &explained.audit;
+    let explanation = audit.explanation.as_ref().ok_or_else(missing)?;
     if options.json {
         let json = serde_json::to_string_pretty(explanation)
             .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
         print_data(&format!("{json}\n"))?;
     } else {
-        for line in &explanation.findings {
-            print_data(&format!("{line}\n"))?;
-        }
-        for unit in &explanation.exposed {
-            print_data(&format!(
-                "{} [{}] {}\n",
-                unit.id, unit.reason, unit.statement
-            ))?;
-        }
+        let path = explained.path.display();
+        print_data(&format!(
+            "{}\nWRITTEN (readable by you only)\n  \
+             {path}/report.html       the page, with the section on why\n  \
+             {path}/records.parquet   a row per record, with every measure, its reason and a sentence\n  \
+             {path}/report.json       the result, with the explanation\n",
+            explanation_text::explanation(explanation, &audit.data.unit_name)
+        ))?;
     }
     Ok(ExitCode::from(exit_code::DONE))
 }

@@ -51,7 +51,7 @@ fn explain(run: &Run, of_images: bool) {
         {"name": names[1], "space": "logits", "method": "PCA", "trustworthiness": 0.812,
          "divergence": null, "variance": 0.634}]});
     let whole = |of: &dyn Fn(usize) -> usize| {
-        Values::Whole(points.iter().map(|&p| Some(of(p) as i64)).collect())
+        Values::Whole(points.iter().map(|&p| i64::try_from(of(p)).ok()).collect())
     };
     let mut map = vec![
         ("unit".to_owned(), whole(&|p| p)),
@@ -71,7 +71,9 @@ fn explain(run: &Run, of_images: bool) {
     run.write("map.parquet", &to_parquet(&map, &[]).unwrap());
     let leaks: Vec<f64> = (0..records).map(|r| 0.001 * (1 + r) as f64).collect();
     columns.push(("leak".to_owned(), Values::Number(leaks)));
-    let ranks = (0..records).map(|r| Some((records - r) as i64)).collect();
+    let ranks = (0..records)
+        .map(|r| i64::try_from(records - r).ok())
+        .collect();
     columns.push(("leak_rank".to_owned(), Values::Whole(ranks)));
     let reasons = (0..records)
         .map(|r| {
@@ -101,8 +103,14 @@ fn activations(run: &Run, report: &Value, units: &[usize]) {
     let whole =
         |of: &dyn Fn(usize) -> i64| Values::Whole((0..3).map(|row| Some(of(row))).collect());
     let columns = vec![
-        ("unit".to_owned(), whole(&|row| units[row] as i64)),
-        ("record".to_owned(), whole(&|row| units[row] as i64)),
+        (
+            "unit".to_owned(),
+            whole(&|row| i64::try_from(units[row]).unwrap()),
+        ),
+        (
+            "record".to_owned(),
+            whole(&|row| i64::try_from(units[row]).unwrap()),
+        ),
         ("role".to_owned(), text(&|row| roles[row].to_owned())),
         (
             "class".to_owned(),

@@ -103,12 +103,12 @@ impl Space {
         }
     }
 
-    /// Where, in words.
+    /// Its name in words.
     fn place(self) -> &'static str {
         match self {
-            Self::Input => "in the input",
-            Self::Outputs => "in the reference models' outputs",
-            Self::Penultimate => "in the penultimate layer",
+            Self::Input => "input",
+            Self::Outputs => "outputs",
+            Self::Penultimate => "penultimate layer",
         }
     }
 
@@ -205,7 +205,7 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
     let measure = |suffix: &str, words: &str, family, reversed, values| {
         Measure::new(
             format!("{name}_{suffix}"),
-            format!("{words} {place}"),
+            format!("{words} ({place})"),
             (family, needs, reversed),
             values,
         )
@@ -214,28 +214,28 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
     vec![
         measure(
             "centroid_distance",
-            "distance to the centre of its class",
+            "distance to its class centre",
             "distance",
             false,
             centroids.euclidean.own.clone(),
         ),
         measure(
             "centroid_cosine",
-            "angle to the centre of its class",
+            "angle to its class centre",
             "distance",
             false,
             centroids.cosine.own.clone(),
         ),
         measure(
             "centroid_mahalanobis",
-            "Mahalanobis distance to the centre of its class",
+            "Mahalanobis distance to its class centre",
             "distance",
             false,
             centroids.mahalanobis.own.clone(),
         ),
         measure(
             "centroid_margin",
-            "distance to the centre of its class less that to the nearest other",
+            "own less nearest other class centre",
             "distance",
             false,
             centroids.euclidean.own_minus_other(),
@@ -249,14 +249,14 @@ pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
         ),
         measure(
             "neighbour_agreement",
-            "share of its nearest neighbours with its label",
+            "share of its neighbours with its label",
             "distance",
             true,
             places.agreement.clone(),
         ),
         measure(
             "neighbour_ratio",
-            "distance to its own class over that to others, nearest neighbours",
+            "own-class over other-class neighbour distance",
             "distance",
             false,
             places.geometry.own_to_other_ratio(),
@@ -338,7 +338,7 @@ pub fn of_duplicates(input: &Places, unit_records: &[usize]) -> Vec<Measure> {
         ),
         Measure::new(
             "nearest_other_label",
-            "distance to the nearest record with another label in the input",
+            "distance to the nearest record with another label",
             kind(true),
             input.nearest_other(),
         ),

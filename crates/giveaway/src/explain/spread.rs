@@ -115,6 +115,8 @@ fn of_numbers(values: &[f64]) -> Grouping {
     let mut cuts: Vec<f64> = [0.25, 0.5, 0.75]
         .iter()
         .filter_map(|&q| quantile(&sorted, q))
+        // The largest value up to there: a cut that is a value reads better than one between.
+        .map(|cut| sorted[sorted.partition_point(|&y| y <= cut).max(1) - 1])
         .collect();
     cuts.dedup();
     // A cut at the largest value would leave nothing above.

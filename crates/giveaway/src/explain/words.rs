@@ -367,7 +367,6 @@ mod tests {
     use crate::explain::geometry::centroids::centroid_distances;
     use crate::explain::geometry::neighbours::geometry;
     use crate::explain::rarity::rarity;
-    use std::fmt::Write as _;
 
     /// Forty people in two classes: sizes 0 to 19 are low, 100 to 119 high. The last four are a
     /// copy of the first with the other label, a copy but for the land, one from a land of its

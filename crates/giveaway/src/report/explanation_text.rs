@@ -23,35 +23,41 @@ const MOST_VALUES: usize = 8;
 const MOST_COLUMNS: usize = 12;
 /// Characters of a line.
 const WIDTH: usize = 96;
+/// A part of a word that is shorter than this is not kept where a name is cut.
+const SHORT_PART: usize = 8;
 /// Characters of the longest bar.
 const BAR: f64 = 24.0;
 
 /// What is known of one record, besides what [`Explanation::exposed`] says of it.
 #[derive(Clone, Debug)]
-pub struct RecordFacts<'a> {
+pub struct RecordFacts {
     /// Its identifier.
-    pub id: &'a str,
+    pub id: String,
     /// Its unit.
     pub unit: Option<u32>,
     /// Its class.
-    pub class: &'a str,
+    pub class: String,
     /// Its leak over all reference models, in nats.
     pub leak: Option<f64>,
     /// Its place by leak, 1 for the largest.
     pub rank: Option<usize>,
+    /// Whether its unit is given away by the target.
+    pub given_away: bool,
     /// Why it is exposed, or would be.
-    pub reason: Option<&'a str>,
+    pub reason: Option<String>,
     /// Other reasons that hold as well.
-    pub further: &'a [String],
+    pub further: Vec<String>,
+    /// The reasons with their evidence, in words.
+    pub statement: Option<String>,
     /// Its measures, in any order.
-    pub measures: &'a [MeasureOfRecord<'a>],
+    pub measures: Vec<MeasureOfRecord>,
 }
 
 /// The value of a measure for one record, and its place among all.
-#[derive(Clone, Copy, Debug)]
-pub struct MeasureOfRecord<'a> {
+#[derive(Clone, Debug)]
+pub struct MeasureOfRecord {
     /// The measure, as in [`Predictor::measure`].
-    pub measure: &'a str,
+    pub measure: String,
     /// Its value; `NaN` where the record has none.
     pub value: f64,
     /// Share of the records that have a smaller value.
@@ -113,6 +119,15 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     let end = (most - 1) / 2;
     let start: String = text.chars().take(most - 1 - end).collect();
     let end: String = text.chars().skip(count - end).collect();
+    // A part of a word of few characters goes as well.
+    let start = match start.rsplit_once(' ') {
+        Some((whole, part)) if part.chars().count() < SHORT_PART => whole,
+        _ => &start,
+    };
+    let end = match end.split_once(' ') {
+        Some((part, whole)) if part.chars().count() < SHORT_PART => whole,
+        _ => &end,
+    };
     format!("{}…{}", start.trim_end(), end.trim_start())
 }
 
@@ -553,7 +568,7 @@ fn computed(out: &mut String, explanation: &Explanation, units: &str) {
 /// places among all records, and what in its input makes it leak. `units` is what units are
 /// called: "records" or "groups".
 #[must_use]
-pub fn record(explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) -> String {
+pub fn record(explanation: &Explanation, facts: &RecordFacts, units: &str) -> String {
     let mut out = String::new();
     let unit = units.strip_suffix('s').unwrap_or(units);
     let exposed = explanation
@@ -571,9 +586,9 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) -
         } else {
             "RECORD"
         },
-        shown_id(facts.id)
+        shown_id(&facts.id)
     );
-    row(&mut out, "class", &printable(facts.class));
+    row(&mut out, "class", &printable(&facts.class));
     let all = explanation.settings.units;
     row(
         &mut out,
@@ -598,14 +613,14 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) -
         &mut out,
         "exposed",
         match exposed {
-            Some(e) if e.given_away => "yes, and given away by this model",
-            Some(_) => "yes",
-            None => {
-                "no: it is not among those that were explained one by one (those given away, and the others of the report's most exposed)"
-            }
+            _ if facts.given_away => "yes, given away by this model",
+            Some(_) => "among the most exposed, but not given away by this model",
+            None => "no: it is neither given away nor among the most exposed of the report",
         },
     );
-    let reason = exposed.map(|e| e.reason.as_str()).or(facts.reason);
+    let reason = exposed
+        .map(|e| e.reason.as_str())
+        .or(facts.reason.as_deref());
     if let Some(reason) = reason {
         let meaning = explanation.reasons.iter().find(|r| r.reason == reason);
         let text = match meaning {
@@ -620,13 +635,16 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) -
         };
         row(&mut out, name, &printable(&text));
     }
-    let further = exposed.map_or(facts.further, |e| e.further.as_slice());
+    let further = exposed.map_or(&facts.further[..], |e| &e.further[..]);
     if !further.is_empty() {
         row(&mut out, "also", &printable(&further.join("; ")));
     }
-    if let Some(e) = exposed.filter(|e| !e.statement.is_empty()) {
+    let statement = exposed
+        .map(|e| e.statement.as_str())
+        .or(facts.statement.as_deref());
+    if let Some(statement) = statement.filter(|statement| !statement.is_empty()) {
         let _ = writeln!(out, "\nIN WORDS");
-        paragraph(&mut out, &printable(&e.statement));
+        paragraph(&mut out, &printable(statement));
     }
     measures(&mut out, explanation, facts, units);
     if let Some(e) = exposed {
@@ -664,13 +682,12 @@ pub(super) const FAMILIES: [(&str, &str); 6] = [
     ("duplicates", "whether there are others like it"),
 ];
 
-fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts<'_>, units: &str) {
+fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, units: &str) {
     let found = |predictor: &Predictor| {
         facts
             .measures
             .iter()
             .find(|m| m.measure == predictor.measure && !m.value.is_nan())
-            .copied()
     };
     let mut families: Vec<(&str, &str)> = FAMILIES.to_vec();
     for predictor in &explanation.predictors {
@@ -694,7 +711,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts<'_>
                         } else {
                             " "
                         },
-                        shortened(&p.label, 52)
+                        shortened(&p.label, 60)
                     ),
                     three(m.value),
                     among(m, units),
@@ -711,7 +728,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts<'_>
         // The left column is padded so that all families line up.
         let _ = writeln!(out, "  {}", printable(title));
         for cells in rows {
-            let _ = writeln!(out, "    {:<54} {:>9}  {}", cells[0], cells[1], cells[2]);
+            let _ = writeln!(out, "    {:<62} {:>9}  {}", cells[0], cells[1], cells[2]);
         }
     }
     if any {
@@ -736,7 +753,7 @@ fn three(value: f64) -> String {
 }
 
 /// Whether so few have a value as far out.
-fn is_remarkable(explanation: &Explanation, p: &Predictor, m: MeasureOfRecord<'_>) -> bool {
+fn is_remarkable(explanation: &Explanation, p: &Predictor, m: &MeasureOfRecord) -> bool {
     let beyond = if p.reversed { m.smaller } else { m.larger };
     let behind = if p.reversed { m.larger } else { m.smaller };
     beyond < explanation.settings.remarkable_share
@@ -744,7 +761,7 @@ fn is_remarkable(explanation: &Explanation, p: &Predictor, m: MeasureOfRecord<'_
 }
 
 /// The place of a value among all.
-fn among(m: MeasureOfRecord<'_>, units: &str) -> String {
+fn among(m: &MeasureOfRecord, units: &str) -> String {
     if m.smaller >= m.larger {
         if m.larger <= 0.0 && m.smaller > 0.0 {
             return format!("the largest of all, larger than {}", percent(m.smaller));

@@ -28,9 +28,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
-pub use explaining::{
-    ExplainRequest, Explained, ExplainedRecord, MeasuredRecord, explain, explained_record,
-};
+pub use explaining::{ExplainRequest, Explained, explain, explained_record};
 pub use publish::{ReportRequest, report};
 pub use training::Shard;
 

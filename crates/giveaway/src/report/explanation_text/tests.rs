@@ -5,52 +5,42 @@ pub(crate) fn example() -> Explanation {
     serde_json::from_str(include_str!("example.json")).unwrap()
 }
 
-fn facts<'a>(id: &'a str, measures: &'a [MeasureOfRecord<'a>]) -> RecordFacts<'a> {
+fn facts(id: &str, measures: Vec<MeasureOfRecord>) -> RecordFacts {
     RecordFacts {
-        id,
+        id: id.to_owned(),
         unit: None,
-        class: ">50K",
+        class: ">50K".to_owned(),
         leak: Some(4.213),
         rank: Some(1),
-        reason: Some("rare value"),
-        further: &[],
+        given_away: false,
+        reason: Some("rare value".to_owned()),
+        further: Vec::new(),
+        statement: None,
         measures,
     }
 }
 
-const MEASURES: [MeasureOfRecord<'_>; 4] = [
-    MeasureOfRecord {
-        measure: "mean_out_loss",
-        value: 3.912,
-        smaller: 0.999,
-        larger: 0.0,
-    },
-    MeasureOfRecord {
-        measure: "label_agreement",
-        value: 0.05,
-        smaller: 0.01,
-        larger: 0.98,
-    },
-    MeasureOfRecord {
-        measure: "input_lof",
-        value: 1.02,
-        smaller: 0.61,
-        larger: 0.38,
-    },
-    MeasureOfRecord {
-        measure: "rarity",
-        value: f64::NAN,
-        smaller: 0.0,
-        larger: 0.0,
-    },
-];
+fn measures() -> Vec<MeasureOfRecord> {
+    [
+        ("mean_out_loss", 3.912, 0.999, 0.0),
+        ("label_agreement", 0.05, 0.01, 0.98),
+        ("input_lof", 1.02, 0.61, 0.38),
+        ("rarity", f64::NAN, 0.0, 0.0),
+    ]
+    .map(|(measure, value, smaller, larger)| MeasureOfRecord {
+        measure: measure.to_owned(),
+        value,
+        smaller,
+        larger,
+    })
+    .to_vec()
+}
 
 #[test]
 fn a_run_is_explained() {
     let text = explanation(&example(), "records");
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.starts_with("WHY THESE RECORDS\n"));
-    // The space in a percentage does not break, and is no plain one.
     assert!(
         flat.contains("the 50 of 1,000 records with the largest leak (5 %), 0.69 nats or more"),
         "{text}"
@@ -88,14 +78,14 @@ fn nothing_is_no_fault() {
     let text = explanation(&empty, "groups");
     assert!(text.starts_with("WHY THESE GROUPS"));
     assert!(!text.contains("NaN") && !text.contains("REASONS"));
-    let none = record(&empty, &facts("A12", &[]), "groups");
+    let none = record(&empty, &facts("A12", Vec::new()), "groups");
     assert!(none.contains("exposed     no:"), "{none}");
     assert!(none.contains("would be    rare value"), "{none}");
 }
 
 #[test]
 fn a_record_is_explained() {
-    let text = record(&example(), &facts("A12", &MEASURES), "records");
+    let text = record(&example(), &facts("A12", measures()), "records");
     assert!(text.contains("4.213 nats, 1st of 1,000 by leak"), "{text}");
     // The reason of an exposed record is that of the report.
     assert!(text.contains("reason      mislabelled or ambiguous: its nearest"));
@@ -141,7 +131,7 @@ fn what_acts_on_a_terminal_is_written_out() {
     hostile.settings.spaces[0].description.push_str(bad);
     for text in [
         explanation(&hostile, "records"),
-        record(&hostile, &facts("A12", &MEASURES), "records"),
+        record(&hostile, &facts("A12", measures()), "records"),
     ] {
         assert!(
             !text.contains('\u{1b}') && !text.contains('\u{202e}'),
@@ -156,6 +146,11 @@ fn names_are_cut_in_the_middle() {
     assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
     assert_eq!(shortened("abcdefghijk", 7), "abc…ijk");
     assert_eq!(shortened("abc defghij xyz", 8), "abc…xyz");
+    // Words stay whole where that costs little.
+    assert_eq!(
+        shortened("distance to the centre of its class in the outputs", 36),
+        "distance to the…in the outputs"
+    );
 }
 
 #[test]
@@ -175,10 +170,11 @@ fn places_are_said_as_people_say_them() {
 /// `cargo test -p giveaway explanation_text -- --ignored --nocapture` shows the texts.
 #[test]
 #[ignore = "to be read by people"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn read_it() {
     println!("{}", explanation(&example(), "records"));
     println!(
         "{}",
-        record(&example(), &facts("A12", &MEASURES), "records")
+        record(&example(), &facts("A12", measures()), "records")
     );
 }

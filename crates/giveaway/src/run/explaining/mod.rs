@@ -42,7 +42,7 @@ use inner::{InnerModels, Learning};
 use places::AllPlaces;
 use verdicts::Verdicts;
 
-pub use one_record::{ExplainedRecord, MeasuredRecord, explained_record};
+pub use one_record::explained_record;
 
 /// Share of the units that count as the leakiest.
 const LEAKY_SHARE: f64 = 0.01;

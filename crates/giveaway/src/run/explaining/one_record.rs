@@ -4,51 +4,16 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::report::Audit;
+use crate::report::explanation_text::{MeasureOfRecord, RecordFacts};
 use crate::report::records::{Table, Values};
 use crate::run::publish::read_result;
-
-/// A measure of one record and its place among all records that have it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MeasuredRecord {
-    /// The measure, a column of `records.parquet`.
-    pub measure: String,
-    /// Its value; NaN where the record has none.
-    pub value: f64,
-    /// Share of the records with a smaller value.
-    pub smaller: f64,
-    /// Share of the records with a larger value.
-    pub larger: f64,
-}
-
-/// What is known of one record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExplainedRecord {
-    /// Its identifier.
-    pub id: String,
-    /// Its unit.
-    pub unit: Option<u32>,
-    /// Its class.
-    pub class: String,
-    /// Its unit's leak over all reference models, in nats.
-    pub leak: Option<f64>,
-    /// Its unit's place by leak.
-    pub rank: Option<usize>,
-    /// The reason, or what it would be.
-    pub reason: Option<String>,
-    /// Other reasons that hold.
-    pub further: Vec<String>,
-    /// The reasons with their evidence.
-    pub statement: Option<String>,
-    /// Its measures.
-    pub measures: Vec<MeasuredRecord>,
-}
 
 /// Reads what an explained run knows of the record with this identifier; nothing where the run
 /// was not explained.
 ///
 /// # Errors
 /// If the directory holds no finished audit, has no such record, or is damaged.
-pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, ExplainedRecord)>> {
+pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, RecordFacts)>> {
     let (audit, _) = read_result(path)?;
     let Some(explanation) = &audit.explanation else {
         return Ok(None);
@@ -104,7 +69,7 @@ pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, Explaine
         let share = |holds: &dyn Fn(f64) -> bool| {
             values.iter().filter(|&&x| holds(x)).count() as f64 / known
         };
-        measures.push(MeasuredRecord {
+        measures.push(MeasureOfRecord {
             measure: predictor.measure.clone(),
             value,
             smaller: share(&|x| x < value),
@@ -115,12 +80,16 @@ pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, Explaine
         Values::Number(values) => Some(values[row]).filter(|leak| !leak.is_nan()),
         _ => None,
     };
-    let record = ExplainedRecord {
+    let record = RecordFacts {
         id: id.to_owned(),
         unit: whole("unit", row)?.and_then(|unit| u32::try_from(unit).ok()),
         class: text("class", row)?.unwrap_or_default(),
         leak,
         rank: whole("leak_rank", row)?.and_then(|rank| usize::try_from(rank).ok()),
+        given_away: match column("given_away")? {
+            Values::Truth(values) => values.get(row).copied().flatten() == Some(true),
+            _ => false,
+        },
         reason: text("reason", row)?,
         further: text("further_reasons", row)?
             .map(|all| all.split("; ").map(str::to_owned).collect())

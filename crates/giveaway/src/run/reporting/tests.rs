@@ -568,8 +568,11 @@ fn long_ids_are_cut_and_lead_to_their_rows_all_the_same() {
     assert_eq!(anchors.len(), 569);
 }
 
+/// Columns of a table with their names.
+type Columns = Vec<(String, Values)>;
+
 /// Writes an explanation with a map of two points of one view into a run.
-fn explained(run: &Path) -> (Vec<(String, Values)>, Vec<(String, Values)>) {
+fn explained(run: &Path) -> (Columns, Columns) {
     let (_, mut json) = read_result(run).unwrap();
     let mut explanation = crate::report::explanation_text::example();
     explanation.map = Some(crate::report::explanation::MapSummary {
