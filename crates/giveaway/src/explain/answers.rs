@@ -274,43 +274,45 @@ impl Answers {
         )
             .into_par_iter()
             .enumerate()
-            .for_each(|(block, (measured, judged, outside, inside, votes, all_votes))| {
-                let mut probabilities = vec![0.0; classes];
-                let mut row = vec![0.0f32; classes];
-                for position in 0..measured.len() {
-                    let record = block * BLOCK + position;
-                    let unit = units.of_record(record);
-                    let at = position * classes..(position + 1) * classes;
-                    for (model, logits) in outputs {
-                        let logits = logits.row(record);
-                        row.iter_mut().zip(logits).for_each(|(to, &z)| *to = z);
-                        let label = labels[record] as usize;
-                        let answer = Answer::of(&row, label, &mut probabilities);
-                        let side = usize::from(membership.is_in(*model, unit));
-                        if side == OUT {
-                            let vote = &mut all_votes[at.start + answer.chosen];
-                            *vote = vote.saturating_add(1);
-                        }
-                        if !measuring.contains(model) {
-                            judged[position].add(side, &answer);
-                            continue;
-                        }
-                        measured[position].add(side, &answer);
-                        let sums = if side == IN {
-                            &mut *inside
-                        } else {
-                            &mut *outside
-                        };
-                        for (sum, p) in sums[at.clone()].iter_mut().zip(&probabilities) {
-                            *sum += *p as f32;
-                        }
-                        if side == OUT {
-                            let vote = &mut votes[at.start + answer.chosen];
-                            *vote = vote.saturating_add(1);
+            .for_each(
+                |(block, (measured, judged, outside, inside, votes, all_votes))| {
+                    let mut probabilities = vec![0.0; classes];
+                    let mut row = vec![0.0f32; classes];
+                    for position in 0..measured.len() {
+                        let record = block * BLOCK + position;
+                        let unit = units.of_record(record);
+                        let at = position * classes..(position + 1) * classes;
+                        for (model, logits) in outputs {
+                            let logits = logits.row(record);
+                            row.iter_mut().zip(logits).for_each(|(to, &z)| *to = z);
+                            let label = labels[record] as usize;
+                            let answer = Answer::of(&row, label, &mut probabilities);
+                            let side = usize::from(membership.is_in(*model, unit));
+                            if side == OUT {
+                                let vote = &mut all_votes[at.start + answer.chosen];
+                                *vote = vote.saturating_add(1);
+                            }
+                            if !measuring.contains(model) {
+                                judged[position].add(side, &answer);
+                                continue;
+                            }
+                            measured[position].add(side, &answer);
+                            let sums = if side == IN {
+                                &mut *inside
+                            } else {
+                                &mut *outside
+                            };
+                            for (sum, p) in sums[at.clone()].iter_mut().zip(&probabilities) {
+                                *sum += *p as f32;
+                            }
+                            if side == OUT {
+                                let vote = &mut votes[at.start + answer.chosen];
+                                *vote = vote.saturating_add(1);
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
     }
 
     /// From the half that measures.

@@ -77,16 +77,23 @@ fn reasons(explanation: &Explanation, unit_name: &str) -> Option<String> {
 
 fn predictors(explanation: &Explanation) -> Option<String> {
     let best = first(explanation, |p| p.family != SAME_AS_LEAK)?;
+    let named = |p: &Predictor| {
+        let small = if p.reversed { " (small)" } else { "" };
+        Some(format!(
+            "{}{small}, {}",
+            p.label,
+            with_interval(&p.spearman)?
+        ))
+    };
     let mut text = format!(
-        "The leak goes best with: {} (Spearman {}).",
-        best.label,
-        with_interval(&best.spearman)?
+        "The leak goes best with (Spearman's correlation): {}.",
+        named(best)?
     );
     let cheap = |needs: &'static str| {
         let p = first(explanation, move |p| {
             p.needs == needs && p.family != SAME_AS_LEAK
         })?;
-        Some(format!("{} ({})", p.label, with_interval(&p.spearman)?))
+        named(p)
     };
     // Writing to a String cannot fail.
     if best.needs == "reference models" {
@@ -147,7 +154,12 @@ fn screening(explanation: &Explanation) -> Option<String> {
         .iter()
         .any(|p| p.measure == screen.measure && p.reversed);
     let mut text = format!(
-        "Before any audit, a review of the {} with the {} {} would have found {} of the leakiest",
+        "{}, a review of the {} with the {} {} would have found {} of the leakiest",
+        if screen.needs == "data" {
+            "From the data alone, before any training"
+        } else {
+            "From one model, before any audit"
+        },
         percent(share),
         if reversed { "smallest" } else { "largest" },
         screen.label,
@@ -164,9 +176,13 @@ fn screening(explanation: &Explanation) -> Option<String> {
     Some(text)
 }
 
+/// Leaky units below which a group is not spoken of.
+const FEWEST_LEAKY: f64 = 5.0;
+
 /// A group whose interval says that it carries more than its part.
 fn carries_more(group: &GroupExposure) -> bool {
-    group.relative_risk.lower.is_some_and(|low| low > 1.0)
+    let leaky = group.leaky.value.unwrap_or(0.0) * group.units as f64;
+    leaky > FEWEST_LEAKY - 0.5 && group.relative_risk.lower.is_some_and(|low| low > 1.0)
 }
 
 /// Of some groups, the one that carries more than its part most surely.

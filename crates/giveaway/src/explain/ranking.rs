@@ -287,33 +287,6 @@ impl Leaks {
                 .collect(),
         )
     }
-
-    /// The share of the leakiest among some of the units over that among all, with an interval;
-    /// nothing without units or without any leaky one.
-    #[must_use]
-    pub fn relative_risk(&self, units: &[u32]) -> Estimate {
-        let risk = |weight: &(dyn Fn(u32) -> f64 + Sync)| {
-            let share = |some: &mut dyn Iterator<Item = u32>| {
-                let (mut hits, mut total) = (0.0, 0.0);
-                for i in some {
-                    let w = weight(i);
-                    total += w;
-                    hits += if self.leaky[i as usize] { w } else { 0.0 };
-                }
-                (total > 0.0).then(|| hits / total)
-            };
-            let own = share(&mut units.iter().copied())?;
-            let all = share(&mut (0..self.units() as u32))?;
-            (all > 0.0).then(|| own / all)
-        };
-        Estimate::with_replicates(
-            risk(&|_| 1.0),
-            self.replicates
-                .par_iter()
-                .filter_map(|weights| risk(&|i| f64::from(weights[i as usize])))
-                .collect(),
-        )
-    }
 }
 
 #[cfg(test)]
@@ -431,11 +404,6 @@ mod tests {
         let leaks = Leaks::new(leak, 0.05, 1);
         assert_eq!(leaks.leaky_units(), 1);
         assert_eq!(Leaks::new(vec![0.0; 100], 0.05, 1).leaky_units(), 0);
-        let all: Vec<u32> = (0..100).collect();
-        assert_eq!(
-            leaks.relative_risk(&all).value.map(|r| (r * 1e9).round()),
-            Some(1e9)
-        );
         assert!(
             (leaks
                 .mean_of(&[4, 5], |i| leaks.leak[i as usize])

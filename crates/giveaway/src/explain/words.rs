@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::answers::RecordAnswers;
+use super::answers::{Choices, RecordAnswers};
 use super::measures::Places;
 use super::rarity::{RareKind, Rarity};
-use super::reasons::Reason;
+use super::reasons::{Facts, Reason};
 use crate::dataset::{Body, Table};
+use crate::report::explanation::UnitAttribution;
 
 /// Differing columns that are named one by one.
 const MOST_NAMED: usize = 3;
@@ -30,13 +31,16 @@ pub struct Words<'a> {
     pub penultimate: &'a Places,
     /// Median distance to the k-th neighbour in the input.
     pub usual_distance: f64,
-    /// Nearest neighbours looked at.
-    pub neighbours: usize,
-    /// When records are learnt; nothing where that is not known.
-    pub learning: Option<Learning<'a>>,
+    /// When records are learnt.
+    pub learning: Learning<'a>,
+    /// What the rules looked at.
+    pub facts: &'a Facts,
+    /// Of each class, the median share of neighbours with the same label: in the input, and in
+    /// the penultimate layer.
+    pub usual_agreement: [&'a [f64]; 2],
     /// Audited units that have a leak.
     pub units: usize,
-    /// What units are called: "records" or "groups".
+    /// What units are called: "records", "distinct records" or "groups".
     pub unit_name: &'a str,
 }
 
@@ -47,8 +51,8 @@ pub struct Learning<'a> {
     pub epoch: &'a [f64],
     /// Median over the records.
     pub median: f64,
-    /// Epochs of the training.
-    pub epochs: usize,
+    /// Models that were trained on each record, and those of them that never learn it for good.
+    pub trained: &'a [[u32; 2]],
 }
 
 /// What is said of one record.
@@ -60,9 +64,8 @@ pub struct Subject<'a> {
     pub rank: Option<usize>,
     /// What all reference models answer.
     pub answers: RecordAnswers,
-    /// Of the OUT models that measure, the share that is right, the share that agrees on another
-    /// class, and that class.
-    pub votes: Option<(f64, f64, usize)>,
+    /// What all OUT models choose.
+    pub choices: Option<Choices>,
     /// The reasons that hold.
     pub reasons: &'a [Reason],
 }
@@ -92,12 +95,16 @@ fn ordinal(number: usize) -> String {
     format!("{}{suffix}", grouped(number))
 }
 
-/// A probability that is never told as 0 or 1 when it is not.
+/// A probability; a small one with two digits that count, since there the leak is largest.
 fn probability(p: f64) -> String {
     match p {
-        p if p > 0.0 && p < 0.005 => "less than 0.01".to_owned(),
-        p if p > 0.995 && p < 1.0 => "more than 0.99".to_owned(),
-        p => format!("{p:.2}"),
+        p if p <= 0.0 || (0.1..=0.995).contains(&p) || p >= 1.0 => format!("{p:.2}"),
+        p if p > 0.995 => "more than 0.99".to_owned(),
+        p if p < 1e-4 => format!("{p:.1e}"),
+        p => {
+            let digits = 1 - p.log10().floor() as i32;
+            format!("{p:.0$}", digits.unsigned_abs() as usize)
+        }
     }
 }
 
@@ -107,6 +114,37 @@ fn percent(share: f64) -> String {
         p if p > 99.5 && p < 100.0 => "more than 99 %".to_owned(),
         p => format!("{p:.0} %"),
     }
+}
+
+/// Gaps above that of the mean record below which columns are not worth a word, in nats.
+const LEAST_SHARED: f64 = 0.1;
+
+/// Columns that are worth one have at least this part of it.
+const LEAST_PART: f64 = 0.15;
+
+/// Which columns make a record leak, in words; nothing where none has much to do with it.
+#[must_use]
+pub fn attributed(attribution: &UnitAttribution) -> Option<String> {
+    let difference = attribution.gap - attribution.baseline_gap;
+    if difference < LEAST_SHARED {
+        return None;
+    }
+    let named: Vec<String> = attribution
+        .columns
+        .iter()
+        .filter(|share| share.nats >= LEAST_PART * difference)
+        .take(MOST_NAMED)
+        .map(|share| match &share.value {
+            Some(value) => format!("{}={value} ({:+.2})", share.column, share.nats),
+            None => format!("{} ({:+.2})", share.column, share.nats),
+        })
+        .collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "of {difference:.2} nats that it leaks more than the mean of its class, most come from {}",
+            named.join(", ")
+        )
+    })
 }
 
 impl Words<'_> {
@@ -176,26 +214,44 @@ impl Words<'_> {
             write!(
                 out,
                 "reference models, none of which saw it, give {outside} to its label {label}"
-            )
+            )?;
         } else {
             write!(
                 out,
                 "without it reference models give {outside} to its label {label}, with it {}",
                 probability(answers.probability_in)
-            )
+            )?;
+            let times = answers.probability_in / answers.probability_out;
+            // Two numbers below a half tell little without it.
+            if answers.probability_in < 0.1 && times >= 1.05 && times.is_finite() {
+                write!(out, " ({times:.1} times as much)")?;
+            }
         }
+        // What most models say instead belongs to every reason but those that say it.
+        let said = [Reason::Mislabelled, Reason::Border, Reason::None];
+        if let Some(choices) = subject.choices.filter(|c| c.against >= 0.5)
+            && !subject.reasons.iter().any(|reason| said.contains(reason))
+        {
+            write!(
+                out,
+                " ({} of those that never saw it say {})",
+                percent(choices.against),
+                self.class(choices.other)
+            )?;
+        }
+        Ok(())
     }
 
     fn evidence(&self, reason: Reason, subject: &Subject<'_>) -> Option<String> {
         Some(match reason {
             Reason::NearDuplicate => self.duplicate(subject.record),
-            Reason::Mislabelled => self.suspicion(subject),
+            Reason::Mislabelled => return self.suspicion(subject),
             Reason::RareValue => self.rare(subject.record),
             Reason::Isolated => self.isolation(subject.record),
             Reason::Atypical => self.atypical(subject.record),
-            Reason::Border => self.border(subject),
+            Reason::Border => return self.border(subject),
             Reason::Hard => return self.hard(subject),
-            Reason::None => "nothing that is measured sets it apart".to_owned(),
+            Reason::None => return self.nothing(subject),
         })
     }
 
@@ -240,39 +296,51 @@ impl Words<'_> {
         }
     }
 
-    /// Of the nearest neighbours in the space where fewer agree, how many have its label.
+    /// How many of the nearest neighbours have its label, as the data are and as models see them.
     fn neighbours(&self, record: usize) -> String {
         let label = self.labels[record];
-        let input = self.input.agreement[record] <= self.penultimate.agreement[record];
-        let (places, space) = if input {
-            (self.input, "")
-        } else {
-            (self.penultimate, " as models see it")
+        let same = |places: &Places| {
+            let found = places.nearest.records(record);
+            let same = found.iter().filter(|&&o| self.labels[o as usize] == label);
+            (same.count(), found.len())
         };
-        let found = places.nearest.records(record);
-        let same = found
-            .iter()
-            .filter(|&&other| self.labels[other as usize] == label)
-            .count();
-        let count = found.len();
-        match same {
-            0 => format!("none of its {count} nearest neighbours{space} has its label"),
-            1 => format!("1 of its {count} nearest neighbours{space} has its label"),
-            same => format!("{same} of its {count} nearest neighbours{space} have its label"),
-        }
-    }
-
-    fn suspicion(&self, subject: &Subject<'_>) -> String {
-        let Some((_, share, class)) = subject.votes else {
-            return Reason::Mislabelled.name().to_owned();
+        let (input, of) = same(self.input);
+        let (seen, _) = same(self.penultimate);
+        let usual = |space: usize| {
+            let share = self.usual_agreement[space].get(label as usize);
+            share.map_or(0.0, |share| share * of as f64)
         };
         format!(
+            "{input} of its {of} nearest neighbours have its label, {seen} as models see it (median of its class: {:.0} and {:.0})",
+            usual(0),
+            usual(1)
+        )
+    }
+
+    fn suspicion(&self, subject: &Subject<'_>) -> Option<String> {
+        let choices = subject.choices?;
+        Some(format!(
             "labelled {}, but {} of the models that never saw it say {}, and {}",
             self.class(self.labels[subject.record] as usize),
-            percent(share),
-            self.class(class),
+            percent(choices.against),
+            self.class(choices.other),
             self.neighbours(subject.record)
-        )
+        ))
+    }
+
+    /// What there is to say where no rule applies.
+    fn nothing(&self, subject: &Subject<'_>) -> Option<String> {
+        let choices = subject.choices?;
+        Some(if choices.against >= 0.5 {
+            format!(
+                "no rule for a reason applies: {} of the models that never saw it say {}, and {}",
+                percent(choices.against),
+                self.class(choices.other),
+                self.neighbours(subject.record)
+            )
+        } else {
+            "no rule for a reason applies".to_owned()
+        })
     }
 
     fn rare(&self, record: usize) -> String {
@@ -288,18 +356,25 @@ impl Words<'_> {
         let value = self.value(record, column);
         match rarest.kind {
             RareKind::Value => format!("rare: {name}={value} ({count} in {all})"),
-            RareKind::Large => format!("rare: {name}={value} ({count} in {all} have as much)"),
-            RareKind::Small => format!("rare: {name}={value} ({count} in {all} have as little)"),
+            RareKind::Large => {
+                format!("rare: {name}={value} ({count} in {all} have as much or more)")
+            }
+            RareKind::Small => {
+                format!("rare: {name}={value} ({count} in {all} have as little or less)")
+            }
         }
     }
 
     fn isolation(&self, record: usize) -> String {
-        let farthest = self.input.nearest.distances(record).last().copied();
-        let times = farthest.map_or(f64::NAN, |d| f64::from(d) / self.usual_distance);
-        if times > 1.2 && times.is_finite() {
+        let nearest = self.input.nearest.distances(record);
+        let times = nearest
+            .last()
+            .map_or(f64::NAN, |&d| f64::from(d) / self.usual_distance);
+        if self.facts.is_far(record) {
             format!(
-                "isolated: its {} nearest neighbours lie within {times:.1} times the usual distance",
-                self.neighbours
+                "isolated: its {} nearest neighbour is {times:.1} times as far as usual (farther than for {} of the records)",
+                ordinal(nearest.len()),
+                percent(1.0 - self.facts.share_as_far(record))
             )
         } else {
             format!(
@@ -320,39 +395,42 @@ impl Words<'_> {
         }
     }
 
-    fn border(&self, subject: &Subject<'_>) -> String {
-        let Some((right, share, class)) = subject.votes else {
-            return Reason::Border.name().to_owned();
-        };
-        format!(
+    fn border(&self, subject: &Subject<'_>) -> Option<String> {
+        let choices = subject.choices?;
+        Some(format!(
             "models that never saw it are divided: {} say {}, {} say {}",
-            percent(right),
+            percent(choices.right),
             self.class(self.labels[subject.record] as usize),
-            percent(share),
-            self.class(class)
-        )
+            percent(choices.against),
+            self.class(choices.other)
+        ))
     }
 
     /// How often models are wrong, unless that was said already, and when those that are trained
-    /// on it learn it.
+    /// on it learn it: what made the rule hold.
     fn hard(&self, subject: &Subject<'_>) -> Option<String> {
-        let wrong = (!subject.reasons.contains(&Reason::Mislabelled)).then(|| {
+        let record = subject.record;
+        let said = [Reason::Mislabelled, Reason::Border];
+        let wrong = (self.facts.is_hard(record)
+            && !subject.reasons.iter().any(|reason| said.contains(reason)))
+        .then(|| {
             format!(
                 "{} of the models that never saw it are wrong",
                 percent(1.0 - subject.answers.correct_out)
             )
         });
-        let learnt = self.learning.and_then(|learning| {
-            let epoch = learning.epoch[subject.record];
-            if epoch > learning.epochs as f64 {
-                Some("models trained on it never learn it for good".to_owned())
-            } else if epoch > learning.median + 1.0 {
-                Some(format!(
-                    "models trained on it learn it in epoch {epoch:.0} on average (the median record: {:.0})",
-                    learning.median
-                ))
+        let learnt = self.facts.is_late(record).then(|| {
+            let [trained, never] = self.learning.trained[record];
+            let epoch = self.learning.epoch[record];
+            if never > 0 {
+                format!(
+                    "{never} of {trained} models trained on it that were looked into never learn it for good"
+                )
             } else {
-                None
+                format!(
+                    "models trained on it learn it in epoch {epoch:.1} on average (the median record: {:.1})",
+                    self.learning.median
+                )
             }
         });
         let said: Vec<String> = wrong.into_iter().chain(learnt).collect();
@@ -367,8 +445,9 @@ mod tests {
     use crate::explain::geometry::centroids::centroid_distances;
     use crate::explain::geometry::neighbours::geometry;
     use crate::explain::rarity::rarity;
+    use crate::explain::reasons::Sources;
 
-    /// Forty people in two classes: sizes 0 to 19 are low, 100 to 119 high. The last four are a
+    /// People in two classes: sizes 0 to 35 are low, 100 to 135 high. The last four are a
     /// copy of the first with the other label, a copy but for the land, one from a land of its
     /// own, and one far from all.
     struct Scene {
@@ -376,17 +455,20 @@ mod tests {
         places: Places,
         rarity: Rarity,
         epochs: Vec<f64>,
+        trained: Vec<[u32; 2]>,
+        out_loss: Vec<f64>,
+        choices: Choices,
     }
 
     impl Scene {
         fn new() -> Self {
             let mut text = "size,land,y\n".to_owned();
-            for i in 0..36 {
-                let (size, class) = if i < 18 { (i, "low") } else { (82 + i, "high") };
+            for i in 0..72 {
+                let (size, class) = if i < 36 { (i, "low") } else { (64 + i, "high") };
                 let land = ["A", "B", "C"][i % 3];
                 let _ = writeln!(text, "{size},{land},{class}");
             }
-            text.push_str("0,A,high\n1,A,high\n110,Ruritania,high\n1000,A,high\n");
+            text.push_str("0,A,high\n1,A,high\n130,Ruritania,high\n1000,A,high\n");
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("people.csv");
             std::fs::write(&path, text).unwrap();
@@ -405,26 +487,49 @@ mod tests {
                 places: Places::new(found, centroids, vec![0.5; all.len()], &dataset.labels),
                 rarity: rarity(&[&table]).unwrap(),
                 epochs: vec![2.0; all.len()],
+                trained: vec![[4, 0]; all.len()],
+                out_loss: vec![0.1; all.len()],
+                choices: Choices {
+                    right: 0.25,
+                    against: 0.75,
+                    other: 1,
+                },
                 table,
             }
         }
 
         fn say(&self, record: usize, answers: RecordAnswers, reasons: &[Reason]) -> String {
+            let labels = &self.table.labels;
+            let all: Vec<u32> = (0..labels.len() as u32).collect();
+            let none = vec![0.0; labels.len()];
+            let facts = Facts::new(&Sources {
+                labels,
+                among: &all,
+                input: &self.places,
+                penultimate: &self.places,
+                near: 0.0,
+                rarity: Some(&self.rarity),
+                against: &none,
+                disagreement: &none,
+                out_loss: &self.out_loss,
+                epoch_learned: &self.epochs,
+            });
             Words {
                 table: &self.table,
                 reference: None,
                 classes: &self.table.classes,
-                labels: &self.table.labels,
+                labels,
                 rarity: Some(&self.rarity),
                 input: &self.places,
                 penultimate: &self.places,
                 usual_distance: 0.1,
-                neighbours: 4,
-                learning: Some(Learning {
+                learning: Learning {
                     epoch: &self.epochs,
                     median: 2.0,
-                    epochs: 10,
-                }),
+                    trained: &self.trained,
+                },
+                facts: &facts,
+                usual_agreement: [&[0.75, 1.0], &[0.5, 0.5]],
                 units: 1_040,
                 unit_name: "records",
             }
@@ -432,7 +537,7 @@ mod tests {
                 record,
                 rank: Some(22),
                 answers,
-                votes: Some((0.25, 0.75, 1)),
+                choices: Some(self.choices),
                 reasons,
             })
         }
@@ -443,7 +548,7 @@ mod tests {
             models: [16, 16],
             loss_out: 3.0,
             loss_in: 0.5,
-            probability_out: 0.001,
+            probability_out: 0.0013,
             probability_in: 0.41,
             correct_out: 0.25,
             correct_in: 1.0,
@@ -454,46 +559,71 @@ mod tests {
 
     #[test]
     fn a_statement_begins_with_what_training_on_the_record_does() {
-        let scene = Scene::new();
-        let said = scene.say(5, answers(), &[Reason::None]);
-        assert_eq!(
-            said,
-            "22nd of 1,040 records by leak: without it reference models give less than 0.01 to its label low, with it 0.41; nothing that is measured sets it apart."
+        let mut scene = Scene::new();
+        let said = scene.say(50, answers(), &[Reason::Atypical]);
+        assert!(
+            said.starts_with(
+                "22nd of 1,040 records by leak: without it reference models give 0.0013 to its label high, with it 0.41 (75 % of those that never saw it say low); to models it looks"
+            ),
+            "{said}"
+        );
+        let small = RecordAnswers {
+            probability_in: 0.0026,
+            ..answers()
+        };
+        let said = scene.say(50, small, &[Reason::Border]);
+        assert!(
+            said.contains("with it 0.0026 (2.0 times as much); "),
+            "{said}"
         );
         let unseen = RecordAnswers {
             models: [16, 0],
             ..answers()
         };
-        let said = scene.say(5, unseen, &[Reason::None]);
+        let said = scene.say(50, unseen, &[Reason::None]);
         assert!(said.contains("none of which saw it"), "{said}");
+        assert!(
+            said.ends_with("; no rule for a reason applies: 75 % of the models that never saw it say low, and 4 of its 4 nearest neighbours have its label, 4 as models see it (median of its class: 3 and 2)."),
+            "{said}"
+        );
+        scene.choices.against = 0.25;
+        let said = scene.say(50, answers(), &[Reason::None]);
+        assert!(
+            said.ends_with("with it 0.41; no rule for a reason applies."),
+            "{said}"
+        );
     }
 
     #[test]
     fn duplicates_are_named_with_what_differs() {
         let scene = Scene::new();
-        let said = scene.say(36, answers(), &[Reason::NearDuplicate]);
+        let said = scene.say(72, answers(), &[Reason::NearDuplicate]);
         assert!(
             said.contains("; record 0, labelled low, is the same in every column."),
             "{said}"
         );
         // Record 1 is from B.
-        let said = scene.say(37, answers(), &[Reason::NearDuplicate]);
+        let said = scene.say(73, answers(), &[Reason::NearDuplicate]);
         assert!(said.contains("labelled low, differs only in "), "{said}");
     }
 
     #[test]
     fn evidence_is_what_was_measured() {
         let scene = Scene::new();
-        let said = scene.say(38, answers(), &[Reason::RareValue]);
-        assert!(said.contains("rare: land=Ruritania (1 in 40)"), "{said}");
-        let said = scene.say(36, answers(), &[Reason::Mislabelled]);
+        let said = scene.say(74, answers(), &[Reason::RareValue]);
+        assert!(said.contains("rare: land=Ruritania (1 in 76)"), "{said}");
+        let said = scene.say(72, answers(), &[Reason::Mislabelled]);
         assert!(
             said.contains("labelled high, but 75 % of the models that never saw it say low"),
             "{said}"
         );
-        let said = scene.say(39, answers(), &[Reason::Isolated]);
-        assert!(said.contains("times the usual distance"), "{said}");
-        let said = scene.say(30, answers(), &[Reason::Border]);
+        let said = scene.say(75, answers(), &[Reason::Isolated]);
+        assert!(
+            said.contains("isolated: its 4th nearest neighbour is ")
+                && said.contains(" times as far as usual (farther than for 99 % of the records)"),
+            "{said}"
+        );
+        let said = scene.say(50, answers(), &[Reason::Border]);
         assert!(
             said.contains("divided: 25 % say high, 75 % say low"),
             "{said}"
@@ -501,22 +631,54 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_not_said_again() {
+    fn what_was_said_is_not_said_again_and_what_did_not_hold_not_at_all() {
         let mut scene = Scene::new();
-        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        let said = scene.say(3, answers(), &[Reason::Hard]);
         assert!(!said.contains("hard"), "{said}");
-        scene.epochs[3] = 11.0;
-        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        scene.out_loss[3] = 3.0;
+        let said = scene.say(3, answers(), &[Reason::Hard]);
         assert!(
-            said.ends_with("hard: models trained on it never learn it for good."),
+            said.ends_with("; hard: 75 % of the models that never saw it are wrong."),
             "{said}"
         );
+        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        assert!(!said.contains("hard"), "{said}");
         scene.epochs[3] = 7.0;
         let said = scene.say(3, answers(), &[Reason::Hard]);
         assert!(
-            said.ends_with("hard: 75 % of the models that never saw it are wrong, and models trained on it learn it in epoch 7 on average (the median record: 2)."),
+            said.ends_with("hard: 75 % of the models that never saw it are wrong, and models trained on it learn it in epoch 7.0 on average (the median record: 2.0)."),
             "{said}"
         );
+        scene.trained[3] = [4, 3];
+        let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
+        assert!(
+            said.ends_with(
+                "; hard: 3 of 4 models trained on it that were looked into never learn it for good."
+            ),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn columns_that_make_it_leak_are_named() {
+        let share = |column: &str, nats| crate::report::explanation::ColumnShare {
+            column: column.to_owned(),
+            value: Some("Poland".to_owned()),
+            nats,
+        };
+        let mut attribution = UnitAttribution {
+            gap: 3.3,
+            baseline_gap: 0.1,
+            residual: 0.0,
+            columns: vec![share("land", 1.5), share("sex", -0.9), share("age", 0.2)],
+            others: 0.0,
+        };
+        assert_eq!(
+            attributed(&attribution).unwrap(),
+            "of 3.20 nats that it leaks more than the mean of its class, most come from land=Poland (+1.50)"
+        );
+        attribution.gap = 0.15;
+        assert_eq!(attributed(&attribution), None);
     }
 
     #[test]
@@ -528,8 +690,16 @@ mod tests {
             ]
         );
         assert_eq!(
-            [0.0, 1e-9, 0.5, 0.999, 1.0].map(probability),
-            ["0.00", "less than 0.01", "0.50", "more than 0.99", "1.00"]
+            [0.0, 1.3e-9, 0.00123, 0.0456, 0.5, 0.999, 1.0].map(probability),
+            [
+                "0.00",
+                "1.3e-9",
+                "0.0012",
+                "0.046",
+                "0.50",
+                "more than 0.99",
+                "1.00"
+            ]
         );
         assert_eq!(
             [0.0, 0.001, 0.345, 0.999, 1.0].map(percent),

@@ -14,7 +14,7 @@ mod verdicts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use giveaway_stats::summary::{mean, median};
+use giveaway_stats::summary::mean;
 use rayon::prelude::*;
 
 use super::array_file::read_outputs;
@@ -29,9 +29,9 @@ use crate::explain::answers::Answers;
 use crate::explain::findings::sentences;
 use crate::explain::measures::{self, Measure, Places};
 use crate::explain::ranking::Leaks;
-use crate::explain::rarity::{Rarity, rarity};
-use crate::explain::reasons::{Facts, REMARKABLE, Reason, Sources};
-use crate::explain::spread::Exposure;
+use crate::explain::rarity::rarity;
+use crate::explain::reasons::{Facts, REMARKABLE, Reason, Sources, class_medians, usual};
+use crate::explain::spread::{Exposure, Permutations};
 use crate::explain::words::{self, Subject, Words};
 use crate::report::Audit;
 use crate::report::explanation::{
@@ -312,7 +312,7 @@ impl<'a> Work<'a> {
         )?;
 
         progress.begin("comparing measures with the leak", 0);
-        let described = self.describe(&answers, &all_places.places, &inner.learning(pool));
+        let mut described = self.describe(&answers, &all_places.places, &inner.learning(pool));
         let compared = self.compared(&answers);
         let leaks = Leaks::new(
             compared.iter().map(|&(_, leak)| leak).collect(),
@@ -324,6 +324,15 @@ impl<'a> Work<'a> {
         progress.end();
 
         let (attributions, attribution) = self.attribute(&inner, &explained, progress)?;
+        for (unit, found) in &attributions {
+            if let (Some(said), Some(statement)) =
+                (words::attributed(found), described.statements.get_mut(unit))
+            {
+                // Before the full stop.
+                let length = statement.trim_end_matches('.').len();
+                statement.replace_range(length.., &format!("; {said}."));
+            }
+        }
         let records: Vec<u32> = units.iter().map(|&u| self.stands_for[u as usize]).collect();
         let given_away: Vec<bool> = units
             .iter()
@@ -333,6 +342,7 @@ impl<'a> Work<'a> {
             leaks: &leaks,
             records: &records,
             given_away: &given_away,
+            permutations: &Permutations::draw(leaks.units(), leaks.leaky_units(), pool.config.seed),
         };
         let (map, map_summary) =
             pictures::map(self, &points, &explained, &all_places.of_map, progress)?;
@@ -429,7 +439,33 @@ impl<'a> Work<'a> {
             .into_par_iter()
             .map(|record| facts.reasons(record))
             .collect();
-        let words = self.words(places, rarity.as_ref(), learning);
+        let agreement =
+            |of: &Places| class_medians(&of.agreement, labels, &pool.units.expand(&pool.audited));
+        let usual_agreement = [agreement(&places[0]), agreement(&places[2])];
+        let [input, penultimate] = &usual_agreement;
+        let unit_name = match self.audit.data.unit_name.as_str() {
+            "records" if !pool.units.all_single() => "distinct records",
+            name => name,
+        };
+        let words = Words {
+            table: &pool.table,
+            reference: pool.reference.as_ref(),
+            classes: &pool.dataset.schema.classes,
+            labels,
+            rarity: rarity.as_ref(),
+            input: &places[0],
+            penultimate: &places[2],
+            usual_distance: usual(&places[0].farthest_neighbour()),
+            learning: words::Learning {
+                epoch: &learning.epoch,
+                median: usual(&learning.epoch),
+                trained: &learning.trained,
+            },
+            facts: &facts,
+            usual_agreement: [input, penultimate],
+            units: self.rank.iter().flatten().count(),
+            unit_name,
+        };
         let explained = self.explained();
         let told: &[u32] = if pool.audited.len() <= MOST_STATEMENTS {
             &pool.audited
@@ -440,15 +476,11 @@ impl<'a> Work<'a> {
             .par_iter()
             .map(|&unit| {
                 let record = self.stands_for[unit as usize] as usize;
-                let votes = answers.votes(record, labels[record] as usize).map(|votes| {
-                    let right = answers.measured(record).correct_out;
-                    (right, votes.against, votes.suspected)
-                });
                 let statement = words.statement(&Subject {
                     record,
                     rank: self.rank[unit as usize],
                     answers: answers.of_all(record),
-                    votes,
+                    choices: answers.choices(record, labels[record] as usize),
                     reasons: &reasons[record],
                 });
                 (unit, statement)
@@ -559,44 +591,6 @@ impl<'a> Work<'a> {
             .zip(leaks)
             .filter(|(_, leak)| !leak.is_nan())
             .collect()
-    }
-
-    fn words<'b>(
-        &'b self,
-        places: &'b [Places],
-        rarity: Option<&'b Rarity>,
-        learning: &'b Learning,
-    ) -> Words<'b> {
-        let pool = self.pool;
-        let known: Vec<f64> = learning
-            .epoch
-            .iter()
-            .copied()
-            .filter(|e| !e.is_nan())
-            .collect();
-        let distances: Vec<f64> = places[0]
-            .farthest_neighbour()
-            .into_iter()
-            .filter(|d| !d.is_nan())
-            .collect();
-        Words {
-            table: &pool.table,
-            reference: pool.reference.as_ref(),
-            classes: &pool.dataset.schema.classes,
-            labels: &pool.dataset.labels,
-            rarity,
-            input: &places[0],
-            penultimate: &places[2],
-            usual_distance: median(&distances).unwrap_or(f64::NAN),
-            neighbours: self.request.neighbours,
-            learning: median(&known).map(|median| words::Learning {
-                epoch: &learning.epoch,
-                median,
-                epochs: learning.epochs,
-            }),
-            units: self.rank.iter().flatten().count(),
-            unit_name: &self.audit.data.unit_name,
-        }
     }
 
     fn explained_unit(
