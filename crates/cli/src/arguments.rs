@@ -75,17 +75,17 @@ pub(crate) struct ExplainOptions {
     /// Run directory of a finished audit; what it was made from must still be where it was
     pub(crate) run: PathBuf,
     /// Tell of one record, by its identifier; an explanation that is there is used
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["by", "neighbours", "models", "no_map"])]
     pub(crate) record: Option<String>,
     /// Tell how exposure is spread over the values of this column; may be given several times
     #[arg(long, value_name = "COLUMN")]
     pub(crate) by: Vec<String>,
-    /// Nearest neighbours to look at
-    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<usize>)]
-    pub(crate) neighbours: usize,
-    /// Reference models to train again and look into
-    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = whole::<usize>)]
-    pub(crate) models: usize,
+    /// Nearest neighbours to look at; 20 by default
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) neighbours: Option<usize>,
+    /// Reference models to train again and look into; 8 by default
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) models: Option<usize>,
     /// Lay out no map
     #[arg(long)]
     pub(crate) no_map: bool,

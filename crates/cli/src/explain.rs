@@ -40,11 +40,21 @@ pub(crate) fn explain(options: &ExplainOptions) -> Result<ExitCode> {
     };
     let (audit, facts) = again.ok_or_else(missing)?;
     let explanation = audit.explanation.as_ref().ok_or_else(missing)?;
+    if options.json {
+        return print_json(&facts);
+    }
     print_data(&explanation_text::record(
         explanation,
         &facts,
         &audit.data.unit_name,
     ))?;
+    Ok(ExitCode::from(exit_code::DONE))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<ExitCode> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
+    print_data(&format!("{json}\n"))?;
     Ok(ExitCode::from(exit_code::DONE))
 }
 
@@ -56,18 +66,15 @@ fn print_all(options: &ExplainOptions, explained: &run::Explained) -> Result<Exi
     let audit = &explained.audit;
     let explanation = audit.explanation.as_ref().ok_or_else(missing)?;
     if options.json {
-        let json = serde_json::to_string_pretty(explanation)
-            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
-        print_data(&format!("{json}\n"))?;
-    } else {
-        let path = explained.path.display();
-        print_data(&format!(
-            "{}\nWRITTEN (readable by you only)\n  \
+        return print_json(explanation);
+    }
+    let path = explained.path.display();
+    print_data(&format!(
+        "{}\nWRITTEN (readable by you only)\n  \
              {path}/report.html       the page, with the section on why\n  \
              {path}/records.parquet   a row per record, with every measure, its reason and a sentence\n  \
              {path}/report.json       the result, with the explanation\n",
-            explanation_text::explanation(explanation, &audit.data.unit_name)
-        ))?;
-    }
+        explanation_text::explanation(explanation, &audit.data.unit_name)
+    ))?;
     Ok(ExitCode::from(exit_code::DONE))
 }

@@ -168,3 +168,96 @@ fn what_cannot_be_explained_is_refused() {
     std::fs::remove_file(sandbox.path("run/report.json")).unwrap();
     refused("run", 3, &["not finished"]);
 }
+
+/// Every record of a group has a sentence of its own, and so has the record that stands for it.
+#[test]
+fn records_of_a_group_have_their_own_reasons() {
+    let sandbox = Sandbox::new();
+    let mut text = "x,z,person,y\n".to_owned();
+    let mut state = 1_u32;
+    for row in 0..120 {
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(state >> 16) / 65_536.0
+        };
+        let label = u8::from(row % 2 == 0);
+        let _ = writeln!(
+            text,
+            "{:.4},{:.4},p{},{label}",
+            next() + f64::from(label),
+            next(),
+            row / 3
+        );
+    }
+    sandbox.write("people.csv", text);
+    sandbox
+        .run("audit people.csv --label y --group person --models 16 --epochs 5 --hidden none --select all --run run --quiet")
+        .succeeded();
+    sandbox.run("explain run --quiet").succeeded();
+    let records = sandbox.path("run/records.parquet");
+    let Values::Text(statements) = column(&records, "statement") else {
+        panic!("statements are texts");
+    };
+    let Values::Text(classes) = column(&records, "class") else {
+        panic!("classes are texts");
+    };
+    for (statement, class) in statements.iter().zip(&classes) {
+        let (statement, class) = (statement.as_deref().unwrap(), class.as_deref().unwrap());
+        assert!(
+            statement.contains(&format!("to its label {class}")),
+            "of class {class}: {statement}"
+        );
+        assert!(statement.contains("of 40 groups by leak"), "{statement}");
+    }
+    // They are of one person, but not alike.
+    let Values::Number(copies) = column(&records, "near_copies_own_label") else {
+        panic!("numbers are numbers");
+    };
+    assert!(copies.iter().sum::<f64>() < 30.0);
+}
+
+/// Audited records that no reference model was trained on, and data of a few records.
+#[test]
+fn what_is_not_known_is_left_out() {
+    let sandbox = Sandbox::new();
+    let mut text = "a,b,y\n".to_owned();
+    for row in 0..90 {
+        let _ = writeln!(text, "{},{},{}", row % 7, row % 11, row % 2);
+    }
+    sandbox.write("all.csv", &text);
+    let few: Vec<&str> = text.lines().take(13).collect();
+    sandbox.write("few.csv", few.join("\n"));
+    sandbox
+        .run("audit few.csv --label y --reference all.csv --models 12 --epochs 2 --hidden none --run apart --quiet")
+        .code
+        .unwrap();
+    sandbox
+        .run("audit few.csv --label y --models 8 --epochs 2 --hidden none --select all --run few --quiet")
+        .code
+        .unwrap();
+    let apart = sandbox.run("explain apart --quiet");
+    assert!(
+        apart.stdout.contains("WHY THESE RECORDS"),
+        "{}",
+        apart.stderr
+    );
+    let Values::Text(statements) = column(&sandbox.path("apart/records.parquet"), "statement")
+    else {
+        panic!("statements are texts");
+    };
+    assert!(
+        statements[0]
+            .as_deref()
+            .unwrap()
+            .starts_with("reference models, none of which saw it, give "),
+        "{statements:?}"
+    );
+    let few = sandbox.run("explain few --quiet");
+    assert!(few.stdout.contains("WHY THESE RECORDS"), "{}", few.stderr);
+    assert!(!few.stdout.contains("times its part"), "{}", few.stdout);
+    let unknown = sandbox.run("explain few --record nobody --quiet");
+    unknown.refused(2, &["--record", "nobody"]);
+    let json = sandbox.run("explain few --record 3 --json --quiet");
+    let facts: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(facts["id"], "3");
+}

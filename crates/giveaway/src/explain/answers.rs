@@ -32,8 +32,6 @@ const IN: usize = 1;
 struct Sums {
     models: [u32; 2],
     loss: [f64; 2],
-    scaled_logit: [f64; 2],
-    scaled_logit_squared: [f64; 2],
     /// Probability of the record's label.
     probability: [f64; 2],
     correct: [u32; 2],
@@ -60,9 +58,6 @@ pub struct RecordAnswers {
     pub correct_in: f64,
     /// Mean over the OUT models of the probability of the label less the largest other one.
     pub margin_out: f64,
-    /// Difference of the mean scaled logits of IN and OUT models in units of their spread:
-    /// `(m_in - m_out) / sqrt((v_in + v_out) / 2)`.
-    pub separation: f64,
 }
 
 impl RecordAnswers {
@@ -77,8 +72,6 @@ impl Sums {
     fn add(&mut self, side: usize, answer: &Answer) {
         self.models[side] += 1;
         self.loss[side] += answer.loss;
-        self.scaled_logit[side] += answer.scaled_logit;
-        self.scaled_logit_squared[side] += answer.scaled_logit * answer.scaled_logit;
         self.probability[side] += answer.probability;
         self.correct[side] += u32::from(answer.correct);
         if side == OUT {
@@ -91,16 +84,6 @@ impl Sums {
             0 => f64::NAN,
             count => sum / f64::from(count),
         };
-        let variance = |side: usize| {
-            let count = f64::from(self.models[side]);
-            let mean = self.scaled_logit[side] / count;
-            if count < 2.0 {
-                return f64::NAN;
-            }
-            ((self.scaled_logit_squared[side] - count * mean * mean) / (count - 1.0)).max(0.0)
-        };
-        let spread = f64::midpoint(variance(IN), variance(OUT)).sqrt();
-        let shift = mean(self.scaled_logit[IN], IN) - mean(self.scaled_logit[OUT], OUT);
         RecordAnswers {
             models: self.models,
             loss_out: mean(self.loss[OUT], OUT),
@@ -110,11 +93,6 @@ impl Sums {
             correct_out: mean(f64::from(self.correct[OUT]), OUT),
             correct_in: mean(f64::from(self.correct[IN]), IN),
             margin_out: mean(self.margin, OUT),
-            separation: if spread > 0.0 {
-                shift / spread
-            } else {
-                f64::NAN
-            },
         }
     }
 
@@ -123,8 +101,6 @@ impl Sums {
         for side in [OUT, IN] {
             both.models[side] += other.models[side];
             both.loss[side] += other.loss[side];
-            both.scaled_logit[side] += other.scaled_logit[side];
-            both.scaled_logit_squared[side] += other.scaled_logit_squared[side];
             both.probability[side] += other.probability[side];
             both.correct[side] += other.correct[side];
         }
@@ -136,7 +112,6 @@ impl Sums {
 /// One model's answer about one record.
 struct Answer {
     loss: f64,
-    scaled_logit: f64,
     probability: f64,
     margin: f64,
     correct: bool,
@@ -153,12 +128,10 @@ impl Answer {
             sum += *p;
         }
         let mut largest_other = 0.0f64;
-        let mut others = 0.0;
         for (class, p) in probabilities.iter_mut().enumerate() {
             *p /= sum;
             if class != label {
                 largest_other = largest_other.max(*p);
-                others += *p;
             }
         }
         let z = f64::from(logits[label]) - largest;
@@ -170,8 +143,6 @@ impl Answer {
             .unwrap_or(0);
         Self {
             loss,
-            // Beyond that the others' sum is nothing but underflow.
-            scaled_logit: -loss - others.max(1e-300).ln(),
             probability: probabilities[label],
             margin: probabilities[label] - largest_other,
             correct: chosen == label,
@@ -471,28 +442,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn separation_is_the_shift_of_scaled_logits_in_units_of_their_spread() {
-        let (answers, outputs, membership) = gathered();
-        let phi = |inside: bool| -> Vec<f64> {
-            (0..8)
-                .filter(|&model| membership.is_in(model, 1) == inside)
-                .map(|model| {
-                    let p = softmax(&outputs[model].row(1));
-                    (p[1] / (p[0] + p[2])).ln()
-                })
-                .collect()
-        };
-        let moments = |x: &[f64]| {
-            let mean = x.iter().sum::<f64>() / x.len() as f64;
-            let squares: f64 = x.iter().map(|v| (v - mean).powi(2)).sum();
-            (mean, squares / (x.len() as f64 - 1.0))
-        };
-        let (inside, outside) = (moments(&phi(true)), moments(&phi(false)));
-        let expected = (inside.0 - outside.0) / f64::midpoint(inside.1, outside.1).sqrt();
-        assert!((answers.of_all(1).separation - expected).abs() < 1e-9);
     }
 
     #[test]

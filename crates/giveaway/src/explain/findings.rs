@@ -6,8 +6,14 @@ use std::fmt::Write as _;
 use crate::evaluate::Estimate;
 use crate::report::explanation::{Explanation, GroupExposure, Predictor, Screening};
 
-/// Correlations whose interval is below this say little.
-const LITTLE: f64 = 0.2;
+/// The best of all measures must be surely above this correlation to be praised.
+const LITTLE: f64 = 0.1;
+
+/// A measure tells the leakiest from the others above this AUC; .5 is chance.
+const TELLS: f64 = 0.6;
+
+/// Leaky units from which on a review by the best measure is spoken of.
+const ENOUGH_LEAKY: usize = 20;
 
 /// The measure that the finding of Khalil et al. (2025) is about.
 const OUTLIER_OF_CLASS: &str = "penultimate_centroid_distance";
@@ -70,35 +76,43 @@ fn reasons(explanation: &Explanation, unit_name: &str) -> Option<String> {
         .map(|r| format!("{} {}", r.exposed, r.reason))
         .collect();
     Some(format!(
-        "Of the {total} {unit_name} explained: {}.",
+        "Of the {total} exposed {}: {}.",
+        if total == 1 {
+            unit_name.strip_suffix('s').unwrap_or(unit_name)
+        } else {
+            unit_name
+        },
         named.join(", ")
     ))
 }
 
+/// The lower end of an interval, where there is one.
+fn surely(p: &Predictor) -> f64 {
+    p.spearman.lower.unwrap_or(f64::NEG_INFINITY)
+}
+
 fn predictors(explanation: &Explanation) -> Option<String> {
-    let best = first(explanation, |p| p.family != SAME_AS_LEAK)?;
-    let named = |p: &Predictor| {
-        let small = if p.reversed { " (small)" } else { "" };
-        Some(format!(
-            "{}{small}, {}",
-            p.label,
-            with_interval(&p.spearman)?
-        ))
-    };
+    let not_the_leak = |p: &Predictor| p.family != SAME_AS_LEAK;
+    let best = first(explanation, not_the_leak)?;
+    // It is the best of many, and so looks better than it is.
+    if surely(best) < LITTLE {
+        return Some(format!(
+            "No measure goes clearly with the leak here; the best of {} is {}.",
+            explanation.predictors.len(),
+            named(best)?
+        ));
+    }
     let mut text = format!(
         "The leak goes best with (Spearman's correlation): {}.",
         named(best)?
     );
     let cheap = |needs: &'static str| {
-        let p = first(explanation, move |p| {
-            p.needs == needs && p.family != SAME_AS_LEAK
-        })?;
-        named(p)
+        let p = first(explanation, move |p| p.needs == needs && not_the_leak(p))?;
+        (surely(p) > 0.0).then(|| named(p))?
     };
-    // Writing to a String cannot fail.
     if best.needs == "reference models" {
-        if let Some(one) = cheap("one model") {
-            let _ = write!(text, " Of what one model tells: {one}.");
+        if let Some(few) = cheap("a few models") {
+            let _ = write!(text, " Of what a few models tell: {few}.");
         }
         if let Some(data) = cheap("data") {
             let _ = write!(text, " Of what the data alone tell: {data}.");
@@ -107,48 +121,63 @@ fn predictors(explanation: &Explanation) -> Option<String> {
     Some(text)
 }
 
+/// A measure with its correlation.
+fn named(p: &Predictor) -> Option<String> {
+    let small = if p.reversed { " (small)" } else { "" };
+    Some(format!(
+        "{}{small}, {}",
+        p.label,
+        with_interval(&p.spearman)?
+    ))
+}
+
 fn outliers(explanation: &Explanation) -> Option<String> {
     let measure = first(explanation, |p| p.measure == OUTLIER_OF_CLASS)?;
-    let interval = with_interval(&measure.spearman)?;
-    let (value, lower, upper) = (
-        measure.spearman.value?,
-        measure.spearman.lower.unwrap_or(f64::NEG_INFINITY),
-        measure.spearman.upper.unwrap_or(f64::INFINITY),
+    let figures = format!(
+        "the distance to the class centre in the penultimate layer has correlation {} with the leak and AUC {} for the leakiest, and of as many farthest records {} are among them",
+        with_interval(&measure.spearman)?,
+        with_interval(&measure.auc)?,
+        percent(measure.precision.value?)
     );
-    Some(if value > 0.0 && lower >= LITTLE {
-        format!(
-            "Outliers of their class leak more here: distance to its centre in the penultimate layer, {interval}."
-        )
-    } else if upper < 0.0 {
-        format!(
-            "Outliers of their class leak less here, not more: distance to its centre in the penultimate layer, {interval}."
-        )
-    } else if upper <= LITTLE || value < LITTLE {
-        format!(
-            "How far a record lies from the centre of its class in the penultimate layer says little here ({interval})."
-        )
+    let lower = measure.auc.lower.unwrap_or(0.0);
+    let upper = measure.auc.upper.unwrap_or(1.0);
+    let verdict = if lower > TELLS {
+        "The leakiest tend to be outliers of their class"
+    } else if upper < TELLS {
+        "Being an outlier of its class says little here"
     } else {
-        format!(
-            "Outliers of their class leak somewhat more here: distance to its centre in the penultimate layer, {interval}."
-        )
-    })
+        "Whether the leakiest are outliers of their class cannot be told here"
+    };
+    Some(format!("{verdict}: {figures}."))
 }
 
 fn screening(explanation: &Explanation) -> Option<String> {
-    let best = |needs: &[&str]| -> Option<(&Screening, f64, f64)> {
+    // The best of several curves, on the few that they were chosen by.
+    if explanation.settings.leaky < ENOUGH_LEAKY {
+        return None;
+    }
+    let best = |needs: &[&str]| -> Option<(&Screening, f64, Estimate)> {
         explanation
             .screening
             .iter()
             .filter(|s| needs.contains(&s.needs.as_str()))
             .filter_map(|s| {
                 let review = s.reviewed.iter().find(|r| r.share >= 0.05 - 1e-9)?;
-                Some((s, review.share, review.found.value?))
+                review.found.value?;
+                Some((s, review.share, review.found))
             })
-            .fold(None, |best: Option<(&Screening, f64, f64)>, next| {
-                best.filter(|b| b.2 >= next.2).or(Some(next))
+            .fold(None, |best: Option<(&Screening, f64, Estimate)>, next| {
+                best.filter(|b| b.2.value >= next.2.value).or(Some(next))
             })
     };
-    let (screen, share, found) = best(&["data", "one model"])?;
+    let range = |found: &Estimate| {
+        let value = percent(found.value?);
+        Some(match (found.lower, found.upper) {
+            (Some(low), Some(high)) => format!("{value} [{}, {}]", percent(low), percent(high)),
+            _ => value,
+        })
+    };
+    let (screen, share, found) = best(&["data", "a few models"])?;
     let reversed = explanation
         .predictors
         .iter()
@@ -158,19 +187,15 @@ fn screening(explanation: &Explanation) -> Option<String> {
         if screen.needs == "data" {
             "From the data alone, before any training"
         } else {
-            "From one model, before any audit"
+            "From a few models, before any audit"
         },
         percent(share),
         if reversed { "smallest" } else { "largest" },
         screen.label,
-        percent(found)
+        range(&found)?
     );
-    if let Some((_, _, found)) = best(&["reference models"]) {
-        let _ = write!(
-            text,
-            " (the best measure of reference models: {})",
-            percent(found)
-        );
+    if let Some(found) = best(&["reference models"]).and_then(|(_, _, found)| range(&found)) {
+        let _ = write!(text, " (the best measure of reference models: {found})");
     }
     text.push('.');
     Some(text)
@@ -227,4 +252,144 @@ fn definitions(explanation: &Explanation) -> Option<String> {
         one(&definitions.global)?,
         one(&definitions.per_record)?
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::explanation_text::example;
+
+    fn found(change: impl FnOnce(&mut Explanation)) -> String {
+        let mut explanation = example();
+        change(&mut explanation);
+        sentences(&explanation, "records").join("\n")
+    }
+
+    fn estimate(value: f64, lower: f64, upper: f64) -> Estimate {
+        Estimate {
+            value: Some(value),
+            lower: Some(lower),
+            upper: Some(upper),
+        }
+    }
+
+    /// A list of one predictor, of this name and with these figures.
+    fn one(name: &str, spearman: Estimate, auc: Estimate, reversed: bool) -> Vec<Predictor> {
+        vec![Predictor {
+            measure: name.to_owned(),
+            label: "some measure".to_owned(),
+            family: "distance".to_owned(),
+            needs: "data".to_owned(),
+            reversed,
+            units: 1_000,
+            spearman,
+            auc,
+            precision: estimate(0.1, 0.05, 0.2),
+        }]
+    }
+
+    #[test]
+    fn the_best_of_many_is_praised_only_if_it_is_surely_good() {
+        let clear = estimate(0.5, 0.4, 0.6);
+        let text = found(|e| e.predictors = one("m", clear, clear, true));
+        assert!(
+            text.contains("The leak goes best with (Spearman's correlation): some measure (small), .50 [.40, .60]."),
+            "{text}"
+        );
+        let unclear = estimate(0.2, 0.05, 0.35);
+        let text = found(|e| e.predictors = one("m", unclear, clear, false));
+        assert!(
+            text.contains("No measure goes clearly with the leak here; the best of 1 is some measure, .20 [.05, .35]."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn outliers_are_spoken_of_as_the_figures_say() {
+        let weak = estimate(0.07, 0.05, 0.08);
+        for (auc, words) in [
+            (
+                estimate(0.8, 0.7, 0.9),
+                "The leakiest tend to be outliers of their class: ",
+            ),
+            (
+                estimate(0.5, 0.45, 0.55),
+                "Being an outlier of its class says little here: ",
+            ),
+            (estimate(0.65, 0.5, 0.8), "cannot be told here: "),
+        ] {
+            let text = found(|e| e.predictors = one(OUTLIER_OF_CLASS, weak, auc, false));
+            assert!(text.contains(words), "{text}");
+            assert!(text.contains("correlation .07 [.05, .08]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn reviews_say_from_which_end_and_not_of_a_few() {
+        let screening = |needs: &str| Screening {
+            measure: "m".to_owned(),
+            label: "some measure".to_owned(),
+            needs: needs.to_owned(),
+            reviewed: vec![crate::report::explanation::Reviewed {
+                share: 0.05,
+                found: estimate(0.6, 0.5, 0.7),
+            }],
+        };
+        let clear = estimate(0.5, 0.4, 0.6);
+        let text = found(|e| {
+            e.predictors = one("m", clear, clear, true);
+            e.screening = vec![screening("data")];
+        });
+        assert!(
+            text.contains("From the data alone, before any training, a review of the 5 % with the smallest some measure would have found 60 % [50 %, 70 %] of the leakiest."),
+            "{text}"
+        );
+        let text = found(|e| {
+            e.predictors = one("m", clear, clear, false);
+            e.screening = vec![screening("a few models")];
+        });
+        assert!(
+            text.contains(
+                "From a few models, before any audit, a review of the 5 % with the largest"
+            ),
+            "{text}"
+        );
+        let text = found(|e| {
+            e.settings.leaky = ENOUGH_LEAKY - 1;
+            e.screening = vec![screening("data")];
+        });
+        assert!(!text.contains("a review of"), "{text}");
+    }
+
+    #[test]
+    fn a_group_is_named_only_if_it_surely_carries_more() {
+        let group = |units: usize, leaky: f64, risk: Estimate| GroupExposure {
+            name: "some".to_owned(),
+            units,
+            leak: estimate(0.1, 0.05, 0.2),
+            leaky: estimate(leaky, 0.0, 1.0),
+            relative_risk: risk,
+            given_away: 0,
+        };
+        let sure = estimate(3.0, 1.5, 5.0);
+        let said = |group: GroupExposure| {
+            found(|e| {
+                e.groups.clear();
+                e.classes = vec![group];
+            })
+            .contains("class some (3.00 [1.50, 5.00] times its part)")
+        };
+        assert!(said(group(100, 0.05, sure)));
+        assert!(!said(group(100, 0.04, sure)), "four leaky ones are few");
+        assert!(!said(group(100, 0.05, estimate(3.0, 0.9, 5.0))));
+    }
+
+    #[test]
+    fn one_is_one() {
+        let text = found(|e| {
+            e.reasons.truncate(1);
+            e.reasons[0].exposed = 1;
+        });
+        assert!(text.starts_with("Of the 1 exposed record: 1 "), "{text}");
+    }
 }

@@ -17,8 +17,9 @@ use super::rarity::Rarity;
 pub enum Needs {
     /// The records alone: it is there before any model is trained.
     Data,
-    /// A model or a few, trained as usual.
-    OneModel,
+    /// A few models, trained as usual: here some of the reference models, with their training
+    /// looked at.
+    FewModels,
     /// Reference models.
     ReferenceModels,
 }
@@ -29,7 +30,7 @@ impl Needs {
     pub fn name(self) -> &'static str {
         match self {
             Self::Data => "data",
-            Self::OneModel => "one model",
+            Self::FewModels => "a few models",
             Self::ReferenceModels => "reference models",
         }
     }
@@ -116,7 +117,7 @@ impl Space {
         match self {
             Self::Input => Needs::Data,
             Self::Outputs => Needs::ReferenceModels,
-            Self::Penultimate => Needs::OneModel,
+            Self::Penultimate => Needs::FewModels,
         }
     }
 }
@@ -307,16 +308,18 @@ pub fn near_distance(input: &Places) -> f64 {
     NEAR * median(&apart).unwrap_or(0.0)
 }
 
-/// Measures of duplicates in the input space; `unit_records` is the number of records of each
-/// record's unit, which are no neighbours of each other.
+/// Measures of duplicates in the input space; `twins` is the number of other records of each
+/// record's unit that are identical and have its label, since records of a unit are no neighbours
+/// of each other. Copies are counted among the nearest neighbours of either kind, so at most as
+/// many as were looked at.
 #[must_use]
-pub fn of_duplicates(input: &Places, unit_records: &[usize]) -> Vec<Measure> {
+pub fn of_duplicates(input: &Places, twins: &[usize]) -> Vec<Measure> {
     let near = near_distance(input);
     let copies = |lists: &Lists, record: usize| {
         let distances = lists.distances(record);
         distances.iter().filter(|&&d| f64::from(d) <= near).count()
     };
-    let records = 0..unit_records.len();
+    let records = 0..twins.len();
     let kind = |reversed| ("duplicates", Needs::Data, reversed);
     vec![
         Measure::new(
@@ -325,7 +328,7 @@ pub fn of_duplicates(input: &Places, unit_records: &[usize]) -> Vec<Measure> {
             kind(true),
             records
                 .clone()
-                .map(|r| (copies(&input.geometry.own, r) + unit_records[r] - 1) as f64)
+                .map(|r| (copies(&input.geometry.own, r) + twins[r]) as f64)
                 .collect(),
         ),
         Measure::new(
@@ -369,7 +372,7 @@ pub fn of_rarity(rarity: &Rarity) -> Vec<Measure> {
 /// models that were trained on it.
 #[must_use]
 pub fn of_learning(epoch_learned: Vec<f64>, loss_spread: Vec<f64>) -> Vec<Measure> {
-    let kind = ("difficulty", Needs::OneModel, false);
+    let kind = ("difficulty", Needs::FewModels, false);
     vec![
         Measure::new(
             "epoch_learned",

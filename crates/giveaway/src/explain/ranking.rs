@@ -13,6 +13,9 @@ use crate::evaluate::Estimate;
 /// Bootstrap replicates.
 const REPLICATES: u64 = 400;
 
+/// With fewer leaky units than this, figures on finding them have no intervals.
+const FEWEST_LEAKY: usize = 10;
+
 /// Units with their leak, in the order in which measures have them.
 #[derive(Clone, Debug)]
 pub struct Leaks {
@@ -146,6 +149,24 @@ fn correlation(x: &[f64], y: &[f64], among: &[u32], weight: &impl Fn(u32) -> f64
     (xx > smallest && yy > smallest).then(|| (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0))
 }
 
+/// The smallest leak among the `share` of these with the largest (at least one), ties at the cut
+/// together as long as that does not make them more than twice as many; nothing without any.
+#[must_use]
+pub fn threshold(leak: &[f64], share: f64) -> Option<f64> {
+    let wanted = ((share * leak.len() as f64).round() as usize).clamp(1, leak.len().max(1));
+    let mut sorted = leak.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    sorted.get(wanted - 1).copied().map(|cut| {
+        let with_ties = sorted.iter().take_while(|&&x| x >= cut).count();
+        if with_ties > 2 * wanted {
+            // Such as saturated models whose gaps are all the same: only what is above.
+            cut.next_up()
+        } else {
+            cut
+        }
+    })
+}
+
 impl Leaks {
     /// Units with these leaks; the leakiest are the `share` with the largest (at least one), ties
     /// at the cut together as long as that does not make them more than twice as many. The seed
@@ -157,18 +178,7 @@ impl Leaks {
     pub fn new(leak: Vec<f64>, share: f64, seed: u64) -> Self {
         assert!(leak.iter().all(|x| !x.is_nan()), "leaks are numbers");
         let units = leak.len();
-        let wanted = ((share * units as f64).round() as usize).clamp(1, units.max(1));
-        let mut sorted = leak.clone();
-        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        let threshold = sorted.get(wanted - 1).copied().map(|cut| {
-            let with_ties = sorted.iter().take_while(|&&x| x >= cut).count();
-            if with_ties > 2 * wanted {
-                // Such as saturated models whose gaps are all the same: only what is above.
-                cut.next_up()
-            } else {
-                cut
-            }
-        });
+        let threshold = threshold(&leak, share);
         let leaky = leak
             .iter()
             .map(|&x| threshold.is_some_and(|cut| x >= cut))
@@ -254,15 +264,29 @@ impl Leaks {
             Estimate::with_replicates(value, of)
         });
         let precision = found.next().unwrap_or_default();
+        // The replicates keep who is leaky: of a few they show nearly no spread.
+        let shown = |estimate: Estimate| {
+            if self.leaky_units() < FEWEST_LEAKY {
+                Estimate {
+                    value: estimate.value,
+                    ..Estimate::default()
+                }
+            } else {
+                estimate
+            }
+        };
         Association {
             units: among.len(),
             spearman: Estimate::with_replicates(
                 spearman,
                 replicates.iter().filter_map(|r| r.0).collect(),
             ),
-            auc: Estimate::with_replicates(auc, replicates.iter().filter_map(|r| r.1).collect()),
-            precision,
-            found: found.collect(),
+            auc: shown(Estimate::with_replicates(
+                auc,
+                replicates.iter().filter_map(|r| r.1).collect(),
+            )),
+            precision: shown(precision),
+            found: found.map(shown).collect(),
         }
     }
 

@@ -10,6 +10,13 @@ use crate::dataset::{Body, Table, Values};
 /// How far beyond the quartiles, in interquartile ranges, a number is far out (Tukey 1977).
 const FAR_OUT: f64 = 3.0;
 
+/// A value that no more records than this have is one of few.
+const FEW: u32 = 3;
+
+/// A column in which more than this share of the records has one of few is no place to look for
+/// the rarest value.
+const MOST_FEW: f64 = 0.1;
+
 /// The rarest value of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RarestValue {
@@ -77,6 +84,14 @@ pub fn rarity(tables: &[&Table]) -> Option<Rarity> {
             Body::Dense { .. } => numbers(&numeric(tables, column)),
         })
         .collect();
+    // A column of names or postcodes would make every record rare, and hide what is.
+    let telling: Vec<bool> = counted
+        .iter()
+        .map(|column| {
+            let few = column.records.iter().filter(|&&count| count <= FEW).count();
+            few as f64 <= MOST_FEW * records as f64
+        })
+        .collect();
     let bits = |count: u32| -(f64::from(count) / records as f64).log2();
     let mut rarity = Rarity {
         rarest: vec![None; records],
@@ -89,7 +104,7 @@ pub fn rarity(tables: &[&Table]) -> Option<Rarity> {
             let count = counted.records[record];
             rarity.total_bits[record] += bits(count);
             let rarer = rarity.rarest[record].is_none_or(|r: RarestValue| count < r.records);
-            if rarer && (count as usize) < records {
+            if rarer && telling[column] && (count as usize) < records {
                 rarity.rarest[record] = Some(RarestValue {
                     column: column as u32,
                     records: count,

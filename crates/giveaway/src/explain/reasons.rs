@@ -110,10 +110,10 @@ impl Reason {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::NearDuplicate => {
-                "another record is the same, or nearly, and has another label: models can only get both right by heart"
+                "another record is the same, or nearly, and has another label: what is learnt from one is wrong for the other"
             }
             Self::Mislabelled => {
-                "models that never saw it agree on another label, and so do its neighbours: the label is wrong, or the features cannot tell"
+                "models that never saw it agree on another label, and few of its neighbours have its own: the label is wrong, or the features cannot tell"
             }
             Self::RareValue => "it has a value that hardly any other record has",
             Self::Isolated => {

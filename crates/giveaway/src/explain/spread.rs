@@ -9,6 +9,7 @@ use giveaway_stats::summary::quantile;
 use rayon::prelude::*;
 
 use super::ranking::Leaks;
+use super::words::short;
 use crate::dataset::table::MISSING;
 use crate::dataset::{Body, Table, Values};
 use crate::evaluate::Estimate;
@@ -37,8 +38,8 @@ pub struct Grouping {
     pub of_record: Vec<u32>,
 }
 
-/// Groups the values of a column of features, or of the `group` or class column where it has that
-/// name: each category for itself, numbers with many values by quarters. Nothing where there is
+/// Groups the values of a column of features: each category for itself, numbers with many values
+/// by quarters. Nothing where there is
 /// no such column, and for the pixels of images.
 #[must_use]
 pub fn grouping(table: &Table, column: &str) -> Option<Grouping> {
@@ -132,15 +133,16 @@ fn of_numbers(values: &[f64]) -> Grouping {
     cuts.retain(|cut| sorted.last().is_some_and(|last| cut < last));
     let mut levels: Vec<String> = Vec::new();
     for (place, cut) in cuts.iter().enumerate() {
+        let cut = short(cut.to_string());
         levels.push(match place {
             0 => format!("up to {cut}"),
-            place => format!("above {} up to {cut}", cuts[place - 1]),
+            place => format!("above {} up to {cut}", short(cuts[place - 1].to_string())),
         });
     }
-    levels.push(
-        cuts.last()
-            .map_or_else(|| "all".to_owned(), |last| format!("above {last}")),
-    );
+    levels.push(cuts.last().map_or_else(
+        || "all".to_owned(),
+        |last| format!("above {}", short(last.to_string())),
+    ));
     let codes: Vec<u32> = values
         .iter()
         .map(|&x| {

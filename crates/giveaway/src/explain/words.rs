@@ -38,6 +38,8 @@ pub struct Words<'a> {
     /// Of each class, the median share of neighbours with the same label: in the input, and in
     /// the penultimate layer.
     pub usual_agreement: [&'a [f64]; 2],
+    /// Records of each class.
+    pub class_sizes: &'a [usize],
     /// Audited units that have a leak.
     pub units: usize,
     /// What units are called: "records", "distinct records" or "groups".
@@ -81,6 +83,19 @@ fn grouped(number: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A value with at most four digits behind the point: more are of floating point, not of people.
+pub(super) fn short(text: String) -> String {
+    match (text.split_once('.'), text.parse::<f64>()) {
+        (Some((_, digits)), Ok(number)) if digits.len() > 4 && !text.contains('e') => {
+            // As many digits as tell small numbers, too.
+            let places = (3 - number.abs().max(1e-12).log10().floor() as i32).clamp(0, 12);
+            let short = format!("{number:.0$}", places.unsigned_abs() as usize);
+            short.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => text,
+    }
 }
 
 /// 1st, 2nd, 3rd, 11th.
@@ -159,7 +174,7 @@ impl Words<'_> {
         if text.is_empty() {
             "missing".to_owned()
         } else {
-            text
+            short(text)
         }
     }
 
@@ -226,6 +241,11 @@ impl Words<'_> {
             if answers.probability_in < 0.1 && times >= 1.05 && times.is_finite() {
                 write!(out, " ({times:.1} times as much)")?;
             }
+        }
+        match self.class_sizes[self.labels[subject.record] as usize] {
+            1 => write!(out, " (the only record of its class)")?,
+            size @ 2..=5 => write!(out, " (one of {size} records of its class)")?,
+            _ => (),
         }
         // What most models say instead belongs to every reason but those that say it.
         let said = [Reason::Mislabelled, Reason::Border, Reason::None];
@@ -377,9 +397,15 @@ impl Words<'_> {
                 percent(1.0 - self.facts.share_as_far(record))
             )
         } else {
+            // Beside many identical records it has no bound.
+            let factor = self.input.outlier_factor[record];
+            let times = if factor > 1_000.0 {
+                "more than 1,000".to_owned()
+            } else {
+                format!("{factor:.1}")
+            };
             format!(
-                "isolated: the records around it lie {:.1} times as densely as it does (local outlier factor)",
-                self.input.outlier_factor[record]
+                "isolated: the records around it lie {times} times as densely as it does (local outlier factor)"
             )
         }
     }
@@ -530,6 +556,7 @@ mod tests {
                 },
                 facts: &facts,
                 usual_agreement: [&[0.75, 1.0], &[0.5, 0.5]],
+                class_sizes: &[38, 38],
                 units: 1_040,
                 unit_name: "records",
             }
@@ -553,7 +580,6 @@ mod tests {
             correct_out: 0.25,
             correct_in: 1.0,
             margin_out: -0.5,
-            separation: 2.0,
         }
     }
 
@@ -679,6 +705,20 @@ mod tests {
         );
         attribution.gap = 0.15;
         assert_eq!(attributed(&attribution), None);
+    }
+
+    #[test]
+    fn values_have_the_digits_that_tell_them() {
+        for (long, expected) in [
+            ("-0.6974592361021965", "-0.6975"),
+            ("0.000012345678", "0.00001235"),
+            ("1234.56789", "1235"),
+            ("12.5", "12.5"),
+            ("2.0000001", "2"),
+            ("a.bcdefg", "a.bcdefg"),
+        ] {
+            assert_eq!(short(long.to_owned()), expected);
+        }
     }
 
     #[test]

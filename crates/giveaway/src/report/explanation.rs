@@ -91,7 +91,7 @@ pub struct Predictor {
     /// What it belongs to: "divergence", "distance", "anomaly", "difficulty", "label" or
     /// "duplicates".
     pub family: String,
-    /// What is needed for it: "data", "one model" or "reference models".
+    /// What is needed for it: "data", "a few models" or "reference models".
     pub needs: String,
     /// Whether small values stand for exposure, and not large ones. The figures here are of the
     /// measure with its sign turned.
@@ -215,7 +215,7 @@ pub struct Screening {
     pub measure: String,
     /// What it is, in words.
     pub label: String,
-    /// What is needed for it: "data" or "one model"; "reference models" for comparison.
+    /// What is needed for it: "data" or "a few models"; "reference models" for comparison.
     pub needs: String,
     /// By share of the units reviewed.
     pub reviewed: Vec<Reviewed>,

@@ -1,5 +1,7 @@
 //! Why records are exposed, in words, for a terminal: of the model as a whole, and of one record.
 
+use serde::Serialize;
+
 use std::fmt::Write as _;
 
 use super::explanation::{
@@ -29,7 +31,7 @@ const SHORT_PART: usize = 8;
 const BAR: f64 = 24.0;
 
 /// What is known of one record, besides what [`Explanation::exposed`] says of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RecordFacts {
     /// Its identifier.
     pub id: String,
@@ -54,7 +56,7 @@ pub struct RecordFacts {
 }
 
 /// The value of a measure for one record, and its place among all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct MeasureOfRecord {
     /// The measure, as in [`Predictor::measure`].
     pub measure: String,
@@ -141,7 +143,7 @@ fn bullets(out: &mut String, text: &str) {
 /// The measures that are shown: the best ones, and the best of those that need less.
 pub(super) fn shown_predictors(predictors: &[Predictor], most: usize) -> Vec<usize> {
     let mut shown: Vec<usize> = (0..predictors.len().min(most)).collect();
-    for needs in ["data", "one model"] {
+    for needs in ["data", "a few models"] {
         let best = (0..predictors.len())
             .filter(|&index| predictors[index].needs == needs)
             .take(MOST_CHEAP);
@@ -479,7 +481,7 @@ fn screening(out: &mut String, screenings: &[Screening], units: &str) {
     paragraph(
         out,
         &format!(
-            "Share of the leakiest that is among the {units} looked at, by how many are looked at (columns), those with the largest values of the measure first. By chance the two are equal."
+            "Share of the leakiest that is among the {units} looked at, by how many are looked at (columns), those that the measure sets apart first. By chance the two are equal."
         ),
     );
 }
@@ -646,7 +648,7 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts, units: &str) -> St
         let _ = writeln!(out, "\nIN WORDS");
         paragraph(&mut out, &printable(statement));
     }
-    measures(&mut out, explanation, facts, units);
+    measures(&mut out, explanation, facts);
     if let Some(e) = exposed {
         unit_attribution(&mut out, explanation, e);
     }
@@ -682,7 +684,7 @@ pub(super) const FAMILIES: [(&str, &str); 6] = [
     ("duplicates", "whether there are others like it"),
 ];
 
-fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, units: &str) {
+fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts) {
     let found = |predictor: &Predictor| {
         facts
             .measures
@@ -714,7 +716,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, un
                         shortened(&p.label, 60)
                     ),
                     three(m.value),
-                    among(m, units),
+                    among(m, "records"),
                 ]
             })
             .collect();
@@ -735,7 +737,7 @@ fn measures(out: &mut String, explanation: &Explanation, facts: &RecordFacts, un
         paragraph(
             out,
             &format!(
-                "*: among the {} of {units} that this measure sets apart, on the side that stands for exposure.",
+                "*: among the {} of records that this measure sets apart, on the side that stands for exposure.",
                 percent(explanation.settings.remarkable_share)
             ),
         );

@@ -168,6 +168,9 @@ impl Redaction {
 /// Units that a figure is of at least.
 const FEWEST: usize = 5;
 
+/// Leakiest units that figures on finding them are of at least.
+const FEWEST_LEAKY: usize = 20;
+
 /// Of why records are exposed, what holds for the model stays. Of single units nothing does:
 /// who holds a record can often tell its reason ("its country is rare") and which of its columns
 /// weigh, and who has the data its leak, rank and place on the map. Findings are sentences that
@@ -181,10 +184,33 @@ fn explanation(explanation: &mut Explanation) {
     explanation.definitions = None;
     // The leak of a single unit.
     explanation.settings.leaky_threshold = None;
-    for reason in &mut explanation.reasons {
-        if reason.all < FEWEST {
-            reason.mean_leak = None;
-            reason.leaky = Estimate::default();
+    // Who has the data can compute of every measure that they alone tell which records come
+    // first: with the figures of a few leaky ones these are found.
+    let few = explanation.settings.leaky < FEWEST_LEAKY;
+    // How many have a reason can be computed; of how many it is the reason to be exposed not.
+    explanation.reasons.clear();
+    for predictor in &mut explanation.predictors {
+        for estimate in [&mut predictor.auc, &mut predictor.precision] {
+            if few {
+                *estimate = Estimate::default();
+            }
+            coarsened(estimate);
+        }
+        coarsened(&mut predictor.spearman);
+    }
+    if few {
+        explanation.screening.clear();
+    }
+    for reviewed in (explanation.screening.iter_mut()).flat_map(|s| &mut s.reviewed) {
+        coarsened(&mut reviewed.found);
+    }
+    let groups = (explanation.groups.iter_mut()).flat_map(|column| &mut column.values);
+    for group in explanation.classes.iter_mut().chain(groups) {
+        for estimate in [&mut group.leaky, &mut group.relative_risk] {
+            if few {
+                *estimate = Estimate::default();
+            }
+            coarsened(estimate);
         }
     }
     large_groups(&mut explanation.classes);
@@ -200,10 +226,25 @@ fn explanation(explanation: &mut Explanation) {
     }
 }
 
+/// An estimate with two digits.
+fn coarsened(estimate: &mut Estimate) {
+    for value in [
+        &mut estimate.value,
+        &mut estimate.lower,
+        &mut estimate.upper,
+    ] {
+        *value = value.map(coarse_signed);
+    }
+}
+
 /// Keeps groups of which nobody can be told: of five units or more, of which not all are named.
 /// What is left out is together of five units or more, too, or it could be told from the totals.
 fn large_groups(groups: &mut Vec<GroupExposure>) {
-    let can_stay = |group: &GroupExposure| group.units >= FEWEST && group.given_away < group.units;
+    let can_stay = |group: &GroupExposure| {
+        group.units >= FEWEST
+            && group.given_away < group.units
+            && group.leaky.value.is_none_or(|share| share < 1.0)
+    };
     let mut left_out: usize = groups
         .iter()
         .filter(|g| !can_stay(g))
@@ -217,13 +258,7 @@ fn large_groups(groups: &mut Vec<GroupExposure>) {
         left_out += groups.remove(smallest).units;
     }
     for group in groups {
-        for value in [
-            &mut group.leak.value,
-            &mut group.leak.lower,
-            &mut group.leak.upper,
-        ] {
-            *value = value.map(coarse_signed);
-        }
+        coarsened(&mut group.leak);
     }
 }
 
@@ -267,8 +302,13 @@ mod tests {
         let full = crate::report::explanation_text::example();
         let mut redacted = full.clone();
         explanation(&mut redacted);
-        assert_eq!(redacted.predictors, full.predictors);
-        assert_eq!(redacted.screening, full.screening);
+        // Figures for the model stay, with two digits.
+        assert_eq!(redacted.predictors.len(), full.predictors.len());
+        for (kept, own) in redacted.predictors.iter().zip(&full.predictors) {
+            assert_eq!(kept.auc.value, own.auc.value.map(coarse_signed));
+            assert_eq!(kept.spearman.value, own.spearman.value.map(coarse_signed));
+        }
+        assert_eq!(redacted.screening.len(), full.screening.len());
         let json = serde_json::to_string(&redacted).unwrap();
         for unit in &full.exposed {
             assert!(!json.contains(&format!("\"{}\"", unit.id)));
@@ -289,10 +329,7 @@ mod tests {
             assert!(!json.contains(secret), "{secret}");
         }
         assert!(redacted.map.is_none() && redacted.definitions.is_none());
-        // Two records that share a reason say nothing together.
-        let duplicates = redacted.reasons.iter().find(|r| r.all == 2).unwrap();
-        assert!(duplicates.mean_leak.is_none() && duplicates.leaky == Estimate::default());
-        assert_eq!(duplicates.all, 2);
+        assert!(redacted.reasons.is_empty());
         // The class of three is left out, and a second with it: with all units it would be told.
         assert_eq!(full.classes.len(), 3);
         let classes: Vec<&str> = redacted.classes.iter().map(|g| g.name.as_str()).collect();
@@ -301,6 +338,29 @@ mod tests {
         assert!(education.iter().all(|g| g.units >= 5 && g.name != "9th"));
         assert_eq!(education.len(), 3);
         assert_eq!(redacted.groups[1].values.len(), 2, "nobody is few there");
+    }
+
+    /// With the data alone, the figures of a few leaky records would tell which they are.
+    #[test]
+    fn of_a_few_leaky_records_no_figure_stays() {
+        let mut few = crate::report::explanation_text::example();
+        few.settings.leaky = FEWEST_LEAKY - 1;
+        explanation(&mut few);
+        assert!(few.screening.is_empty());
+        let none = Estimate::default();
+        assert!(
+            few.predictors
+                .iter()
+                .all(|p| p.auc == none && p.precision == none)
+        );
+        assert!(few.predictors.iter().any(|p| p.spearman != none));
+        let groups = few.groups.iter().flat_map(|column| &column.values);
+        assert!(
+            few.classes
+                .iter()
+                .chain(groups)
+                .all(|g| g.leaky == none && g.relative_risk == none)
+        );
     }
 
     #[test]

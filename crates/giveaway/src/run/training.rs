@@ -223,17 +223,24 @@ pub(super) fn train_missing(
 
 /// Trains `count` models side by side, as many as memory allows, and keeps them, in order.
 /// `train` gets the number of one, and trains it on about as many records as the reference
-/// models have.
+/// models have, tracing so many.
 pub(super) fn side_by_side<'a>(
     pool: &Pool,
     trainer: &dyn Trainer,
     count: usize,
+    traced: usize,
     train: impl Fn(usize) -> Result<Box<dyn Model + 'a>> + Sync,
 ) -> Result<Vec<Box<dyn Model + 'a>>> {
     let records = pool.training_records();
     let validation = pool.units.count(&pool.validation_units);
-    let memory =
-        |threads| trainer.memory(records, validation, threads) + records * size_of::<u32>();
+    let memory = |threads| {
+        let training = if traced > 0 {
+            trainer.memory_traced(records, validation, traced, threads)
+        } else {
+            trainer.memory(records, validation, threads)
+        };
+        training + records * size_of::<u32>()
+    };
     let threads = rayon::current_num_threads();
     let (threads, at_once) = within(pool.config.reference.max_memory, threads, memory)?;
     let slots: Vec<OnceLock<Box<dyn Model + 'a>>> = (0..count).map(|_| OnceLock::new()).collect();

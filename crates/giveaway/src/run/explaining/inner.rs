@@ -61,7 +61,7 @@ impl<'a> InnerModels<'a> {
         let all: Vec<u32> = (0..pool.dataset.len() as u32).collect();
         let validation = pool.units.expand(&pool.validation_units);
         let slots: Vec<OnceLock<Traced>> = numbers.iter().map(|_| OnceLock::new()).collect();
-        let models = side_by_side(pool, trainer, numbers.len(), |position| {
+        let models = side_by_side(pool, trainer, numbers.len(), all.len(), |position| {
             let number = numbers[position];
             let rows = pool.units.expand(pool.membership.training_units(number));
             let seed = derive_seed(pool.config.seed, REFERENCE, number as u64);

@@ -44,23 +44,34 @@ use verdicts::Verdicts;
 
 pub use one_record::explained_record;
 
+/// What to do about outputs that are damaged or gone: only an audit makes them anew.
+const AUDIT_AGAIN: &str =
+    "delete the file if it is there and run the audit again (giveaway audit RUN): it is made anew";
+
 /// Share of the units that count as the leakiest.
 const LEAKY_SHARE: f64 = 0.01;
+
+/// Nearest neighbours that are looked at where nothing is said.
+const NEIGHBOURS: usize = 20;
+
+/// Models that are trained again where nothing is said.
+const INNER_MODELS: usize = 8;
 
 /// Units that the report explains one by one.
 const EXPLAINED: usize = 50;
 
-/// Units that get a statement in `records.parquet`: all of them, or of more than so many the most
-/// exposed.
+/// Records that get a statement in `records.parquet`: all of them, or of more than so many the
+/// exposed ones.
 const MOST_STATEMENTS: usize = 200_000;
 
 /// What to explain and how.
 #[derive(Clone, Debug)]
 pub struct ExplainRequest {
-    /// Nearest neighbours that are looked at.
-    pub neighbours: usize,
-    /// Reference models that are trained again to look inside.
-    pub models: usize,
+    /// Nearest neighbours that are looked at; 20, or as many as there are, if not given.
+    pub neighbours: Option<usize>,
+    /// Reference models that are trained again to look inside; 8, or half of the run's, if not
+    /// given.
+    pub models: Option<usize>,
     /// Columns over whose values exposure is told.
     pub groups: Vec<String>,
     /// Whether to lay out a map.
@@ -72,8 +83,8 @@ pub struct ExplainRequest {
 impl Default for ExplainRequest {
     fn default() -> Self {
         Self {
-            neighbours: 20,
-            models: 8,
+            neighbours: None,
+            models: None,
             groups: Vec::new(),
             map: true,
             max_memory: None,
@@ -122,18 +133,18 @@ pub fn explain(
         run,
         mut manifest,
     } = prepare(&config, Some(path), Access::Alone, progress)?;
-    check(request, &pool)?;
+    let (neighbours, models) = check(request, &pool)?;
     let (audit, _) = read_result(path)?;
     let verdicts = Verdicts::read(&run, &pool)?;
 
     let mut work = Work::new(&run, &pool, &trainer, &audit, verdicts, request);
+    work.neighbours = neighbours;
+    work.models = models;
     let made = work.explain(progress)?;
+    let mut before = audit.clone();
     let mut audit = audit;
     audit.explanation = Some(made.explanation);
-
-    let mut json = serde_json::to_string_pretty(&audit)
-        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
-    json.push('\n');
+    let json = as_json(&audit)?;
     // All are written before the first takes its place, so a full disk leaves the earlier
     // result whole; and each is right without the others.
     let records = run.stage("records.parquet", &made.records)?;
@@ -146,6 +157,12 @@ pub fn explain(
         .map(|bytes| run.stage("activations.parquet", &bytes))
         .transpose()?;
     let report = run.stage("report.json", json.as_bytes())?;
+    if before.explanation.is_some() {
+        // An earlier explanation would stand beside the measures of this one if we were killed
+        // between the files.
+        before.explanation = None;
+        run.write("report.json", as_json(&before)?.as_bytes())?;
+    }
     run.remove("report.html")?;
     run.remove_folder("figures")?;
     run.remove_folder("redacted")?;
@@ -168,21 +185,30 @@ pub fn explain(
     })
 }
 
-fn check(request: &ExplainRequest, pool: &Pool) -> Result<()> {
-    if request.neighbours == 0 || request.neighbours >= pool.dataset.len() {
+fn as_json(audit: &Audit) -> Result<String> {
+    let mut json = serde_json::to_string_pretty(audit)
+        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
+    json.push('\n');
+    Ok(json)
+}
+
+/// Refuses what cannot be; how many neighbours and models are looked at.
+fn check(request: &ExplainRequest, pool: &Pool) -> Result<(usize, usize)> {
+    let others = pool.dataset.len() - 1;
+    let neighbours = request.neighbours.unwrap_or(NEIGHBOURS.min(others));
+    if neighbours == 0 || neighbours > others {
         return Err(Error::usage(format!(
-            "{} nearest neighbours of {} records",
-            request.neighbours,
+            "{neighbours} nearest neighbours of {} records",
             pool.dataset.len()
         ))
         .at("--neighbours")
         .hint("about 20 do; there must be fewer than records"));
     }
     let most = pool.membership.halves()[0].len();
-    if request.models < 2 || request.models > most {
+    let models = request.models.unwrap_or(INNER_MODELS.min(most));
+    if models < 2 || models > most {
         return Err(Error::usage(format!(
-            "{} reference models to look into, of {most} that measure",
-            request.models
+            "{models} reference models to look into, of {most} that measure"
         ))
         .at("--models")
         .hint(format!(
@@ -208,10 +234,10 @@ fn check(request: &ExplainRequest, pool: &Pool) -> Result<()> {
                 );
             return Err(Error::usage(format!("there is no column {group:?}"))
                 .at("--by")
-                .hint(near));
+                .hint(format!("{near}; exposure by class is always told")));
         }
     }
-    Ok(())
+    Ok((neighbours, models))
 }
 
 /// What is to be written.
@@ -227,7 +253,7 @@ struct Described {
     measures: Vec<Measure>,
     /// The reasons that hold, by audited record.
     reasons: Vec<Vec<Reason>>,
-    /// By unit.
+    /// By record.
     statements: BTreeMap<u32, String>,
 }
 
@@ -239,6 +265,8 @@ struct Work<'a> {
     audit: &'a Audit,
     verdicts: Verdicts,
     request: &'a ExplainRequest,
+    neighbours: usize,
+    models: usize,
     /// Leak of each unit over all models; NaN where there is none.
     leak: Vec<f64>,
     /// Place of each unit by leak among the audited, from 1.
@@ -275,6 +303,8 @@ impl<'a> Work<'a> {
             audit,
             verdicts,
             request,
+            neighbours: 0,
+            models: 0,
             leak: Vec::new(),
             rank: Vec::new(),
             stands_for: Vec::new(),
@@ -288,7 +318,7 @@ impl<'a> Work<'a> {
         let explained = self.explained();
 
         let measuring = pool.membership.halves()[0].clone();
-        let numbers: Vec<usize> = measuring.clone().take(self.request.models).collect();
+        let numbers: Vec<usize> = measuring.clone().take(self.models).collect();
         progress.begin("training models again to look inside", numbers.len() as u64);
         let inner = InnerModels::train(self.run, pool, self.trainer, &numbers, progress)?;
         progress.end();
@@ -302,14 +332,8 @@ impl<'a> Work<'a> {
             .iter()
             .map(|&u| self.stands_for[u as usize])
             .collect();
-        let all_places = places::measure(
-            self.run,
-            pool,
-            &inner,
-            self.request.neighbours,
-            &mapped,
-            progress,
-        )?;
+        let all_places =
+            places::measure(self.run, pool, &inner, self.neighbours, &mapped, progress)?;
 
         progress.begin("comparing measures with the leak", 0);
         let mut described = self.describe(&answers, &all_places.places, &inner.learning(pool));
@@ -325,9 +349,12 @@ impl<'a> Work<'a> {
 
         let (attributions, attribution) = self.attribute(&inner, &explained, progress)?;
         for (unit, found) in &attributions {
-            if let (Some(said), Some(statement)) =
-                (words::attributed(found), described.statements.get_mut(unit))
-            {
+            if let (Some(said), Some(statement)) = (
+                words::attributed(found),
+                described
+                    .statements
+                    .get_mut(&self.stands_for[*unit as usize]),
+            ) {
                 // Before the full stop.
                 let length = statement.trim_end_matches('.').len();
                 statement.replace_range(length.., &format!("; {said}."));
@@ -348,12 +375,12 @@ impl<'a> Work<'a> {
             pictures::map(self, &points, &explained, &all_places.of_map, progress)?;
         let penultimate = &all_places.places[2];
         let activations = pictures::activations(self, &inner, penultimate, &explained, progress)?;
-        let leaky_of = summary::leaky_units(&leaks, &units, pool.units.len());
+        let judged = summary::judged_units(&leaks, &units, pool.units.len());
         let mut explanation = Explanation {
             settings: self.settings(&all_places, &leaks, numbers.len()),
             findings: Vec::new(),
             predictors,
-            reasons: self.reason_counts(&described.reasons, &explained, &leaky_of),
+            reasons: self.reason_counts(&described.reasons, &explained, &judged),
             exposed: explained
                 .iter()
                 .take(EXPLAINED)
@@ -362,7 +389,7 @@ impl<'a> Work<'a> {
             classes: self.over_classes(&exposure),
             groups: self.over_groups(&exposure),
             screening,
-            definitions: self.definitions(&leaky_of),
+            definitions: self.definitions(&answers),
             attribution,
             map: map_summary,
         };
@@ -385,7 +412,7 @@ impl<'a> Work<'a> {
         ExplanationSettings {
             records: self.pool.dataset.len(),
             units: leaks.units(),
-            neighbours: self.request.neighbours,
+            neighbours: self.neighbours,
             neighbour_candidates: all_places.candidates,
             measuring_models: measuring,
             judging_models: self.pool.membership.models() - measuring,
@@ -406,14 +433,11 @@ impl<'a> Work<'a> {
             .chain(&pool.reference)
             .collect();
         let rarity = rarity(&tables);
-        let unit_records: Vec<usize> = (0..pool.dataset.len())
-            .map(|record| pool.units.records(pool.units.of_record(record)).len())
-            .collect();
         let mut all = measures::of_answers(answers, labels);
         for (space, places) in measures::Space::EVERY.into_iter().zip(places) {
             all.extend(measures::of_space(space, places));
         }
-        all.extend(measures::of_duplicates(&places[0], &unit_records));
+        all.extend(measures::of_duplicates(&places[0], &twins(pool)));
         all.extend(rarity.iter().flat_map(measures::of_rarity));
         all.extend(measures::of_learning(
             learning.epoch.clone(),
@@ -423,9 +447,10 @@ impl<'a> Work<'a> {
             let found = all.iter().find(|measure| measure.name == name);
             found.map_or(&[], |measure| &measure.values)
         };
+        let audited = pool.units.expand(&pool.audited);
         let facts = Facts::new(&Sources {
             labels,
-            among: &pool.units.expand(&pool.audited),
+            among: &audited,
             input: &places[0],
             penultimate: &places[2],
             near: measures::near_distance(&places[0]),
@@ -439,10 +464,13 @@ impl<'a> Work<'a> {
             .into_par_iter()
             .map(|record| facts.reasons(record))
             .collect();
-        let agreement =
-            |of: &Places| class_medians(&of.agreement, labels, &pool.units.expand(&pool.audited));
+        let agreement = |of: &Places| class_medians(&of.agreement, labels, &audited);
         let usual_agreement = [agreement(&places[0]), agreement(&places[2])];
         let [input, penultimate] = &usual_agreement;
+        let mut class_sizes = vec![0; pool.dataset.schema.classes.len()];
+        for &label in labels {
+            class_sizes[label as usize] += 1;
+        }
         let unit_name = match self.audit.data.unit_name.as_str() {
             "records" if !pool.units.all_single() => "distinct records",
             name => name,
@@ -463,27 +491,27 @@ impl<'a> Work<'a> {
             },
             facts: &facts,
             usual_agreement: [input, penultimate],
+            class_sizes: &class_sizes,
             units: self.rank.iter().flatten().count(),
             unit_name,
         };
-        let explained = self.explained();
-        let told: &[u32] = if pool.audited.len() <= MOST_STATEMENTS {
-            &pool.audited
+        let told: Vec<u32> = if audited.len() <= MOST_STATEMENTS {
+            audited
         } else {
-            &explained
+            pool.units.expand(&self.explained())
         };
         let statements = told
             .par_iter()
-            .map(|&unit| {
-                let record = self.stands_for[unit as usize] as usize;
+            .map(|&record| {
+                let number = record as usize;
                 let statement = words.statement(&Subject {
-                    record,
-                    rank: self.rank[unit as usize],
-                    answers: answers.of_all(record),
-                    choices: answers.choices(record, labels[record] as usize),
-                    reasons: &reasons[record],
+                    record: number,
+                    rank: self.rank[pool.units.of_record(number)],
+                    answers: answers.of_all(number),
+                    choices: answers.choices(number, labels[number] as usize),
+                    reasons: &reasons[number],
                 });
-                (unit, statement)
+                (record, statement)
             })
             .collect();
         Described {
@@ -506,7 +534,10 @@ impl<'a> Work<'a> {
             &pool.dataset.labels,
             classes,
             &pool.membership.halves()[0],
-            |model| read_outputs(&self.run.signal_file(model), pool.dataset.len(), classes),
+            |model| {
+                read_outputs(&self.run.signal_file(model), pool.dataset.len(), classes)
+                    .map_err(|e| e.hint(AUDIT_AGAIN))
+            },
             |models| progress.advance(models),
         )?;
         progress.end();
@@ -600,20 +631,42 @@ impl<'a> Work<'a> {
         attributions: &BTreeMap<u32, UnitAttribution>,
     ) -> ExplainedUnit {
         let pool = self.pool;
-        let first = pool.units.records(unit as usize)[0] as usize;
-        let of = &described.reasons[self.stands_for[unit as usize] as usize];
+        let record = self.stands_for[unit as usize] as usize;
+        let of = &described.reasons[record];
         let leak = self.leak[unit as usize];
         ExplainedUnit {
-            id: pool.table.ids[first].clone(),
+            id: pool.table.ids[record].clone(),
             unit: Some(unit),
-            class: pool.dataset.schema.classes[pool.dataset.labels[first] as usize].clone(),
+            class: pool.dataset.schema.classes[pool.dataset.labels[record] as usize].clone(),
             rank: self.rank[unit as usize],
             leak: (!leak.is_nan()).then_some(leak),
             given_away: self.verdicts.given_away[unit as usize],
             reason: of[0].name().to_owned(),
             further: of[1..].iter().map(|r| r.name().to_owned()).collect(),
-            statement: described.statements.get(&unit).cloned().unwrap_or_default(),
+            statement: described
+                .statements
+                .get(&(record as u32))
+                .cloned()
+                .unwrap_or_default(),
             attribution: attributions.get(&unit).cloned(),
         }
     }
+}
+
+/// Of each record, the other records of its unit that are identical and have its label.
+fn twins(pool: &Pool) -> Vec<usize> {
+    let same = |a: u32, b: u32| {
+        let (a, b) = (a as usize, b as usize);
+        pool.dataset.labels[a] == pool.dataset.labels[b]
+            && pool.dataset.features.row(a) == pool.dataset.features.row(b)
+    };
+    (0..pool.dataset.len() as u32)
+        .into_par_iter()
+        .map(|record| {
+            let unit = pool.units.records(pool.units.of_record(record as usize));
+            unit.iter()
+                .filter(|&&other| other != record && same(record, other))
+                .count()
+        })
+        .collect()
 }

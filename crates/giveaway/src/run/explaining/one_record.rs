@@ -15,9 +15,6 @@ use crate::run::publish::read_result;
 /// If the directory holds no finished audit, has no such record, or is damaged.
 pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, RecordFacts)>> {
     let (audit, _) = read_result(path)?;
-    let Some(explanation) = &audit.explanation else {
-        return Ok(None);
-    };
     let file = path.join("records.parquet");
     let bytes =
         std::fs::read(&file).map_err(|e| Error::io("read the records of the run", &file, &e))?;
@@ -46,7 +43,7 @@ pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, RecordFa
         .iter()
         .position(|own| own.as_deref() == Some(id))
         .ok_or_else(|| {
-            let some: Vec<&str> = explanation
+            let some: Vec<&str> = audit
                 .exposed
                 .iter()
                 .take(5)
@@ -59,6 +56,9 @@ pub fn explained_record(path: &Path, id: &str) -> Result<Option<(Audit, RecordFa
                     some.join(", ")
                 ))
         })?;
+    let Some(explanation) = &audit.explanation else {
+        return Ok(None);
+    };
     let mut measures = Vec::new();
     for predictor in &explanation.predictors {
         let Values::Number(values) = column(&predictor.measure)? else {

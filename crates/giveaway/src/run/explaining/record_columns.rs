@@ -78,7 +78,7 @@ impl Work<'_> {
             ),
             (
                 "statement".to_owned(),
-                text(&|record| statements.get(&(unit(record) as u32)).cloned()),
+                text(&|record| statements.get(&(record as u32)).cloned()),
             ),
         ];
         for measure in measures {

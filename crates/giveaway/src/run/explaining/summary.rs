@@ -3,10 +3,11 @@
 
 use giveaway_stats::summary::mean;
 
-use super::{Work, per_unit};
+use super::{LEAKY_SHARE, Work, per_unit};
+use crate::explain::answers::Answers;
 use crate::explain::definitions::{Judged, definitions};
 use crate::explain::measures::{Measure, Needs};
-use crate::explain::ranking::Leaks;
+use crate::explain::ranking::{Leaks, threshold};
 use crate::explain::reasons::Reason;
 use crate::explain::spread::{Exposure, Grouping, rate};
 use crate::report::explanation::{
@@ -70,7 +71,7 @@ impl Work<'_> {
         });
         // By what they find, since that is what a review is for.
         let mut screening = Vec::new();
-        for needs in [Needs::Data, Needs::OneModel, Needs::ReferenceModels] {
+        for needs in [Needs::Data, Needs::FewModels, Needs::ReferenceModels] {
             let mut some: Vec<&(Predictor, Needs, Screening)> = found
                 .iter()
                 .filter(|(p, n, _)| *n == needs && p.family != "divergence")
@@ -90,7 +91,7 @@ impl Work<'_> {
         &self,
         reasons: &[Vec<Reason>],
         explained: &[u32],
-        leaky: &[Option<bool>],
+        judged: &[Option<(f64, bool)>],
     ) -> Vec<ReasonCount> {
         let first = |unit: u32| reasons[self.stands_for[unit as usize] as usize][0];
         Reason::EVERY
@@ -103,15 +104,13 @@ impl Work<'_> {
                     .copied()
                     .filter(|&unit| first(unit) == reason)
                     .collect();
-                let leaks: Vec<f64> = units
+                // The leak of the half that judges: reasons are from the other, and share its
+                // noise.
+                let known: Vec<(f64, bool)> = units
                     .iter()
-                    .map(|&unit| self.leak[unit as usize])
-                    .filter(|leak| !leak.is_nan())
+                    .filter_map(|&unit| judged[unit as usize])
                     .collect();
-                let known: Vec<bool> = units
-                    .iter()
-                    .filter_map(|&unit| leaky[unit as usize])
-                    .collect();
+                let leaks: Vec<f64> = known.iter().map(|(leak, _)| *leak).collect();
                 ReasonCount {
                     reason: reason.name().to_owned(),
                     meaning: reason.meaning().to_owned(),
@@ -121,7 +120,10 @@ impl Work<'_> {
                         .count(),
                     all: units.len(),
                     mean_leak: mean(&leaks),
-                    leaky: rate(known.iter().filter(|&&l| l).count(), known.len()),
+                    leaky: rate(
+                        known.iter().filter(|(_, leaky)| *leaky).count(),
+                        known.len(),
+                    ),
                 }
             })
             .collect()
@@ -151,19 +153,27 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn definitions(&self, leaky: &[Option<bool>]) -> Option<Definitions> {
+    /// The leak here is that of the half that measures: the p-values are from the other.
+    pub(super) fn definitions(&self, answers: &Answers) -> Option<Definitions> {
+        let gaps: Vec<f64> = (0..self.pool.dataset.len())
+            .map(|record| answers.measured(record).loss_gap())
+            .collect();
+        let leak = per_unit(self.pool, &gaps, &self.pool.audited);
+        let known: Vec<f64> = leak.iter().copied().filter(|leak| !leak.is_nan()).collect();
+        let threshold = threshold(&known, LEAKY_SHARE);
         let units: Vec<Judged> = self
             .pool
             .audited
             .iter()
-            .filter_map(|&unit| {
+            .zip(&leak)
+            .filter_map(|(&unit, &leak)| {
                 let unit = unit as usize;
                 Some(Judged {
                     member: self.pool.is_member[unit]?,
                     scaled_logit: self.verdicts.scaled_logit[unit],
                     p: self.verdicts.p_all[unit],
-                    leak: self.leak[unit],
-                    leaky: leaky[unit] == Some(true),
+                    leak,
+                    leaky: threshold.is_some_and(|threshold| leak >= threshold),
                 })
             })
             .collect();
@@ -171,11 +181,12 @@ impl Work<'_> {
     }
 }
 
-/// Whether each unit is among the leakiest, where that is known.
-pub(super) fn leaky_units(leaks: &Leaks, units: &[u32], count: usize) -> Vec<Option<bool>> {
-    let mut leaky = vec![None; count];
-    for (&unit, &is) in units.iter().zip(&leaks.leaky) {
-        leaky[unit as usize] = Some(is);
+/// The leak of each unit by the half that judges, and whether it is among the leakiest, where
+/// that is known.
+pub(super) fn judged_units(leaks: &Leaks, units: &[u32], count: usize) -> Vec<Option<(f64, bool)>> {
+    let mut judged = vec![None; count];
+    for ((&unit, &leak), &leaky) in units.iter().zip(&leaks.leak).zip(&leaks.leaky) {
+        judged[unit as usize] = Some((leak, leaky));
     }
-    leaky
+    judged
 }

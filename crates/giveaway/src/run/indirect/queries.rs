@@ -245,7 +245,7 @@ impl<'a> Builder<'a> {
         let pool = self.pool;
         let own = pool.units.records(unit as usize);
         let validation = pool.units.expand(&pool.validation_units);
-        training::side_by_side(pool, self.trainer, outside.len(), |number| {
+        training::side_by_side(pool, self.trainer, outside.len(), 0, |number| {
             let model = outside[number];
             let mut rows = pool.units.expand(pool.membership.training_units(model));
             let mut places: Vec<u32> = (0..rows.len() as u32).collect();

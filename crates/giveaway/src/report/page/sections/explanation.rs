@@ -38,7 +38,7 @@ const MOST_HEATS: usize = 20;
 /// What measures may need, and their series.
 const NEEDS: [(&str, &str, usize); 3] = [
     ("data", "needs the data only", 2),
-    ("one model", "needs one model", 0),
+    ("a few models", "needs a few models", 0),
     ("reference models", "needs reference models", 1),
 ];
 
@@ -229,7 +229,7 @@ fn predictors(s: &Explanation, n: Numbers<'_>) -> Option<Figure> {
     };
     let mut chart = of_rows(
         "What goes with the leak",
-        "The rank correlation (Spearman) of each measure with the leak, with intervals, the best first. Marks differ by what a measure needs: the data, one model, or reference models.",
+        "The rank correlation (Spearman) of each measure with the leak, with intervals, the best first. Marks differ by what a measure needs: the data, a few models, or reference models.",
         Axis::linear(
             "rank correlation with the leak",
             tenths(lowest, false),
@@ -308,7 +308,7 @@ fn screening(s: &Explanation, units: &str, n: Numbers<'_>) -> Option<Figure> {
     }
     let mut chart = Chart::new(
         "Finding the leakiest before an audit",
-        "The share of the leakiest that is found against the share that is looked at, those with the largest values of a measure first, for measures that need the data, one model, or reference models. The dashed line is chance.",
+        "The share of the leakiest that is found against the share that is looked at, those that a measure sets apart first, for measures that need the data, a few models, or reference models. The dashed line is chance.",
         Axis::log(&format!("share of the {units} looked at"), smallest, 1.0).percent(),
         Axis::linear("share of the leakiest found", 0.0, 1.0).percent(),
     )
