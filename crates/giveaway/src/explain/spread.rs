@@ -29,6 +29,9 @@ const MOST_PERMUTATIONS: usize = 9_999;
 const FEWEST_PERMUTATIONS: usize = 999;
 const MOST_DRAWN: usize = 5_000_000;
 
+/// How the name of the lowest quarter of a column of numbers begins.
+pub const UP_TO: &str = "up to ";
+
 /// The values of a column in groups: a name for each, and the group of each record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grouping {
@@ -135,7 +138,7 @@ fn of_numbers(values: &[f64]) -> Grouping {
     for (place, cut) in cuts.iter().enumerate() {
         let cut = short(cut.to_string());
         levels.push(match place {
-            0 => format!("up to {cut}"),
+            0 => format!("{UP_TO}{cut}"),
             place => format!("above {} up to {cut}", short(cuts[place - 1].to_string())),
         });
     }

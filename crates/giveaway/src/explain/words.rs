@@ -115,10 +115,14 @@ fn probability(p: f64) -> String {
     match p {
         p if p <= 0.0 || (0.1..=0.995).contains(&p) || p >= 1.0 => format!("{p:.2}"),
         p if p > 0.995 => "more than 0.99".to_owned(),
-        p if p < 1e-4 => format!("{p:.1e}"),
         p => {
-            let digits = 1 - p.log10().floor() as i32;
-            format!("{p:.0$}", digits.unsigned_abs() as usize)
+            let short = format!("{p:.1e}");
+            if p < 1e-4 {
+                short
+            } else {
+                // By way of its decimal form, so that zeros at the end go.
+                short.parse::<f64>().unwrap_or(p).to_string()
+            }
         }
     }
 }
@@ -150,7 +154,15 @@ pub fn attributed(attribution: &UnitAttribution) -> Option<String> {
         .filter(|share| share.nats >= LEAST_PART * difference)
         .take(MOST_NAMED)
         .map(|share| match &share.value {
-            Some(value) => format!("{}={value} ({:+.2})", share.column, share.nats),
+            Some(value) if value.is_empty() => {
+                format!("{} missing ({:+.2})", share.column, share.nats)
+            }
+            Some(value) => format!(
+                "{}={} ({:+.2})",
+                share.column,
+                short(value.clone()),
+                share.nats
+            ),
             None => format!("{} ({:+.2})", share.column, share.nats),
         })
         .collect();
@@ -423,13 +435,18 @@ impl Words<'_> {
 
     fn border(&self, subject: &Subject<'_>) -> Option<String> {
         let choices = subject.choices?;
-        Some(format!(
+        let mut said = format!(
             "models that never saw it are divided: {} say {}, {} say {}",
             percent(choices.right),
             self.class(self.labels[subject.record] as usize),
             percent(choices.against),
             self.class(choices.other)
-        ))
+        );
+        let others = 1.0 - choices.right - choices.against;
+        if others > 0.005 {
+            let _ = write!(said, ", {} something else", percent(others));
+        }
+        Some(said)
     }
 
     /// How often models are wrong, unless that was said already, and when those that are trained

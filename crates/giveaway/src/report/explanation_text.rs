@@ -597,15 +597,10 @@ pub fn record(explanation: &Explanation, facts: &RecordFacts, units: &str) -> St
         "leak",
         &match (facts.leak, facts.rank) {
             (Some(leak), Some(rank)) => format!(
-                "{leak:.3} nats, {} of {} by leak ({}); the {} leakiest have {} or more",
+                "{leak:.3} nats, {} of {} by leak ({})",
                 ordinal(rank),
                 whole(all),
                 place(rank, all),
-                whole(explanation.settings.leaky),
-                explanation
-                    .settings
-                    .leaky_threshold
-                    .map_or_else(|| "n/a".to_owned(), |t| format!("{t:.3}")),
             ),
             (Some(leak), None) => format!("{leak:.3} nats"),
             _ => format!("not known: too few models were trained with this {unit}, or without it"),

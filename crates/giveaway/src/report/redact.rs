@@ -218,7 +218,10 @@ fn explanation(explanation: &mut Explanation) {
         large_groups(&mut column.values);
         column.p = column.p.map(coarse);
     }
-    (explanation.groups).retain(|column| !column.values.is_empty());
+    // A quarter begins and ends with the value of a record.
+    let cut = |group: &GroupExposure| group.name.starts_with(crate::explain::spread::UP_TO);
+    (explanation.groups)
+        .retain(|column| !column.values.is_empty() && !column.values.iter().any(cut));
     // Mean shares of few units would be theirs.
     (explanation.attribution).take_if(|summary| summary.exposed.min(summary.others) < FEWEST);
     if let Some(summary) = &mut explanation.attribution {
@@ -361,6 +364,16 @@ mod tests {
                 .chain(groups)
                 .all(|g| g.leaky == none && g.relative_risk == none)
         );
+    }
+
+    #[test]
+    fn quarters_of_numbers_are_left_out() {
+        let mut explained = crate::report::explanation_text::example();
+        explained.groups[0].values[0].name = "up to 41".to_owned();
+        let others = explained.groups[1].column.clone();
+        explanation(&mut explained);
+        assert_eq!(explained.groups.len(), 1);
+        assert_eq!(explained.groups[0].column, others);
     }
 
     #[test]

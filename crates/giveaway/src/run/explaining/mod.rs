@@ -132,7 +132,8 @@ pub fn explain(
         trainer,
         run,
         mut manifest,
-    } = prepare(&config, Some(path), Access::Alone, progress)?;
+    } = prepare(&config, Some(path), Access::Alone, progress)
+        .map_err(|e| from_where(e, &config))?;
     let (neighbours, models) = check(request, &pool)?;
     let (audit, _) = read_result(path)?;
     let verdicts = Verdicts::read(&run, &pool)?;
@@ -185,6 +186,17 @@ pub fn explain(
     })
 }
 
+/// A file that is not found is not one that the user has named now.
+fn from_where(error: Error, config: &Config) -> Error {
+    let source = &config.data.source;
+    if error.to_string().contains(source.as_str()) && !Path::new(source).exists() {
+        return error.hint(format!(
+            "the run was made from {source}, as seen from where `giveaway audit` was called: call explain there, or put the file back"
+        ));
+    }
+    error
+}
+
 fn as_json(audit: &Audit) -> Result<String> {
     let mut json = serde_json::to_string_pretty(audit)
         .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
@@ -214,6 +226,13 @@ fn check(request: &ExplainRequest, pool: &Pool) -> Result<(usize, usize)> {
         .hint(format!(
             "give a number from 2 to {most}, half of the run's reference models"
         )));
+    }
+    if pool.dataset.schema.image.is_some() && !request.groups.is_empty() {
+        return Err(
+            Error::usage("exposure is not told over the pixels of images")
+                .at("--by")
+                .hint("leave it out; exposure by class is always told"),
+        );
     }
     let names = pool.table.column_names();
     for group in &request.groups {

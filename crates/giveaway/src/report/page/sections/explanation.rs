@@ -194,8 +194,8 @@ fn reasons(s: &Explanation, units: &str, n: Numbers<'_>) -> Option<Html> {
             &[
                 "reason",
                 "exposed",
-                &format!("all {units}, if they were"),
-                "the leakiest among these",
+                &format!("all {units} with it"),
+                "of these, among the leakiest",
                 "mean leak",
             ],
             &rows,
