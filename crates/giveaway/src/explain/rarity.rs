@@ -17,6 +17,9 @@ const FEW: u32 = 3;
 /// the rarest value.
 const MOST_FEW: f64 = 0.1;
 
+/// And no more than this share of the records.
+const SMALL: f64 = 0.01;
+
 /// The rarest value of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RarestValue {
@@ -88,7 +91,9 @@ pub fn rarity(tables: &[&Table]) -> Option<Rarity> {
     let telling: Vec<bool> = counted
         .iter()
         .map(|column| {
-            let few = column.records.iter().filter(|&&count| count <= FEW).count();
+            // In a small table every value is of few records.
+            let is_few = |&&count: &&u32| count <= FEW && f64::from(count) < SMALL * records as f64;
+            let few = column.records.iter().filter(is_few).count();
             few as f64 <= MOST_FEW * records as f64
         })
         .collect();
@@ -251,6 +256,25 @@ mod tests {
         assert_eq!(rarity.rarest[1].unwrap().records, 1);
         assert_eq!(rarity.rarest[2].unwrap().column, 1);
         assert_eq!(rarity.rarest[2].unwrap().records, 1);
+    }
+
+    /// Names, one for each record, do not hide the one land that is rare.
+    #[test]
+    fn columns_of_names_are_passed_over() {
+        let mut text = "name,land,y\n".to_owned();
+        for i in 0..300 {
+            let land = if i == 7 {
+                "Ruritania"
+            } else {
+                ["A", "B"][i % 2]
+            };
+            let _ = writeln!(text, "person {i},{land},{}", i % 2);
+        }
+        let rarity = rarity(&[&table(&text)]).unwrap();
+        assert!(rarity.rarest.iter().all(|r| r.unwrap().column == 1));
+        assert_eq!(rarity.rarest[7].unwrap().records, 1);
+        // In the sum over the columns they count.
+        assert!(rarity.total_bits[0] > 300f64.log2());
     }
 
     #[test]

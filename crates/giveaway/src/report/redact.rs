@@ -213,15 +213,19 @@ fn explanation(explanation: &mut Explanation) {
             coarsened(estimate);
         }
     }
+    // A quarter begins and ends with the value of a record.
+    let cut = |group: &GroupExposure| group.name.starts_with(crate::explain::spread::UP_TO);
+    explanation
+        .groups
+        .retain(|column| !column.values.iter().any(cut));
     large_groups(&mut explanation.classes);
     for column in &mut explanation.groups {
         large_groups(&mut column.values);
         column.p = column.p.map(coarse);
     }
-    // A quarter begins and ends with the value of a record.
-    let cut = |group: &GroupExposure| group.name.starts_with(crate::explain::spread::UP_TO);
-    (explanation.groups)
-        .retain(|column| !column.values.is_empty() && !column.values.iter().any(cut));
+    explanation
+        .groups
+        .retain(|column| !column.values.is_empty());
     // Mean shares of few units would be theirs.
     (explanation.attribution).take_if(|summary| summary.exposed.min(summary.others) < FEWEST);
     if let Some(summary) = &mut explanation.attribution {
