@@ -232,7 +232,7 @@ fn what_is_not_known_is_left_out() {
         .code
         .unwrap();
     sandbox
-        .run("audit few.csv --label y --models 8 --epochs 2 --hidden none --select all --run few --quiet")
+        .run("audit few.csv --label y --models 12 --epochs 2 --hidden none --select all --run few --quiet")
         .code
         .unwrap();
     let apart = sandbox.run("explain apart --quiet");
