@@ -168,7 +168,8 @@ pub fn attributed(attribution: &UnitAttribution) -> Option<String> {
         .collect();
     (!named.is_empty()).then(|| {
         format!(
-            "of {difference:.2} nats that it leaks more than the mean of its class, most come from {}",
+            "in the models looked into it leaks {:.2} nats, and the columns with the largest shares of that are {}",
+            attribution.gap,
             named.join(", ")
         )
     })
@@ -260,7 +261,12 @@ impl Words<'_> {
             _ => (),
         }
         // What most models say instead belongs to every reason but those that say it.
-        let said = [Reason::Mislabelled, Reason::Border, Reason::None];
+        let said = [
+            Reason::Mislabelled,
+            Reason::Border,
+            Reason::Hard,
+            Reason::None,
+        ];
         if let Some(choices) = subject.choices.filter(|c| c.against >= 0.5)
             && !subject.reasons.iter().any(|reason| said.contains(reason))
         {
@@ -352,8 +358,10 @@ impl Words<'_> {
     fn suspicion(&self, subject: &Subject<'_>) -> Option<String> {
         let choices = subject.choices?;
         Some(format!(
-            "labelled {}, but {} of the models that never saw it say {}, and {}",
+            "labelled {}, {}{} of the models that never saw it say {}, and {}",
             self.class(self.labels[subject.record] as usize),
+            // With few models the halves may differ, and the rule goes by one of them.
+            if choices.against >= 0.5 { "but " } else { "" },
             percent(choices.against),
             self.class(choices.other),
             self.neighbours(subject.record)
@@ -388,6 +396,12 @@ impl Words<'_> {
         let value = self.value(record, column);
         match rarest.kind {
             RareKind::Value => format!("rare: {name}={value} ({count} in {all})"),
+            RareKind::Large if rarest.records == 1 => {
+                format!("rare: {name}={value} (the largest of {all})")
+            }
+            RareKind::Small if rarest.records == 1 => {
+                format!("rare: {name}={value} (the smallest of {all})")
+            }
             RareKind::Large => {
                 format!("rare: {name}={value} ({count} in {all} have as much or more)")
             }
@@ -436,7 +450,7 @@ impl Words<'_> {
     fn border(&self, subject: &Subject<'_>) -> Option<String> {
         let choices = subject.choices?;
         let mut said = format!(
-            "models that never saw it are divided: {} say {}, {} say {}",
+            "models that never saw it disagree: {} say {}, {} say {}",
             percent(choices.right),
             self.class(self.labels[subject.record] as usize),
             percent(choices.against),
@@ -457,10 +471,15 @@ impl Words<'_> {
         let wrong = (self.facts.is_hard(record)
             && !subject.reasons.iter().any(|reason| said.contains(reason)))
         .then(|| {
-            format!(
-                "{} of the models that never saw it are wrong",
-                percent(1.0 - subject.answers.correct_out)
-            )
+            let wrong = percent(1.0 - subject.answers.correct_out);
+            match subject.choices {
+                Some(choices) if choices.against >= 0.5 => format!(
+                    "{} of the models that never saw it say {}",
+                    percent(choices.against),
+                    self.class(choices.other)
+                ),
+                _ => format!("{wrong} of the models that never saw it are wrong"),
+            }
         });
         let learnt = self.facts.is_late(record).then(|| {
             let [trained, never] = self.learning.trained[record];
@@ -668,7 +687,7 @@ mod tests {
         );
         let said = scene.say(50, answers(), &[Reason::Border]);
         assert!(
-            said.contains("divided: 25 % say high, 75 % say low"),
+            said.contains("disagree: 25 % say high, 75 % say low"),
             "{said}"
         );
     }
@@ -681,7 +700,7 @@ mod tests {
         scene.out_loss[3] = 3.0;
         let said = scene.say(3, answers(), &[Reason::Hard]);
         assert!(
-            said.ends_with("; hard: 75 % of the models that never saw it are wrong."),
+            said.ends_with("; hard: 75 % of the models that never saw it say low."),
             "{said}"
         );
         let said = scene.say(3, answers(), &[Reason::Mislabelled, Reason::Hard]);
@@ -689,7 +708,7 @@ mod tests {
         scene.epochs[3] = 7.0;
         let said = scene.say(3, answers(), &[Reason::Hard]);
         assert!(
-            said.ends_with("hard: 75 % of the models that never saw it are wrong, and models trained on it learn it in epoch 7.0 on average (the median record: 2.0)."),
+            said.ends_with("hard: 75 % of the models that never saw it say low, and models trained on it learn it in epoch 7.0 on average (the median record: 2.0)."),
             "{said}"
         );
         scene.trained[3] = [4, 3];
@@ -718,7 +737,7 @@ mod tests {
         };
         assert_eq!(
             attributed(&attribution).unwrap(),
-            "of 3.20 nats that it leaks more than the mean of its class, most come from land=Poland (+1.50)"
+            "in the models looked into it leaks 3.30 nats, and the columns with the largest shares of that are land=Poland (+1.50)"
         );
         attribution.gap = 0.15;
         assert_eq!(attributed(&attribution), None);

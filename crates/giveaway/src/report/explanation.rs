@@ -20,9 +20,9 @@ pub struct Explanation {
     pub findings: Vec<String>,
     /// Every measure, the best predictor of the leak first.
     pub predictors: Vec<Predictor>,
-    /// How often each reason is given, in a fixed order.
+    /// How often each reason is given, in a fixed order; none in a redacted report.
     pub reasons: Vec<ReasonCount>,
-    /// The exposed units with their reasons, the most exposed first.
+    /// The exposed units with their reasons, the most exposed first; none in a redacted report.
     pub exposed: Vec<ExplainedUnit>,
     /// How exposure is spread over the classes.
     pub classes: Vec<GroupExposure>,
@@ -117,7 +117,7 @@ pub struct ReasonCount {
     pub exposed: usize,
     /// Audited units whose first reason it would be.
     pub all: usize,
-    /// Mean leak of these, in nats.
+    /// Mean leak of these, in nats, by the half that tests: reasons are from the other.
     pub mean_leak: Option<f64>,
     /// Share of the leakiest among them.
     pub leaky: Estimate,
@@ -126,16 +126,16 @@ pub struct ReasonCount {
 /// An exposed unit and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainedUnit {
-    /// The identifier of its first record.
+    /// The identifier of the record that is described: of several, the one with the largest leak.
     pub id: String,
-    /// Its number; nothing in a redacted report.
+    /// The unit's number.
     pub unit: Option<u32>,
-    /// The class of its first record.
+    /// The class of that record.
     pub class: String,
-    /// Its place by leak among the audited units, 1 for the largest; nothing where the leak is
-    /// not known, and in a redacted report.
+    /// The unit's place by leak among the audited units, 1 for the largest; nothing where the leak
+    /// is not known.
     pub rank: Option<usize>,
-    /// Its leak over all reference models, in nats; nothing in a redacted report.
+    /// The unit's leak over all reference models, in nats.
     pub leak: Option<f64>,
     /// Whether it is given away by the target.
     pub given_away: bool,
@@ -143,7 +143,7 @@ pub struct ExplainedUnit {
     pub reason: String,
     /// Other reasons that hold as well.
     pub further: Vec<String>,
-    /// The reason with its evidence, in words; empty in a redacted report.
+    /// The reasons with their evidence, in words.
     pub statement: String,
     /// What in its input makes it leak, the largest share first; nothing where that was not
     /// computed.
@@ -171,7 +171,7 @@ pub struct UnitAttribution {
 pub struct ColumnShare {
     /// The column.
     pub column: String,
-    /// The record's value, as people read it; nothing in a redacted report.
+    /// The record's value, as people read it; empty where it is missing.
     pub value: Option<String>,
     /// The share, in nats: above 0 it makes the record leak more.
     pub nats: f64,
@@ -188,7 +188,8 @@ pub struct GroupExposure {
     pub leak: Estimate,
     /// Share of them that is among the leakiest.
     pub leaky: Estimate,
-    /// That share over the share among all: 2 carries twice its part.
+    /// That share over the share among all: 2 carries twice its part. The interval holds for all
+    /// groups beside it together.
     pub relative_risk: Estimate,
     /// Of them, given away by the target.
     pub given_away: usize,
@@ -201,8 +202,9 @@ pub struct ColumnExposure {
     pub column: String,
     /// Whether the user asked for it; else it is the column over which exposure differs most.
     pub chosen: bool,
-    /// P-value of the hypothesis that the leakiest are spread over the values as all units are
-    /// (χ² of the table with the leaky and the others).
+    /// P-value of the hypothesis that the leakiest are spread over the values as all units are: χ²
+    /// of the table with the leaky and the others, by permutation; of a column that was not asked
+    /// for, times the number of columns looked at.
     pub p: Option<f64>,
     /// Its values, the riskiest first.
     pub values: Vec<GroupExposure>,
@@ -256,11 +258,12 @@ pub struct Definition {
     pub false_positive_rate: Estimate,
     /// Of all that the rule names, the share of members.
     pub precision: Estimate,
-    /// Mean leak of the members named, in nats.
+    /// Mean leak of the members named, in nats, by the half of the models that the p-values are
+    /// not from.
     pub mean_leak: Option<f64>,
-    /// Mean leak of all members, in nats.
+    /// Mean leak of all members, by the same.
     pub mean_leak_of_members: Option<f64>,
-    /// Share of the leakiest among the members named.
+    /// Share of the leakiest, by the same, among the members named.
     pub leaky: Estimate,
 }
 
