@@ -299,12 +299,7 @@ impl Exposure<'_> {
     #[must_use]
     pub fn spread_p(&self, grouping: &Grouping) -> Option<f64> {
         let group = |position: u32| grouping.of_record[self.records[position as usize] as usize];
-        let mut units = vec![0u32; grouping.names.len()];
-        let mut hits = vec![0u32; grouping.names.len()];
-        for position in 0..self.records.len() as u32 {
-            units[group(position) as usize] += 1;
-            hits[group(position) as usize] += u32::from(self.leaks.leaky[position as usize]);
-        }
+        let (units, hits) = self.table(grouping);
         let leaky = self.leaks.leaky_units();
         let groups = units.iter().filter(|&&count| count > 0).count();
         if groups < 2 || leaky == 0 || leaky >= self.records.len() {
@@ -327,8 +322,8 @@ impl Exposure<'_> {
         Some((as_large + 1) as f64 / (all + 1) as f64)
     }
 
-    /// The p-value of the same table by the χ² distribution, to order columns only.
-    fn asymptotic_p(&self, grouping: &Grouping) -> f64 {
+    /// Units in each group, and how many of them are leaky.
+    fn table(&self, grouping: &Grouping) -> (Vec<u32>, Vec<u32>) {
         let mut units = vec![0u32; grouping.names.len()];
         let mut hits = vec![0u32; grouping.names.len()];
         for (&record, &leaky) in self.records.iter().zip(&self.leaks.leaky) {
@@ -336,6 +331,12 @@ impl Exposure<'_> {
             units[group] += 1;
             hits[group] += u32::from(leaky);
         }
+        (units, hits)
+    }
+
+    /// The p-value of the same table by the χ² distribution, to order columns only.
+    fn asymptotic_p(&self, grouping: &Grouping) -> f64 {
+        let (units, hits) = self.table(grouping);
         let groups = units.iter().filter(|&&count| count > 0).count();
         chi_square_sf(
             chi_square(&units, &hits),
