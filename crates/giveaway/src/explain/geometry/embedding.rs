@@ -607,15 +607,4 @@ mod tests {
         let same = trustworthiness(&vectors.view(), &places.view(), 9).unwrap();
         assert!((same - 1.0).abs() < 1e-12);
     }
-
-    /// `cargo test --release -p giveaway -- --ignored speed_of_embedding`.
-    #[test]
-    #[ignore = "a measurement"]
-    #[expect(clippy::print_stderr, reason = "it is what it is for")]
-    fn speed_of_embedding() {
-        let vectors = normal(3000, 50, 1);
-        let start = std::time::Instant::now();
-        embed(&vectors.view(), 30.0, |_| {}).unwrap();
-        eprintln!("3000 points: {:?}", start.elapsed());
-    }
 }

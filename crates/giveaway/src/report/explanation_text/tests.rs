@@ -166,15 +166,3 @@ fn places_are_said_as_people_say_them() {
         assert_eq!(ordinal(number), text);
     }
 }
-
-/// `cargo test -p giveaway explanation_text -- --ignored --nocapture` shows the texts.
-#[test]
-#[ignore = "to be read by people"]
-#[expect(clippy::print_stdout, reason = "that is what it is for")]
-fn read_it() {
-    println!("{}", explanation(&example(), "records"));
-    println!(
-        "{}",
-        record(&example(), &facts("A12", measures()), "records")
-    );
-}

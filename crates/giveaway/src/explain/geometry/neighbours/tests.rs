@@ -306,30 +306,3 @@ fn lists_are_checked() {
     assert!(Lists::new(1, vec![2, 0], vec![1.0; 2]).is_err());
     assert!(Lists::new(0, vec![], vec![]).is_err());
 }
-
-/// How long it takes; `cargo test --release -p giveaway -- --ignored speed_of_neighbours`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "it is what it is for")]
-fn speed_of_neighbours() {
-    for (records, width, classes) in [(20_000, 100, 2), (20_000, 100, 100), (20_000, 512, 2)] {
-        let vectors = normal(records, width, 1);
-        let labels = random_labels(records, classes, 2);
-        let among = all(records);
-        let start = std::time::Instant::now();
-        geometry(
-            &vectors.view(),
-            &labels,
-            classes,
-            &among,
-            &among,
-            20,
-            |_| {},
-        )
-        .unwrap();
-        eprintln!(
-            "{records} x {width}, {classes} classes: {:?}",
-            start.elapsed()
-        );
-    }
-}
