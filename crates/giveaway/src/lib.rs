@@ -2,13 +2,15 @@
 //!
 //! One module for each stage, in the order in which data flow: [`dataset`], [`units`]
 //! and [`membership`], [`trainer`], [`target`], [`channel`] and [`signals`], [`select`],
-//! [`enhance`], [`attack`], [`evaluate`], [`validity`], [`report`]; [`run`] ties them together.
+//! [`enhance`], [`attack`], [`evaluate`], [`validity`], [`explain`], [`defend`], [`report`]; [`run`]
+//! ties them together.
 #![forbid(unsafe_code)]
 
 pub mod arrays;
 pub mod attack;
 pub mod channel;
 pub mod dataset;
+pub mod defend;
 pub mod enhance;
 pub mod error;
 pub mod evaluate;

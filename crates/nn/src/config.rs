@@ -500,6 +500,29 @@ pub struct EarlyStopping {
     pub patience: usize,
 }
 
+/// What training makes small. The default is the cross-entropy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Objective {
+    /// The cross-entropy of the labels, smoothed or soft where they are.
+    #[default]
+    CrossEntropy,
+    /// The cross-entropy less `strength` times the entropy of the probabilities: sure answers
+    /// cost something (Pereyra and others 2017; HAMP, Chen and Pattabiraman 2024).
+    EntropyReward {
+        /// At least 0.
+        strength: f32,
+    },
+    /// `RelaxLoss` (Chen, Yu and Fritz 2022): a step on a batch whose mean loss is at least
+    /// `level` descends; below it, the step ascends in even epochs (from 0), and in odd ones
+    /// it descends the cross-entropy of flattened posteriors: the probability of the label as
+    /// it is, and the rest spread evenly over the other classes.
+    Relaxed {
+        /// The mean loss that is aimed at; at least 0.
+        level: f32,
+    },
+}
+
 /// Differentially private training: DP-SGD (Abadi and others 2016).
 ///
 /// Every step draws each row with probability `batch_size`/rows (Poisson sampling; an

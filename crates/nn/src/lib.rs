@@ -33,8 +33,8 @@ mod train;
 mod trained;
 
 pub use config::{
-    Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding, Pool,
-    Privacy, Schedule, Skip, Training,
+    Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Objective, Optimiser,
+    Padding, Pool, Privacy, Schedule, Skip, Training,
 };
 pub use error::Error;
 pub use examples::Examples;

@@ -1,5 +1,6 @@
 //! Trainers make models from records; models answer with logits.
 
+mod lesson;
 mod network;
 
 use std::io;
@@ -8,6 +9,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::error::{Error, Result};
 
+pub use lesson::{Added, Alteration, Lesson};
 pub use network::NetworkTrainer;
 
 /// Trains models of one kind on subsets of one data set.
@@ -78,6 +80,43 @@ pub trait Trainer: Sync {
         )
     }
 
+    /// Trains one model on a lesson, which may be more than rows; a plain one gives the model
+    /// that [`Self::train`] gives.
+    ///
+    /// # Errors
+    /// As [`Self::train`], or if the trainer cannot learn from what the lesson holds; unless a
+    /// trainer says otherwise, from nothing but rows.
+    fn learn(&self, lesson: &Lesson<'_>, seed: u64) -> Result<Box<dyn Model + '_>> {
+        if lesson.is_plain() {
+            return self.train(lesson.rows, lesson.validation, seed);
+        }
+        Err(Error::usage(
+            "this trainer learns from records as they are, without weights or other labels",
+        )
+        .hint("choose defences that need no more, or train with the built-in networks"))
+    }
+
+    /// A trainer of the same kind whose training differs.
+    ///
+    /// # Errors
+    /// If the alteration makes no sense or the trainer has no such setting; unless a trainer says
+    /// otherwise, it has none.
+    fn altered(&self, alteration: &Alteration) -> Result<Box<dyn Trainer + '_>> {
+        let _ = alteration;
+        Err(Error::usage("this trainer has no settings that a defence could change")
+            .hint("choose defences of the records or the answers, or train with the built-in networks"))
+    }
+
+    /// Records of a step of training, where it goes by steps.
+    fn batch_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// Passes over the rows, where it goes by passes.
+    fn epochs(&self) -> Option<usize> {
+        None
+    }
+
     /// The name of the arithmetic in use: results of different kernels differ in rounding.
     fn kernel(&self) -> String;
 }
@@ -115,6 +154,16 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// If the inputs have another number of features, or one that is not finite.
     fn answer(&self, inputs: ArrayView2<f32>) -> Result<Array2<f32>>;
+
+    /// What the model's last layer sees of such inputs, inputs × [`Self::features`]; nothing
+    /// where the model has no such layer or does not tell.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    fn features_of(&self, inputs: ArrayView2<f32>) -> Result<Option<Array2<f32>>> {
+        let _ = inputs;
+        Ok(None)
+    }
 
     /// The gradients of the scaled logit of class `label` with respect to the features of such
     /// inputs, inputs × features; nothing where the model has none (trees, say). Where the
