@@ -3,6 +3,7 @@
 pub mod attacks;
 mod chart;
 pub mod defence;
+pub mod defence_text;
 pub mod explanation;
 pub mod explanation_text;
 pub mod fail_on;
