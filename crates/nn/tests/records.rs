@@ -210,7 +210,7 @@ fn each_record_has_its_own_clip() {
             norms.sort_by(f64::total_cmp);
             let clip = norms[rows / 2] as f32;
             // powers of two, so that products are exact
-            let shares: Vec<f32> = (0..rows).map(|row| 0.5f32.powi(row as i32 % 4)).collect();
+            let shares: Vec<f32> = (0..rows).map(|row| 1.0 / (1 << (row % 4)) as f32).collect();
             let training = training(rows);
             // not all, and not in their order
             let all: Vec<u32> = (3..rows as u32).rev().collect();
