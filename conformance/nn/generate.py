@@ -226,6 +226,75 @@ def residual_image_case(name, convolutions, skips, hidden, dense_skips, activati
     emit("logits-after", model(x))
 
 
+def objective_case(name, hidden, activation, objective, optimiser):
+    """Losses other than the cross-entropy. `objective` gives the loss to descend and the loss to
+    report, of logits, labels, soft labels, weights and the epoch."""
+    print(f"case {name}")
+    rows, inputs, classes = 21, 9, 5
+    x = torch.randn(rows, inputs)
+    y = torch.randint(classes, (rows,))
+    model = network(inputs, hidden, classes, activation)
+    linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
+    targets = torch.softmax(2 * torch.randn(rows, classes), 1)
+    weights = 2 * torch.rand(rows)
+    emit("features", x)
+    emit("labels", y)
+    emit("soft-labels", targets)
+    emit("record-weights", weights)
+    for layer in linear:
+        emit("weight-before", layer.weight)
+        emit("bias-before", layer.bias)
+    optimiser = optimiser(model.parameters())
+    losses = []
+    for epoch in range(STEPS):
+        optimiser.zero_grad()
+        loss, reported = objective(model(x), y, targets, weights, epoch)
+        losses.append(reported.item())
+        loss.backward()
+        optimiser.step()
+    emit("losses", torch.tensor(losses))
+    for layer in linear:
+        emit("weight-after", layer.weight)
+        emit("bias-after", layer.bias)
+    emit("logits-after", model(x))
+
+
+def entropy_reward(strength, smoothing):
+    """Cross-entropy less strength times the entropy (Pereyra 2017, HAMP)."""
+    each = torch.nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")
+
+    def objective(logits, _, targets, weights, epoch):
+        entropies = torch.distributions.Categorical(logits=logits).entropy()
+        loss = (weights * (each(logits, targets) - strength * entropies)).mean()
+        return loss, loss
+
+    return objective
+
+
+class Relaxed:
+    """RelaxLoss (Chen, Yu and Fritz 2022), algorithm 1."""
+
+    def __init__(self, level):
+        self.level = level
+        self.steps = []
+
+    def __call__(self, logits, labels, targets, weights, epoch):
+        each = torch.nn.CrossEntropyLoss(reduction="none")
+        plain = (weights * each(logits, targets)).mean()
+        if plain >= self.level:
+            self.steps.append("descend")
+            return plain, plain
+        if epoch % 2 == 0:
+            self.steps.append("ascend")
+            return -plain, plain
+        self.steps.append("flatten")
+        probabilities = torch.softmax(logits, 1).detach()
+        own = probabilities.gather(1, labels[:, None])
+        flat = ((1 - own) / (logits.shape[1] - 1)).expand_as(logits).clone()
+        flat.scatter_(1, labels[:, None], own)
+        return (weights * each(logits, flat)).mean(), plain
+
+
 def main():
     torch.manual_seed(20240717)
     torch.set_num_threads(1)
@@ -277,6 +346,11 @@ def main():
         tanh,
         lambda p: sgd(p, lr=0.1, momentum=0.9),
     )
+    objective_case("entropy-reward", [8, 6], relu, entropy_reward(0.7, 0.1), lambda p: adam(p, lr=0.03))
+    relaxed = Relaxed(1.4)
+    objective_case("relaxed", [8, 6], tanh, relaxed, lambda p: adam(p, lr=0.03))
+    assert set(relaxed.steps) == {"descend", "ascend", "flatten"}, relaxed.steps
+    print(relaxed.steps, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -500,7 +500,8 @@ pub struct EarlyStopping {
     pub patience: usize,
 }
 
-/// What training makes small. The default is the cross-entropy.
+/// What training makes small. The default is the cross-entropy. Validation and traces stay with
+/// the cross-entropy, whatever the objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
@@ -508,7 +509,9 @@ pub enum Objective {
     #[default]
     CrossEntropy,
     /// The cross-entropy less `strength` times the entropy of the probabilities: sure answers
-    /// cost something (Pereyra and others 2017; HAMP, Chen and Pattabiraman 2024).
+    /// cost something (Pereyra and others 2017; HAMP, Chen and Pattabiraman 2024). The gradient
+    /// with respect to logit `i` is `p_i − t_i + strength · p_i · (ln p_i + H)`. A record's weight
+    /// multiplies both parts.
     EntropyReward {
         /// At least 0.
         strength: f32,
@@ -516,11 +519,33 @@ pub enum Objective {
     /// `RelaxLoss` (Chen, Yu and Fritz 2022): a step on a batch whose mean loss is at least
     /// `level` descends; below it, the step ascends in even epochs (from 0), and in odd ones
     /// it descends the cross-entropy of flattened posteriors: the probability of the label as
-    /// it is, and the rest spread evenly over the other classes.
+    /// it is, and the rest spread evenly over the other classes. These targets are taken as
+    /// constants. With two classes they are the posteriors themselves, and such a step has a
+    /// gradient of 0.
+    ///
+    /// The loss that decides, and the one reported, is the mean cross-entropy, with label
+    /// smoothing, soft labels and weights where there are some. Not with [`Privacy`]: whether a
+    /// step ascends depends on the batch as a whole, so that a record's share in it has no bound.
     Relaxed {
         /// The mean loss that is aimed at; at least 0.
         level: f32,
     },
+}
+
+impl Objective {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let (name, value) = match self {
+            Self::CrossEntropy => return Ok(()),
+            Self::EntropyReward { strength } => ("entropy-reward: strength", strength),
+            Self::Relaxed { level } => ("relaxed: level", level),
+        };
+        if value.is_finite() && value >= 0.0 {
+            return Ok(());
+        }
+        Err(Error::Training(format!(
+            "objective {name} is {value}; it must be at least 0 and finite"
+        )))
+    }
 }
 
 /// Differentially private training: DP-SGD (Abadi and others 2016).

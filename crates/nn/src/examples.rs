@@ -1,5 +1,7 @@
 //! The records that networks learn from, laid out once for all of them.
 
+use std::sync::Arc;
+
 use ndarray::ArrayView2;
 
 use crate::Error;
@@ -7,18 +9,24 @@ use crate::kernel::{LINE, Line};
 
 /// Labelled records, prepared once and then only read, by any number of threads.
 ///
-/// Each record starts on a cache line of its own and is padded with zeros to whole lines.
+/// Each record starts on a cache line of its own and is padded with zeros to whole lines. A
+/// clone shares the features and all else that it does not change: other labels or weights for
+/// the same records ([`Self::relabelled`], [`Self::soft_labels`], [`Self::weighted`]) cost no
+/// second copy of them.
 #[derive(Clone, Debug)]
 pub struct Examples {
-    lines: Vec<Line>,
+    lines: Arc<Vec<Line>>,
     lines_per_row: usize,
     features: usize,
     classes: usize,
-    labels: Vec<u32>,
+    labels: Arc<Vec<u32>>,
     /// Probabilities of the classes for each record, padded with zeros to whole lines.
-    soft: Option<Vec<Line>>,
-    weights: Option<Vec<f32>>,
+    soft: Option<Arc<Vec<Line>>>,
+    weights: Option<Arc<Vec<f32>>>,
 }
+
+/// The counts of an `Arc`, and what it points to: a list elsewhere.
+const SHARED: usize = 2 * size_of::<usize>() + size_of::<Vec<Line>>();
 
 impl Examples {
     /// Takes `features` (records × features) and one label below `classes` for each record.
@@ -40,49 +48,83 @@ impl Examples {
                 "the features are {rows} × {width}; at least one record and one feature are needed"
             ));
         }
-        if u32::try_from(rows).is_err() {
-            return refuse(format!(
-                "{rows} records are more than row numbers can count"
-            ));
-        }
-        if labels.len() != rows {
-            return refuse(format!("{} labels for {rows} records", labels.len()));
-        }
-        if let Some(row) = labels.iter().position(|&label| label as usize >= classes) {
-            return refuse(format!(
-                "record {row} has label {}, but there are {classes} classes (0 to {})",
-                labels[row],
-                classes.saturating_sub(1)
-            ));
-        }
-        let lines_per_row = width.div_ceil(LINE);
-        let mut lines = vec![Line::ZERO; rows * lines_per_row];
-        for (row, (values, target)) in features
-            .rows()
-            .into_iter()
-            .zip(lines.chunks_exact_mut(lines_per_row))
-            .enumerate()
-        {
-            for (column, &value) in values.iter().enumerate() {
-                if !value.is_finite() {
-                    return refuse(format!(
-                        "feature {column} of record {row} is {value}; \
-                         features must be finite, so fill in or drop missing values first"
-                    ));
-                }
-                if value.is_normal() {
-                    target[column / LINE].0[column % LINE] = value;
-                }
-            }
-        }
+        check_count(rows)?;
+        check_labels(labels, rows, classes)?;
+        let mut lines = Vec::with_capacity(rows * width.div_ceil(LINE));
+        lay_out(&features, &mut lines)?;
         Ok(Self {
-            lines,
-            lines_per_row,
+            lines: Arc::new(lines),
+            lines_per_row: width.div_ceil(LINE),
             features: width,
             classes,
-            labels: labels.to_vec(),
+            labels: Arc::new(labels.to_vec()),
             soft: None,
             weights: None,
+        })
+    }
+
+    /// The same records with other labels. Soft labels, where there are some, still stand in
+    /// for them.
+    ///
+    /// # Errors
+    /// If the number of labels is another, or a label is not below the number of classes.
+    pub fn relabelled(mut self, labels: &[u32]) -> Result<Self, Error> {
+        check_labels(labels, self.rows(), self.classes)?;
+        self.labels = Arc::new(labels.to_vec());
+        Ok(self)
+    }
+
+    /// These records and more behind them, numbered on. The new ones have sure labels and
+    /// weight 1 where the others have soft labels or weights. The features are copied once.
+    ///
+    /// # Errors
+    /// If the number of features is another, that of the labels is not that of the new records,
+    /// a label is not below the number of classes, or a feature is not finite.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a view is itself a reference, and ndarray passes views by value"
+    )]
+    pub fn with_more(self, features: ArrayView2<f32>, labels: &[u32]) -> Result<Self, Error> {
+        let (more, width) = features.dim();
+        if width != self.features {
+            return Err(Error::Examples(format!(
+                "{more} more records have {width} features; the others have {}",
+                self.features
+            )));
+        }
+        let rows = self.rows() + more;
+        check_count(rows)?;
+        check_labels(labels, more, self.classes)?;
+        let mut lines = Vec::with_capacity(rows * self.lines_per_row);
+        lines.extend_from_slice(&self.lines);
+        lay_out(&features, &mut lines)?;
+        let soft = self.soft.map(|soft| {
+            let lines_per_row = self.classes.div_ceil(LINE);
+            let mut all = Vec::with_capacity(rows * lines_per_row);
+            all.extend_from_slice(&soft);
+            for &label in labels {
+                let start = all.len();
+                all.resize(start + lines_per_row, Line::ZERO);
+                let label = label as usize;
+                all[start + label / LINE].0[label % LINE] = 1.0;
+            }
+            Arc::new(all)
+        });
+        let weights = self.weights.map(|weights| {
+            let mut all = Vec::with_capacity(rows);
+            all.extend_from_slice(&weights);
+            all.resize(rows, 1.0);
+            Arc::new(all)
+        });
+        let mut all_labels = Vec::with_capacity(rows);
+        all_labels.extend_from_slice(&self.labels);
+        all_labels.extend_from_slice(labels);
+        Ok(Self {
+            lines: Arc::new(lines),
+            labels: Arc::new(all_labels),
+            soft,
+            weights,
+            ..self
         })
     }
 
@@ -132,7 +174,7 @@ impl Examples {
                 ));
             }
         }
-        self.soft = Some(lines);
+        self.soft = Some(Arc::new(lines));
         Ok(self)
     }
 
@@ -157,26 +199,27 @@ impl Examples {
                 weights[row]
             ));
         }
-        self.weights = Some(weights.to_vec());
+        self.weights = Some(Arc::new(weights.to_vec()));
         Ok(self)
     }
 
     /// The soft labels of all records, each as many lines as the classes need.
     pub(crate) fn soft(&self) -> Option<&[Line]> {
-        self.soft.as_deref()
+        self.soft.as_deref().map(Vec::as_slice)
     }
 
     /// The weight of every record.
     pub(crate) fn weights(&self) -> Option<&[f32]> {
-        self.weights.as_deref()
+        self.weights.as_deref().map(Vec::as_slice)
     }
 
-    /// The bytes that the records take.
+    /// The bytes that the records take, what is shared with clones among them.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let lines = self.lines.len() + self.soft.as_ref().map_or(0, Vec::len);
-        let numbers = self.labels.len() + self.weights.as_ref().map_or(0, Vec::len);
-        lines * size_of::<Line>() + numbers * size_of::<u32>()
+        let lines = self.lines.len() + self.soft.as_ref().map_or(0, |soft| soft.len());
+        let numbers = self.labels.len() + self.weights.as_ref().map_or(0, |weights| weights.len());
+        let shared = 2 + usize::from(self.soft.is_some()) + usize::from(self.weights.is_some());
+        lines * size_of::<Line>() + numbers * size_of::<u32>() + shared * SHARED
     }
 
     /// The number of records.
@@ -220,4 +263,52 @@ impl Examples {
     pub(crate) fn lines_per_row(&self) -> usize {
         self.lines_per_row
     }
+}
+
+fn check_count(rows: usize) -> Result<(), Error> {
+    if u32::try_from(rows).is_err() {
+        return Err(Error::Examples(format!(
+            "{rows} records are more than row numbers can count"
+        )));
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &[u32], rows: usize, classes: usize) -> Result<(), Error> {
+    if labels.len() != rows {
+        return Err(Error::Examples(format!(
+            "{} labels for {rows} records",
+            labels.len()
+        )));
+    }
+    if let Some(row) = labels.iter().position(|&label| label as usize >= classes) {
+        return Err(Error::Examples(format!(
+            "record {row} has label {}, but there are {classes} classes (0 to {})",
+            labels[row],
+            classes.saturating_sub(1)
+        )));
+    }
+    Ok(())
+}
+
+/// Appends records, each on lines of its own.
+fn lay_out(features: &ArrayView2<f32>, lines: &mut Vec<Line>) -> Result<(), Error> {
+    let lines_per_row = features.ncols().div_ceil(LINE);
+    for (row, values) in features.rows().into_iter().enumerate() {
+        let start = lines.len();
+        lines.resize(start + lines_per_row, Line::ZERO);
+        let target = &mut lines[start..];
+        for (column, &value) in values.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(Error::Examples(format!(
+                    "feature {column} of record {row} is {value}; \
+                     features must be finite, so fill in or drop missing values first"
+                )));
+            }
+            if value.is_normal() {
+                target[column / LINE].0[column % LINE] = value;
+            }
+        }
+    }
+    Ok(())
 }

@@ -25,6 +25,7 @@ mod examples;
 mod kernel;
 mod memory;
 mod model;
+mod objective;
 mod private;
 mod safetensors;
 mod stem;

@@ -31,6 +31,8 @@ pub(crate) fn peak(
     let wanted = network.image.is_some();
     let parameters = parameters(network);
     let mut train = vec![
+        // the answers of a row, for objectives beside the cross-entropy
+        bytes_of::<f64>(network.classes),
         model(network, batch, wanted, threads, true),
         // the order of the rows
         bytes_of::<u32>(rows),

@@ -4,12 +4,13 @@ use giveaway_stats::random::Stream;
 use ndarray::{Array1, Array2};
 
 use crate::augmentation::Augmenter;
-use crate::config::{Activation, Network, Skip};
+use crate::config::{Activation, Network, Objective, Skip};
 use crate::examples::Examples;
 use crate::kernel::{
     After, Crew, Finish, Generator, Images, Kernel, LINE, Loss, Matrix, Parameters, Step, Targets,
     padded_channels,
 };
+use crate::objective::Aim;
 use crate::private::Private;
 use crate::stems::Stems;
 use crate::trained::{Dense, Filters, Quantity};
@@ -373,11 +374,11 @@ impl<'t> Model<'t> {
         &mut self,
         examples: &Examples,
         rows: &[u32],
-        smoothing: f32,
+        aim: Aim,
         step: &Step,
     ) -> Loss {
         self.forward(examples, rows, true);
-        let loss = self.loss(examples, rows, smoothing, 1.0 / rows.len() as f32);
+        let loss = self.aimed_loss(examples, rows, aim, 1.0 / rows.len() as f32);
         self.backward(rows.len());
         if let Some(stem) = &mut self.stem {
             stem.backward(rows.len(), &self.input_deltas);
@@ -552,7 +553,7 @@ impl<'t> Model<'t> {
         &mut self,
         examples: &Examples,
         private: &mut Private,
-        smoothing: f32,
+        aim: Aim,
         step: &Step,
     ) -> Loss {
         let sums = &mut private.sums;
@@ -565,23 +566,29 @@ impl<'t> Model<'t> {
         let clip = private.privacy.clip;
         for rows in private.drawn.chunks(capacity) {
             self.forward(examples, rows, true);
-            total.sum += self.loss(examples, rows, smoothing, 1.0).sum;
+            total.sum += self.aimed_loss(examples, rows, aim, 1.0).sum;
             self.backward(rows.len());
             // first the squares of the gradients' norms, then what to multiply them by
             let mut factors = std::mem::take(&mut self.factors);
             factors.resize(rows.len(), 0.0);
             self.dense_squares(&mut factors);
-            let factor = |square: f32| clip / square.sqrt().max(clip);
+            let factor = |row: usize, square: f32| {
+                let clip = match private.clips {
+                    Some(shares) => clip * shares[rows[row] as usize],
+                    None => clip,
+                };
+                clip / square.sqrt().max(clip)
+            };
             if let Some(stem) = &mut self.stem {
                 stem.each_gradient(rows.len(), &self.input_deltas, |row, square, gradients| {
                     factors[row] += square;
                     for (sum, gradient) in sums[dense..].iter_mut().zip(gradients) {
-                        sum.add_scaled(factor(factors[row]), gradient);
+                        sum.add_scaled(factor(row, factors[row]), gradient);
                     }
                 });
             }
-            for x in &mut factors {
-                *x = factor(*x);
+            for (row, x) in factors.iter_mut().enumerate() {
+                *x = factor(row, *x);
             }
             for (i, sums) in sums[..dense].chunks_exact_mut(2).enumerate() {
                 let (inputs, deltas) = (&self.outputs[i], &mut self.deltas[i]);
@@ -692,7 +699,18 @@ impl<'t> Model<'t> {
         }
     }
 
+    /// The sum of the cross-entropies of a batch that went through, and their deltas.
     fn loss(&mut self, examples: &Examples, rows: &[u32], smoothing: f32, share: f32) -> Loss {
+        let aim = Aim {
+            objective: Objective::CrossEntropy,
+            smoothing,
+            epoch: 0,
+        };
+        self.aimed_loss(examples, rows, aim, share)
+    }
+
+    /// As [`Self::loss`], of an objective.
+    fn aimed_loss(&mut self, examples: &Examples, rows: &[u32], aim: Aim, share: f32) -> Loss {
         self.labels.clear();
         let labels = examples.labels();
         self.labels
@@ -712,13 +730,11 @@ impl<'t> Model<'t> {
             weights: examples.weights().map(|_| &self.weights[..]),
         };
         let last = self.layers.len() - 1;
-        self.kernel.softmax(
-            &self.outputs[last + 1],
-            targets,
-            smoothing,
-            share,
-            &mut self.deltas[last],
-        )
+        let (logits, deltas) = (&self.outputs[last + 1], &mut self.deltas[last]);
+        let loss = self
+            .kernel
+            .softmax(logits, targets, aim.smoothing, share, deltas);
+        aim.finish(logits, targets, share, loss, deltas)
     }
 
     /// The deltas of all layers from those of the last.

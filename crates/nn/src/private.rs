@@ -7,8 +7,11 @@ use crate::kernel::Matrix;
 use crate::model::Model;
 
 /// The random choices of DP-SGD and the memory for sums of clipped gradients.
-pub(crate) struct Private {
+pub(crate) struct Private<'a> {
     pub(crate) privacy: Privacy,
+    /// For every example, the share of the clip that its gradient is clipped to; 1 for all
+    /// where there are none.
+    pub(crate) clips: Option<&'a [f32]>,
     sampling: Stream,
     noise: Stream,
     /// The rows of the step.
@@ -19,10 +22,16 @@ pub(crate) struct Private {
     pub(crate) sums: Vec<Matrix>,
 }
 
-impl Private {
-    pub(crate) fn new(privacy: Privacy, model: &Model, seed: u64) -> Self {
+impl<'a> Private<'a> {
+    pub(crate) fn new(
+        privacy: Privacy,
+        clips: Option<&'a [f32]>,
+        model: &Model,
+        seed: u64,
+    ) -> Self {
         Self {
             privacy,
+            clips,
             sampling: Stream::new(seed, "poisson sampling", 0),
             noise: Stream::new(seed, "gradient noise", 0),
             drawn: Vec::new(),

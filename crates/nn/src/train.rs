@@ -4,11 +4,12 @@ use giveaway_stats::random::Stream;
 
 use crate::Error;
 use crate::augmentation::Augmenter;
-use crate::config::{Network, Optimiser, Privacy, Training};
+use crate::config::{Network, Objective, Optimiser, Privacy, Training};
 use crate::examples::Examples;
 use crate::kernel::{Crew, DefaultEnvironment, Kernel, Matrix, Step, kernel};
 use crate::memory;
 use crate::model::Model;
+use crate::objective::Aim;
 use crate::private::Private;
 use crate::trained::{Dense, EpochLoss, Filters, Trained};
 
@@ -45,7 +46,9 @@ pub struct Trainer<'a> {
     training: &'a Training,
     kernel: Kernel,
     threads: usize,
+    objective: Objective,
     privacy: Option<Privacy>,
+    clips: Option<&'a [f32]>,
     initial: Option<&'a [Dense]>,
     initial_filters: Option<&'a [Filters]>,
     traced: &'a [u32],
@@ -67,7 +70,9 @@ impl<'a> Trainer<'a> {
             training,
             kernel: kernel(),
             threads: 1,
+            objective: Objective::CrossEntropy,
             privacy: None,
+            clips: None,
             initial: None,
             initial_filters: None,
             traced: &[],
@@ -108,6 +113,37 @@ impl<'a> Trainer<'a> {
     pub fn private(mut self, privacy: Privacy) -> Result<Self, Error> {
         privacy.check()?;
         self.privacy = Some(privacy);
+        Ok(self)
+    }
+
+    /// Clips the gradient of each record to this share of [`Privacy::clip`], above 0 and at most
+    /// 1; the noise stays as large. One for every record of the examples, in training or not. A
+    /// record whose share is s is protected as one would be in training with 1/s times the noise
+    /// multiplier; who sees the shares learns which records they are small for.
+    ///
+    /// # Errors
+    /// If a share is not in this range. Training refuses another number of shares than records,
+    /// and shares without [`Self::private`].
+    pub fn clips(mut self, shares: &'a [f32]) -> Result<Self, Error> {
+        let good = |share: &f32| *share > 0.0 && *share <= 1.0;
+        if let Some(row) = shares.iter().position(|share| !good(share)) {
+            return Err(Error::Training(format!(
+                "the share of the clip of record {row} is {}; it must be above 0 and at most 1",
+                shares[row]
+            )));
+        }
+        self.clips = Some(shares);
+        Ok(self)
+    }
+
+    /// Makes something else small than the cross-entropy.
+    ///
+    /// # Errors
+    /// If its numbers make no sense. Training refuses [`Objective::Relaxed`] together with
+    /// [`Self::private`].
+    pub fn objective(mut self, objective: Objective) -> Result<Self, Error> {
+        objective.check()?;
+        self.objective = objective;
         Ok(self)
     }
 
@@ -267,7 +303,7 @@ impl<'a> Trainer<'a> {
         }
         let mut private = self
             .privacy
-            .map(|privacy| Private::new(privacy, &model, seed));
+            .map(|privacy| Private::new(privacy, self.clips, &model, seed));
         let mut order = rows.to_vec();
         let mut best = Best::new(training.early_stopping.is_some(), &model);
         let mut history = Vec::new();
@@ -287,6 +323,11 @@ impl<'a> Trainer<'a> {
                 what,
                 learning_rate: rate as f32,
             };
+            let aim = Aim {
+                objective: self.objective,
+                smoothing: training.label_smoothing,
+                epoch,
+            };
             let (mut sum, mut seen) = (0.0, rows.len());
             if let Some(private) = &mut private {
                 seen = 0;
@@ -294,8 +335,7 @@ impl<'a> Trainer<'a> {
                     steps += 1;
                     let step = step(training, rate, steps);
                     private.draw(rows, training.batch_size);
-                    let smoothing = training.label_smoothing;
-                    let loss = model.learn_privately(examples, private, smoothing, &step);
+                    let loss = model.learn_privately(examples, private, aim, &step);
                     sum += loss.sum;
                     seen += private.drawn.len();
                 }
@@ -303,7 +343,7 @@ impl<'a> Trainer<'a> {
                 for rows in order.chunks(batch.min(training.batch_size)) {
                     steps += 1;
                     let step = step(training, rate, steps);
-                    let loss = model.learn(examples, rows, training.label_smoothing, &step);
+                    let loss = model.learn(examples, rows, aim, &step);
                     sum += loss.sum;
                 }
             }
@@ -376,6 +416,30 @@ impl<'a> Trainer<'a> {
             if let Some(row) = rows.iter().find(|&&row| row as usize >= examples.rows()) {
                 return Err(Error::Rows(format!(
                     "{name} row {row} is beyond the {} examples (counted from 0)",
+                    examples.rows()
+                )));
+            }
+        }
+        let relaxed = matches!(self.objective, Objective::Relaxed { .. });
+        if relaxed && self.privacy.is_some() {
+            return Err(Error::Training(
+                "objective relaxed does not go together with privacy: its steps depend on batches \
+                 as a whole, so that clipping single records bounds nothing; choose one of them"
+                    .into(),
+            ));
+        }
+        if let Some(clips) = self.clips {
+            if self.privacy.is_none() {
+                return Err(Error::Training(
+                    "shares of a clip need privacy, which sets the clip; without it nothing is \
+                     clipped"
+                        .into(),
+                ));
+            }
+            if clips.len() != examples.rows() {
+                return Err(Error::Training(format!(
+                    "{} shares of the clip for {} records",
+                    clips.len(),
                     examples.rows()
                 )));
             }

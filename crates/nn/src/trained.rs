@@ -40,7 +40,8 @@ pub struct Filters {
 #[serde(deny_unknown_fields)]
 pub struct EpochLoss {
     /// The mean over the epoch's rows of the loss that training minimises (smoothed
-    /// labels, dropout), each taken just before the step on its batch; without l2.
+    /// labels, dropout, the [`Objective`](crate::Objective)), each taken just before the step
+    /// on its batch; without l2. Of `Objective::Relaxed` it is the cross-entropy.
     pub training: f64,
     /// The mean cross-entropy over the validation rows after the epoch, if there are any;
     /// without label smoothing and dropout.

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use giveaway_nn::{
-    Activation, Convolution, Dense, Examples, Filters, Image, Kernel, Network, Optimiser, Padding,
-    Pool, Quantity, Schedule, Skip, Trained, Trainer, Training,
+    Activation, Convolution, Dense, Examples, Filters, Image, Kernel, Network, Objective,
+    Optimiser, Padding, Pool, Quantity, Schedule, Skip, Trained, Trainer, Training,
 };
 use ndarray::{Array1, Array2, Array4};
 
@@ -154,6 +154,22 @@ fn check(
     label_smoothing: f32,
     schedule: Schedule,
 ) {
+    let training = Training {
+        epochs: 10,
+        batch_size: usize::MAX,
+        learning_rate,
+        optimiser,
+        l2,
+        label_smoothing,
+        schedule,
+        early_stopping: None,
+        augmentation: None,
+    };
+    check_objective(name, activation, &training, Objective::CrossEntropy);
+}
+
+/// As [`check`], with batches of all rows.
+fn check_objective(name: &str, activation: Activation, training: &Training, objective: Objective) {
     let arrays = case(name);
     let array = |name: &str| arrays.iter().find(|array| array.0 == name).unwrap();
     let (_, shape, features) = array("features");
@@ -183,22 +199,13 @@ fn check(
         image: None,
         skips: skips(&arrays, "skips"),
     };
-    let training = Training {
-        epochs: 10,
-        batch_size: shape[0],
-        learning_rate,
-        optimiser,
-        l2,
-        label_smoothing,
-        schedule,
-        early_stopping: None,
-        augmentation: None,
-    };
     let rows: Vec<u32> = (0..shape[0] as u32).collect();
     for kernel in Kernel::available() {
-        let trained = Trainer::new(&network, &training)
+        let trained = Trainer::new(&network, training)
             .unwrap()
             .kernel(kernel)
+            .objective(objective)
+            .unwrap()
             .initial(&before)
             .unwrap()
             .train(&examples, &rows, &[], 3)
@@ -285,6 +292,25 @@ fn adamw() {
 fn soft_labels_and_weights() {
     let (relu, adam) = (Activation::Relu, Optimiser::adam());
     check("soft", relu, 0.02, adam, 0.0, 0.1, Schedule::Constant);
+}
+
+#[test]
+fn other_objectives() {
+    let training = |label_smoothing| Training {
+        epochs: 10,
+        batch_size: 21,
+        learning_rate: 0.03,
+        optimiser: Optimiser::adam(),
+        l2: 0.0,
+        label_smoothing,
+        schedule: Schedule::Constant,
+        early_stopping: None,
+        augmentation: None,
+    };
+    let reward = Objective::EntropyReward { strength: 0.7 };
+    check_objective("entropy-reward", Activation::Relu, &training(0.1), reward);
+    let relaxed = Objective::Relaxed { level: 1.4 };
+    check_objective("relaxed", Activation::Tanh, &training(0.0), relaxed);
 }
 
 #[test]

@@ -200,6 +200,85 @@ fn clipped_steps_are_those_of_brute_force() {
 }
 
 #[test]
+fn each_record_has_its_own_clip() {
+    for network in networks() {
+        for kernel in Kernel::available() {
+            let rows = 23;
+            let examples = data(&network, rows);
+            let (before, gradients) = brute_force(&network, kernel, &examples, rows);
+            let mut norms: Vec<f64> = gradients.iter().map(|x| norm(x)).collect();
+            norms.sort_by(f64::total_cmp);
+            let clip = norms[rows / 2] as f32;
+            // powers of two, so that products are exact
+            let shares: Vec<f32> = (0..rows).map(|row| 1.0 / (1 << (row % 4)) as f32).collect();
+            let training = training(rows);
+            // not all, and not in their order
+            let all: Vec<u32> = (3..rows as u32).rev().collect();
+            let train = |shares: Option<&[f32]>| {
+                let privacy = Privacy {
+                    clip,
+                    noise_multiplier: 0.0,
+                };
+                let trainer = Trainer::new(&network, &training).unwrap().kernel(kernel);
+                let mut trainer = trainer.private(privacy).unwrap();
+                if let Some(shares) = shares {
+                    trainer = trainer.clips(shares).unwrap();
+                }
+                trainer.train(&examples, &all, &[], 5).unwrap()
+            };
+            let after = train(Some(&shares));
+            let mut want = vec![0.0; gradients[0].len()];
+            for &row in &all {
+                let (gradient, share) = (&gradients[row as usize], shares[row as usize]);
+                let clip = f64::from(clip) * f64::from(share);
+                let factor = (clip / norm(gradient)).min(1.0) / all.len() as f64;
+                for (want, x) in want.iter_mut().zip(gradient) {
+                    *want += factor * x;
+                }
+            }
+            let (start, end) = (parameters(&before), parameters(&after));
+            for ((start, end), want) in start.iter().zip(end).zip(want) {
+                let have = start - end;
+                assert!(
+                    (have - want).abs() < 1e-6,
+                    "{kernel}, {network:?}: {have} instead of {want}"
+                );
+            }
+            // shares of 1 change nothing
+            let (none, ones) = (train(None), train(Some(&vec![1.0; rows])));
+            assert_eq!(none.layers(), ones.layers());
+            assert_eq!(none.filters(), ones.filters());
+        }
+    }
+}
+
+#[test]
+fn shares_of_a_clip_that_make_no_sense_are_refused() {
+    let network = Network {
+        inputs: 3,
+        classes: 4,
+        ..Network::default()
+    };
+    let examples = data(&network, 3);
+    let training = training(3);
+    let trainer = || Trainer::new(&network, &training).unwrap();
+    for bad in [0.0, 1.5, f32::NAN] {
+        let error = trainer().clips(&[1.0, bad, 1.0]).unwrap_err().to_string();
+        assert!(error.contains("of record 1 is"), "{error}");
+    }
+    let train = |trainer: Trainer| trainer.train(&examples, &[0], &[], 1).unwrap_err();
+    let error = train(trainer().clips(&[1.0; 3]).unwrap()).to_string();
+    assert!(error.contains("need privacy"), "{error}");
+    let privacy = Privacy {
+        clip: 1.0,
+        noise_multiplier: 1.0,
+    };
+    let private = trainer().private(privacy).unwrap();
+    let error = train(private.clips(&[1.0; 2]).unwrap()).to_string();
+    assert!(error.contains("2 shares of the clip for 3"), "{error}");
+}
+
+#[test]
 fn noise_has_the_deviation_asked_for_on_every_parameter_and_nowhere_else() {
     for network in networks() {
         let examples = data(&network, 20);

@@ -1,6 +1,7 @@
 //! The ground floor of `giveaway`: numbers in, numbers out. Nothing here knows of audits.
 #![forbid(unsafe_code)]
 
+pub mod accounting;
 pub mod binomial;
 pub mod combination;
 pub mod density;

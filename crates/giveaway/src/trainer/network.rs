@@ -2,18 +2,27 @@
 
 use std::io;
 
-use giveaway_nn::{Examples, Kernel, Network, Quantity, Trained, Training};
+use giveaway_nn::{
+    EarlyStopping, Examples, Kernel, Network, Objective, Privacy, Quantity, Trained, Training,
+};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 
-use super::{Model, Sink, Trainer};
+use super::{Alteration, Lesson, Model, Sink, Trainer};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
 /// Trains networks of one architecture.
-#[derive(Debug)]
+///
+/// A copy shares the data set. What a [lesson](Trainer::learn) brings beyond its rows takes
+/// memory that [`Trainer::memory`] does not count: for every record of the data set 4 bytes with
+/// other labels, 4 with weights, and 4 for each class (rounded up to 16 of them) with soft
+/// labels; with added records, a copy of the data set and them.
+#[derive(Clone, Debug)]
 pub struct NetworkTrainer {
     network: Network,
     training: Training,
+    objective: Objective,
+    privacy: Option<Privacy>,
     examples: Examples,
     kernel: Kernel,
 }
@@ -39,9 +48,21 @@ impl NetworkTrainer {
         Ok(Self {
             network,
             training,
+            objective: Objective::CrossEntropy,
+            privacy: None,
             examples,
             kernel,
         })
+    }
+
+    /// What trains a network, but for the kernel and the threads.
+    fn trainer(&self) -> std::result::Result<giveaway_nn::Trainer<'_>, giveaway_nn::Error> {
+        let trainer = giveaway_nn::Trainer::new(&self.network, &self.training)?;
+        let trainer = trainer.objective(self.objective)?;
+        match self.privacy {
+            Some(privacy) => trainer.private(privacy),
+            None => Ok(trainer),
+        }
     }
 
     /// Trains one network and traces these records.
@@ -52,7 +73,7 @@ impl NetworkTrainer {
         traced: &[u32],
         seed: u64,
     ) -> Result<Trained> {
-        giveaway_nn::Trainer::new(&self.network, &self.training)
+        self.trainer()
             .and_then(|trainer| {
                 trainer
                     .kernel(self.kernel)
@@ -60,11 +81,57 @@ impl NetworkTrainer {
                     .trace(traced)
                     .train(&self.examples, rows, validation, seed)
             })
-            .map_err(|e| {
-                Error::usage(format!("cannot train a model: {e}")).hint(
-                    "see the options for the network and its training; a lower --learning-rate helps against divergence",
-                )
-            })
+            .map_err(|e| cannot_train(&e))
+    }
+
+    /// The records as a lesson has them.
+    fn examples(&self, lesson: &Lesson) -> std::result::Result<Examples, giveaway_nn::Error> {
+        let mut examples = self.examples.clone();
+        if let Some(labels) = lesson.labels {
+            examples = examples.relabelled(labels)?;
+        }
+        if let Some(probabilities) = lesson.soft_labels {
+            examples = examples.soft_labels(probabilities)?;
+        }
+        if let Some(weights) = lesson.weights {
+            examples = examples.weighted(weights)?;
+        }
+        if let Some(added) = lesson.added.filter(|added| !added.labels.is_empty()) {
+            examples = examples.with_more(added.features, added.labels)?;
+        }
+        Ok(examples)
+    }
+
+    fn taught(
+        &self,
+        lesson: &Lesson,
+        seed: u64,
+    ) -> std::result::Result<Trained, giveaway_nn::Error> {
+        let start = lesson.start.map(Trained::from_safetensors).transpose()?;
+        let examples = self.examples(lesson)?;
+        let records = self.examples.rows();
+        let mut rows = lesson.rows.to_vec();
+        rows.extend((records..examples.rows()).map(|row| row as u32));
+        // added records are clipped as any other
+        let clips = lesson.clips.map(|clips| {
+            let mut clips = clips.to_vec();
+            if clips.len() == records {
+                clips.resize(examples.rows(), 1.0);
+            }
+            clips
+        });
+        let mut trainer = self.trainer()?;
+        if let Some(clips) = &clips {
+            trainer = trainer.clips(clips)?;
+        }
+        if let Some(start) = &start {
+            trainer = trainer.initial(start.layers())?;
+            trainer = trainer.initial_filters(start.filters())?;
+        }
+        trainer
+            .kernel(self.kernel)
+            .threads(rayon::current_num_threads())
+            .train(&examples, &rows, lesson.validation, seed)
     }
 
     fn model(&self, trained: Trained) -> Box<dyn Model + '_> {
@@ -98,7 +165,7 @@ impl Trainer for NetworkTrainer {
 
     fn memory(&self, records: usize, validation: usize, threads: usize) -> usize {
         // A network that cannot be trained takes nothing: `train` says why.
-        giveaway_nn::Trainer::new(&self.network, &self.training).map_or(0, |trainer| {
+        self.trainer().map_or(0, |trainer| {
             trainer.threads(threads).memory(records, validation)
         })
     }
@@ -110,7 +177,8 @@ impl Trainer for NetworkTrainer {
         traced: usize,
         threads: usize,
     ) -> usize {
-        let traces = giveaway_nn::Trainer::new(&self.network, &self.training)
+        let traces = self
+            .trainer()
             .map_or(0, |trainer| trainer.memory_of_traces(traced));
         // twice: as the network hands them over, and as one array
         self.memory(records, validation, threads)
@@ -129,9 +197,80 @@ impl Trainer for NetworkTrainer {
         Ok(self.model(trained))
     }
 
+    fn learn(&self, lesson: &Lesson<'_>, seed: u64) -> Result<Box<dyn Model + '_>> {
+        if lesson.is_plain() {
+            return self.train(lesson.rows, lesson.validation, seed);
+        }
+        if lesson.clips.is_some() && self.privacy.is_none() {
+            return Err(Error::usage(
+                "records are to be clipped each in its own way, but training does not clip",
+            )
+            .hint("use it together with DP-SGD"));
+        }
+        let trained = self.taught(lesson, seed).map_err(|e| cannot_train(&e))?;
+        Ok(self.model(trained))
+    }
+
+    fn altered(&self, alteration: &Alteration) -> Result<Box<dyn Trainer + '_>> {
+        let Alteration {
+            l2,
+            dropout,
+            label_smoothing,
+            patience,
+            epochs,
+            learning_rate,
+            privacy,
+            objective,
+        } = *alteration;
+        if dropout.is_some_and(|rate| rate > 0.0) && self.network.hidden.is_empty() {
+            return Err(
+                Error::usage("dropout acts on hidden layers, and the network has none")
+                    .hint("choose another defence, or a network with --hidden"),
+            );
+        }
+        let mut altered = self.clone();
+        let (network, training) = (&mut altered.network, &mut altered.training);
+        network.dropout = dropout.unwrap_or(network.dropout);
+        training.l2 = l2.unwrap_or(training.l2);
+        training.label_smoothing = label_smoothing.unwrap_or(training.label_smoothing);
+        training.epochs = epochs.unwrap_or(training.epochs);
+        training.learning_rate = learning_rate.unwrap_or(training.learning_rate);
+        if let Some(patience) = patience {
+            training.early_stopping = Some(EarlyStopping { patience });
+        }
+        altered.privacy = privacy.or(altered.privacy);
+        altered.objective = objective.unwrap_or(altered.objective);
+        if altered.privacy.is_some() && matches!(altered.objective, Objective::Relaxed { .. }) {
+            return Err(Error::usage(
+                "RelaxLoss and DP-SGD do not go together: the one looks at batches as a whole, \
+                 the other bounds what a single record can do",
+            )
+            .hint("choose one of them"));
+        }
+        altered.trainer().map_err(|e| {
+            Error::usage(format!("training cannot be altered like this: {e}"))
+                .hint("see the settings of the defence")
+        })?;
+        Ok(Box::new(altered))
+    }
+
+    fn batch_size(&self) -> Option<usize> {
+        Some(self.training.batch_size)
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        Some(self.training.epochs)
+    }
+
     fn kernel(&self) -> String {
         self.kernel.to_string()
     }
+}
+
+fn cannot_train(error: &giveaway_nn::Error) -> Error {
+    Error::usage(format!("cannot train a model: {error}")).hint(
+        "see the options for the network and its training; a lower --learning-rate helps against divergence",
+    )
 }
 
 struct NetworkModel<'a> {
@@ -193,6 +332,11 @@ impl Model for NetworkModel<'_> {
     fn answer(&self, inputs: ArrayView2<f32>) -> Result<Array2<f32>> {
         let queries = self.queries(inputs, 0)?;
         Ok(self.trained.logits(&queries))
+    }
+
+    fn features_of(&self, inputs: ArrayView2<f32>) -> Result<Option<Array2<f32>>> {
+        let queries = self.queries(inputs, 0)?;
+        Ok(Some(self.trained.penultimate(&queries)))
     }
 
     fn gradients(&self, inputs: ArrayView2<f32>, label: u32) -> Result<Option<Array2<f32>>> {
