@@ -3,6 +3,8 @@
 //!
 //! Each defence is one file with its source.
 
+pub mod answers;
+
 use std::fmt;
 use std::io;
 
