@@ -3,6 +3,7 @@
 //!
 //! Each defence is one file with its source.
 
+pub mod answers;
 pub mod registry;
 
 use std::fmt;
