@@ -50,17 +50,10 @@ pub(crate) fn defend(options: &DefendOptions) -> Result<ExitCode> {
 }
 
 fn list() -> Result<ExitCode> {
-    let mut text = String::new();
-    for defence in registry::all() {
+    let mut text = "NAME[:SETTINGS] (settings where none are given)\n".to_owned();
+    for (defence, usage) in registry::all() {
         let about = defence.about();
-        let _ = writeln!(
-            text,
-            "{:<28} {}\n{:28} {}",
-            defence.name(),
-            about.title,
-            "",
-            about.what
-        );
+        let _ = writeln!(text, "{usage}\n    {} ({})", about.what, about.source);
     }
     print_data(&text)?;
     Ok(ExitCode::from(exit_code::DONE))

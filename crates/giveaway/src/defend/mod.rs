@@ -4,7 +4,9 @@
 //! Each defence is one file with its source.
 
 pub mod answers;
+pub mod hamp;
 pub mod registry;
+pub mod training;
 
 use std::fmt;
 use std::io;
@@ -78,8 +80,8 @@ pub struct About {
 
 /// A defence with its settings.
 pub trait Defence: fmt::Debug + Send + Sync {
-    /// A name for files and options, of small letters, digits, dots and hyphens, which tells the
-    /// settings too: `l2-0.005`.
+    /// The name with its settings, which [`registry::parse`] reads: `l2:0.005`.
+    /// [`registry::file_name`] makes one for files of it.
     fn name(&self) -> String;
 
     /// What is said of it.

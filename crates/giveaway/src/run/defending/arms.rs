@@ -11,7 +11,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::OutputKind;
-use crate::defend::{Bench, Defence, Fitted, Guarded, unguarded};
+use crate::defend::{Bench, Defence, Fitted, Guarded, registry, unguarded};
 use crate::error::{Error, Result};
 use crate::run::array_file::{read_outputs, write_floats};
 use crate::run::directory::RunDirectory;
@@ -55,21 +55,8 @@ impl Arm {
 
     /// Its name as a file's.
     pub(super) fn file_name(&self) -> String {
-        file_name(&self.name())
+        registry::file_name(&self.name())
     }
-}
-
-/// A defence's name as a file's: hyphens for all that is not a letter, a digit or a dot.
-pub(super) fn file_name(name: &str) -> String {
-    name.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect()
 }
 
 /// What is known of one model of an arm beside its answers.

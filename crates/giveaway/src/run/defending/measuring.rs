@@ -577,6 +577,7 @@ fn methods(models: usize) -> Vec<Method> {
         },
         Method::RmiaOnline,
         Method::BavariaTOnline,
+        Method::LabelOnly,
     ]
 }
 
