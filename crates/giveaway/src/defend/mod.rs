@@ -112,6 +112,16 @@ pub trait Defence: fmt::Debug + Send + Sync {
         Ok(unguarded(model))
     }
 
+    /// A table that a user needs to put the defence before a model of their own, from what was
+    /// fitted to it; nothing where none is needed.
+    ///
+    /// # Errors
+    /// If what was fitted is not of this defence.
+    fn table(&self, fitted: &Fitted, classes: &[String]) -> Result<Option<Table>> {
+        let _ = (fitted, classes);
+        Ok(None)
+    }
+
     /// What an attacker who knows of the defence makes of its answers: the model's own logits,
     /// as well as they can be guessed, `answers` being a row for each record of the data set. What the attacker knows of the settings
     /// that were fitted to the model is what `others`, reference models behind the same
@@ -123,6 +133,17 @@ pub trait Defence: fmt::Debug + Send + Sync {
         let _ = (answers, others);
         Ok(None)
     }
+}
+
+/// A table that goes with a defence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// A name for its file.
+    pub file: &'static str,
+    /// What is in it and how to use it.
+    pub what: &'static str,
+    /// Its text.
+    pub text: String,
 }
 
 /// What a defence of answers has fitted to one model.

@@ -34,7 +34,7 @@ use super::outlying::{Outlying, check_share};
 use super::row::{answered, answered_of_doubles, keep_label};
 use crate::channel::OutputKind;
 use crate::dataset::Dataset;
-use crate::defend::{About, Bench, Defence, Fitted, Guarded, Stage};
+use crate::defend::{About, Bench, Defence, Fitted, Guarded, Stage, Table};
 use crate::error::{Error, Result};
 use crate::trainer::Model;
 
@@ -225,6 +225,14 @@ impl Defence for Reweight {
                 numbers: means,
                 flags,
             }),
+        }))
+    }
+
+    fn table(&self, fitted: &Fitted, classes: &[String]) -> Result<Option<Table>> {
+        Ok(Some(Table {
+            file: "class-means.csv",
+            what: "the target's mean training logits by class, with the formula of the answers: recompute them from your own model's logits",
+            text: self.class_means(fitted, classes)?,
         }))
     }
 

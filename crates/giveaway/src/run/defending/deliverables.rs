@@ -8,7 +8,6 @@ use giveaway_stats::random::derive_seed;
 use super::arms::{Arm, FOLDER, Shop};
 use super::exposed::Protected;
 use super::measuring::ArmFound;
-use crate::defend::Guarded;
 use crate::error::Result;
 use crate::report::defence::{DefenceFigures, DefenceSection, Deliverable};
 use crate::run::array_file::{write_array, write_floats};
@@ -197,38 +196,15 @@ impl Files<'_> {
             format!("{FOLDER}/members.npy"),
             "which of them it was trained on, for --members",
         );
-        self.class_means(&*guarded)?;
-        progress.end();
-        Ok(())
-    }
-
-    /// The class means of a reweighting, where that is what was fitted.
-    fn class_means(&mut self, guarded: &dyn Guarded) -> Result<()> {
-        let classes = &self.shop.pool.dataset.schema.classes;
-        let file = format!("{FOLDER}/class-means.csv");
-        let Some(fitted) = guarded
+        let table = guarded
             .fitted()
-            .filter(|fitted| fitted.numbers.dim() == (classes.len(), classes.len()))
-        else {
-            return Ok(());
-        };
-        let mut text = "class".to_owned();
-        for class in classes {
-            let _ = write!(text, ",{}", field(class));
+            .map(|fitted| defence.table(fitted, &pool.dataset.schema.classes))
+            .transpose()?
+            .flatten();
+        if let Some(table) = table {
+            self.text(table.file, &table.text, table.what)?;
         }
-        text.push('\n');
-        for (class, row) in classes.iter().zip(fitted.numbers.rows()) {
-            text.push_str(&field(class));
-            for value in row {
-                let _ = write!(text, ",{value}");
-            }
-            text.push('\n');
-        }
-        self.shop.run.write(&file, text.as_bytes())?;
-        self.note(
-            file,
-            "mean training logits by class, μ: answer z' = s z + (1 - s) μ_c with c the largest logit and s = w cos(z, μ_c), as settings.md says",
-        );
+        progress.end();
         Ok(())
     }
 }
