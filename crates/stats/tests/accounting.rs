@@ -68,17 +68,24 @@ fn divergences_of_one_step() {
     assert!(fractional > 200);
 }
 
-/// Within 1 %. dp-accounting ends its series of fractional orders early, which makes its ε too
-/// large by nearly that at worst; at the order it takes ours is that of the definition.
+/// At the order that dp-accounting takes ours is that of the definition, always, and ε is
+/// within 1 % of its ε where its own is right. It ends its series of fractional orders early;
+/// where many steps add up what is left out (at ε above 10), its ε is too large, by up to a
+/// half, and there ours has to be the smaller one.
 #[test]
 fn renyi_epsilons_equal_those_of_dp_accounting() {
     let orders = their_orders();
-    let mut exactly = 0;
+    let (mut exactly, mut compared) = (0, 0);
     for [rate, noise, steps, delta, theirs, order, exact] in rows("renyi.csv") {
         let case = sampled(rate, noise, steps);
         let ours = renyi::epsilon(&case, delta, &orders).unwrap();
         let what = format!("{case:?}, {delta:e}: {ours}, not {theirs}");
-        assert!((ours - theirs).abs() <= 0.01 * theirs + 1e-12, "{what}");
+        if exact.is_nan() || theirs <= 1.002 * exact {
+            compared += 1;
+            assert!((ours - theirs).abs() <= 0.01 * theirs + 1e-12, "{what}");
+        } else {
+            assert!(ours < theirs && theirs > 10.0, "{what}");
+        }
         // more orders can only help
         let finer = case.epsilon(delta, Accountant::Renyi).unwrap();
         assert!(finer <= ours, "{what}: {finer}");
@@ -92,7 +99,7 @@ fn renyi_epsilons_equal_those_of_dp_accounting() {
             );
         }
     }
-    assert!(exactly > 250, "{exactly}");
+    assert!(exactly > 340 && compared > 300, "{exactly} {compared}");
 }
 
 #[test]
