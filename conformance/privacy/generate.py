@@ -20,6 +20,7 @@ import warnings
 
 import dp_accounting
 import numpy
+import scipy.special
 from dp_accounting import pld
 from dp_accounting import rdp
 from dp_accounting.pld import privacy_loss_distribution
@@ -97,20 +98,33 @@ def orders():
     write("renyi_orders.csv", ["rate", "noise_multiplier", "order", "divergence"], rows)
 
 
+def divergences(rate, noise):
+    """As divergence, for all ORDERS, in double precision."""
+    found = []
+    for order in ORDERS:
+        step = min(noise / 8, noise * noise / 5)
+        x = step * numpy.arange(int(-16 * noise / step), int((order + 16 * noise) / step) + 1)
+        exponent = (2 * x - 1) / (2 * noise * noise)
+        ratio = numpy.log(rate) + exponent
+        if rate < 1:
+            ratio = numpy.logaddexp(numpy.log1p(-rate), ratio)
+        terms = -0.5 * (x / noise) ** 2 + order * ratio
+        moment = scipy.special.logsumexp(terms) + math.log(step / noise / math.sqrt(2 * math.pi))
+        found.append(moment / (order - 1))
+    return numpy.array(found)
+
+
 def renyi():
-    """dp-accounting's epsilon and the order it is from; and epsilon at that order from the
-    definition, since dp-accounting ends its series of fractional orders early."""
+    """dp-accounting's epsilon; and epsilon of the same orders from the definition, since
+    dp-accounting ends its series of fractional orders early."""
     rows = []
+    a = numpy.array(ORDERS)
     for case, deltas in cases():
+        total = case[2] * divergences(*case[:2])
         for delta in deltas:
-            epsilon, order = renyi_epsilon(case, delta)
-            exact = math.nan
-            if epsilon > 0:
-                a, d = mpf(order), mpf(delta)
-                exact = case[2] * divergence(case[0], case[1], order)
-                exact += mp.log((a - 1) / a) - (mp.log(d) + mp.log(a)) / (a - 1)
-            rows.append([*case, delta, epsilon, order, exact])
-    header = ["rate", "noise_multiplier", "steps", "delta", "epsilon", "order", "exact"]
+            of_order = total + numpy.log1p(-1 / a) - (math.log(delta) + numpy.log(a)) / (a - 1)
+            rows.append([*case, delta, renyi_epsilon(case, delta)[0], max(0, of_order.min())])
+    header = ["rate", "noise_multiplier", "steps", "delta", "epsilon", "definition"]
     write("renyi.csv", header, rows)
 
 

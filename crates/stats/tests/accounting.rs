@@ -68,38 +68,37 @@ fn divergences_of_one_step() {
     assert!(fractional > 200);
 }
 
-/// At the order that dp-accounting takes ours is that of the definition, always, and ε is
-/// within 1 % of its ε where its own is right. It ends its series of fractional orders early;
-/// where many steps add up what is left out (at ε above 10), its ε is too large, by up to a
-/// half, and there ours has to be the smaller one.
+/// With the same orders ε is that of the definition, always, and within 1 % of dp-accounting's
+/// where that is right. It ends its series of fractional orders early; where many steps add up
+/// what is left out (at ε above 10) its ε is too large, and there ours has to be smaller.
 #[test]
 fn renyi_epsilons_equal_those_of_dp_accounting() {
     let orders = their_orders();
-    let (mut exactly, mut compared) = (0, 0);
-    for [rate, noise, steps, delta, theirs, order, exact] in rows("renyi.csv") {
+    let (mut all, mut right) = (0, 0);
+    for [rate, noise, steps, delta, theirs, definition] in rows("renyi.csv") {
         let case = sampled(rate, noise, steps);
         let ours = renyi::epsilon(&case, delta, &orders).unwrap();
-        let what = format!("{case:?}, {delta:e}: {ours}, not {theirs}");
-        if exact.is_nan() || theirs <= 1.002 * exact {
-            compared += 1;
-            assert!((ours - theirs).abs() <= 0.01 * theirs + 1e-12, "{what}");
-        } else {
-            assert!(ours < theirs && theirs > 10.0, "{what}");
-        }
+        let what = format!("{case:?}, {delta:e}: {ours}, not {theirs} ({definition})");
         // more orders can only help
         let finer = case.epsilon(delta, Accountant::Renyi).unwrap();
         assert!(finer <= ours, "{what}: {finer}");
-        if exact > 0.0 {
-            exactly += 1;
-            let ours = renyi::epsilon(&case, delta, &[order]).unwrap();
-            let off = (ours - exact).abs();
-            assert!(
-                off <= 1e-8 * exact + 1e-12,
-                "{what}: at {order} {ours}, not {exact}"
-            );
+        if ours <= 0.0 {
+            // where the total variation is below δ no order has to say so
+            let all = steps * renyi::divergence(&case, 1.1).unwrap();
+            let nothing = -(-all).exp_m1() <= delta * delta;
+            assert!(definition <= 0.0 || nothing, "{what}");
+            continue;
+        }
+        all += 1;
+        assert!((ours - definition).abs() <= 1e-8 * definition, "{what}");
+        if theirs <= 1.005 * definition {
+            right += 1;
+            assert!((ours - theirs).abs() <= 0.01 * theirs, "{what}");
+        } else {
+            assert!(ours < theirs && ours > 10.0, "{what}");
         }
     }
-    assert!(exactly > 340 && compared > 300, "{exactly} {compared}");
+    assert!(all > 340 && right > 280, "{right} of {all}");
 }
 
 #[test]
