@@ -617,8 +617,27 @@ fn suspects_get_the_other_label_and_exposed_records_the_weight() {
 
 #[test]
 fn neighbours_lie_between_exposed_records_and_the_nearest_of_their_class() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let (rows, validation) = Fixture::rows();
+    // one who is in the data several times, nearly the same: no company for each other
+    let units = &fixture.units;
+    let person = (0..units.len())
+        .map(|unit| units.records(unit))
+        .find(|records| records.len() == 3 && fixture.exposed[records[0] as usize]);
+    let person: Vec<usize> = person
+        .unwrap()
+        .iter()
+        .map(|&record| record as usize)
+        .collect();
+    let own = fixture.dataset.features.row(person[0]).to_owned();
+    for (by, &record) in [0.0, 1e-3, 2e-3].iter().zip(&person) {
+        fixture
+            .dataset
+            .features
+            .row_mut(record)
+            .assign(&(&own + *by));
+        fixture.dataset.labels[record] = fixture.dataset.labels[person[0]];
+    }
     let (count, nearest) = (4, 3);
     let defence = Neighbours::new(count, nearest).unwrap();
     let calls = calls(&fixture, &defence, &rows, &validation);
