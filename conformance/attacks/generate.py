@@ -433,6 +433,20 @@ def class_wise(e):
     return [thresholds[y] - x for y, x in zip(e.labels, target)], None
 
 
+def label_only(e):
+    """ln P_in/P_out of being as right as the target, by counting, one added to either answer."""
+    references, target = e.outputs["correct"]
+    scores = []
+    for r in range(len(target)):
+        sides = [references[e.inside[:, r], r], references[~e.inside[:, r], r]]
+        if min(map(len, sides)) == 0:
+            scores.append(NAN)
+            continue
+        of_in, of_out = [(numpy.sum(s == target[r]) + 1) / (len(s) + 2) for s in sides]
+        scores.append(float(numpy.log(of_in) - numpy.log(of_out)))
+    return scores, None
+
+
 def smyth_prior(variances, df):
     """d0 and s0^2 by the moments of ln s^2 (Smyth 2004, section 6.2). Variances below 1e-5
     of the median of the positive ones are raised to that."""
@@ -517,6 +531,7 @@ def expected(case):
         found["modified-entropy"] = ([-x for x in e.outputs["modified_entropy"][1]], None)
         found["modified-entropy-class-wise"] = class_wise(e)
         found["gap"] = (list(e.outputs["correct"][1]), None)
+        found["label-only"] = label_only(e)
     found |= {
         "reference": attack_r(e),
         "difficulty": difficulty(e),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::attack_arguments::AttackOptions;
+use crate::defend_arguments::DefendOptions;
+use crate::explain_arguments::ExplainOptions;
 use crate::indirect_arguments::IndirectOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, \
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, \
 4 the target failed, 10 a condition of --fail-on was met";
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Attack(Box<AttackOptions>),
     /// Why the records of a finished audit are exposed: measures, reasons in words, a map
     Explain(ExplainOptions),
+    /// Try defences on a finished audit, audit each again, and show what protection costs
+    Defend(DefendOptions),
     /// Write the page of a finished audit again, its figures, or a redacted copy
     Report(ReportOptions),
     /// List the data sets that come with the program
@@ -67,40 +71,6 @@ pub(crate) struct ReportOptions {
     /// Open the page in the browser
     #[arg(long)]
     pub(crate) open: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
-pub(crate) struct ExplainOptions {
-    /// Run directory of a finished audit; what it was made from must still be where it was
-    pub(crate) run: PathBuf,
-    /// Tell of one record, by its identifier; an explanation that is there is used
-    #[arg(long, value_name = "ID", conflicts_with_all = ["by", "neighbours", "models", "no_map"])]
-    pub(crate) record: Option<String>,
-    /// Tell how exposure is spread over the values of this column; may be given several times
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) by: Vec<String>,
-    /// Nearest neighbours to look at; 20 by default
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    pub(crate) neighbours: Option<usize>,
-    /// Reference models to train again and look into; 8 by default
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    pub(crate) models: Option<usize>,
-    /// Lay out no map
-    #[arg(long)]
-    pub(crate) no_map: bool,
-    /// Memory that models in training may take together, such as 2GiB: fewer at a time then
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) max_memory: Option<u64>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Threads; all cores by default. The result does not depend on it
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    pub(crate) threads: Option<usize>,
-    /// No progress bars
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -492,7 +462,7 @@ pub(crate) fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> std::result:
     })
 }
 
-fn share(text: &str) -> std::result::Result<f64, String> {
+pub(crate) fn share(text: &str) -> std::result::Result<f64, String> {
     let text = text.trim();
     // 0.01 could mean a share or a percentage: it is never guessed.
     let Some(number) = text.strip_suffix('%') else {
@@ -510,7 +480,7 @@ fn share(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// Bytes, in units of 1024 as memory is measured.
-fn size(text: &str) -> std::result::Result<u64, String> {
+pub(crate) fn size(text: &str) -> std::result::Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {

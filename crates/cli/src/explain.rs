@@ -6,9 +6,9 @@ use giveaway::error::{Error, Result};
 use giveaway::report::explanation_text;
 use giveaway::run::{self, ExplainRequest};
 
-use crate::arguments::ExplainOptions;
 use crate::audit::with_threads;
 use crate::exit_code;
+use crate::explain_arguments::ExplainOptions;
 use crate::terminal::{Bars, print_data};
 
 /// Explains a finished audit and prints what comes of it; of one record, what is there already.

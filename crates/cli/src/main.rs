@@ -5,8 +5,11 @@ mod arguments;
 mod attack;
 mod attack_arguments;
 mod audit;
+mod defend;
+mod defend_arguments;
 mod exit_code;
 mod explain;
+mod explain_arguments;
 mod indirect_arguments;
 mod report;
 mod terminal;
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         Command::Reference(options) => audit::train_share(&options),
         Command::Attack(options) => attack::attack(&options),
         Command::Explain(options) => explain::explain(&options),
+        Command::Defend(options) => defend::defend(&options),
         Command::Report(options) => report::report(&options),
         Command::Data(options) => audit::list_shipped(options.json),
     });

@@ -223,6 +223,20 @@ impl Membership {
         [0..cut, cut..self.models()]
     }
 
+    /// The membership of some of the models alone: whole families, so that pairs stay together.
+    ///
+    /// # Panics
+    /// If the range cuts a family or there are no such models.
+    #[must_use]
+    pub fn of_models(&self, models: std::ops::Range<usize>) -> Self {
+        assert!(
+            models.start.is_multiple_of(self.family_size())
+                && models.end.is_multiple_of(self.family_size()),
+            "whole families"
+        );
+        Self::from_draws(self.design, self.units, self.draws[models].to_vec())
+    }
+
     /// The matrix as bytes 0 and 1, model after model.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -305,6 +319,17 @@ mod tests {
         let few = Membership::draw(Design::Halves, 4, 40, &all(40), 0, 9).unwrap();
         let many = Membership::draw(Design::Halves, 64, 40, &all(40), 0, 9).unwrap();
         assert_eq!(few.training_units(3), many.training_units(3));
+    }
+
+    #[test]
+    fn some_models_alone_keep_their_training_sets_and_pairs() {
+        let whole = Membership::draw(Design::Halves, 8, 20, &all(20), 0, 9).unwrap();
+        let part = whole.of_models(4..8);
+        assert_eq!((part.models(), part.families()), (4, 2));
+        for model in 0..4 {
+            assert_eq!(part.training_units(model), whole.training_units(4 + model));
+            assert!((0..20).all(|u| part.is_in(model, u) == whole.is_in(4 + model, u)));
+        }
     }
 
     #[test]

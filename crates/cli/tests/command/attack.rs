@@ -812,7 +812,7 @@ fn files_are_written_whole_and_where_they_were_asked_for() {
     assert!(made.stdout.contains("lira-online") && made.stdout.contains("most member-like"));
     assert!(
         made.stderr
-            .contains("entropy, modified-entropy, modified-entropy-class-wise, gap")
+            .contains("entropy, modified-entropy, modified-entropy-class-wise, gap, label-only")
     );
     let printed = done(sandbox.run(&format!("{ARRAYS} --method loss,gmia-direct --json")));
     let json: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();

@@ -11,6 +11,7 @@ mod attack_readings;
 mod attack_refusals;
 mod convolutions;
 mod copies;
+mod defend;
 mod explain;
 mod formats;
 mod full_disk;

@@ -89,8 +89,11 @@ impl Wanted {
     /// Whether the whole outputs of the target, and of the reference models, are of use.
     pub(super) fn outputs(&self, is_judged: bool) -> (bool, bool) {
         let any = self.methods.iter().any(|method| method.needs_outputs());
-        let class_wise = self.methods.contains(&Method::ModifiedEntropyClassWise);
-        (any, class_wise || (any && is_judged && self.outputs_fit))
+        let of_references = self
+            .methods
+            .iter()
+            .any(|method| method.needs_reference_outputs());
+        (any, of_references || (any && is_judged && self.outputs_fit))
     }
 }
 
@@ -110,12 +113,11 @@ fn lacking(method: Method, request: &Request, layout: Layout, outputs_fit: bool)
             "the losses of the target's training by epoch (giveaway audit --attacks)".to_owned(),
         );
     }
-    let needs_references =
-        !method.is_without_references() || method == Method::ModifiedEntropyClassWise;
+    let needs_references = !method.is_without_references() || method.needs_reference_outputs();
     if needs_references && layout.models == 0 {
         return Some("reference models".to_owned());
     }
-    if method == Method::ModifiedEntropyClassWise && !outputs_fit {
+    if method.needs_reference_outputs() && !outputs_fit {
         let bytes = 40.0 * (layout.models * layout.records) as f64;
         return Some(format!(
             "{:.0} GiB of memory for so many models and records: ask for it by name",

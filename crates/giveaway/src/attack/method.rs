@@ -11,8 +11,8 @@ use super::lira::Variance;
 use super::moments::{Moments, moments, moments_of_rows};
 use super::rmia::Line;
 use super::{
-    Scores, base, bavaria, confidence, difficulty, entropy, gap, lira, loss, loss_trace,
-    modified_entropy, population, quantile_regression, reference, rmia, sablayrolles,
+    Scores, base, bavaria, confidence, difficulty, entropy, gap, label_only, lira, loss,
+    loss_trace, modified_entropy, population, quantile_regression, reference, rmia, sablayrolles,
 };
 use crate::error::{Error, Result};
 
@@ -55,6 +55,8 @@ methods! {
     ModifiedEntropyClassWise = "modified-entropy-class-wise", "Song and Mittal 2021";
     /// Whether the target is right.
     Gap = "gap", "Yeom et al. 2018";
+    /// Whether the target is right, against the record's own IN and OUT models.
+    LabelOnly = "label-only", "after Choquette-Choo et al. 2021 and Carlini et al. 2022";
     /// Attack-P: rank among population losses.
     Population = "population", "Ye et al. 2022";
     /// Attack-R: quantile among the record's own OUT losses.
@@ -196,6 +198,7 @@ impl Method {
                 | M::BavariaNOffline
                 | M::BavariaTOffline
                 | M::ModifiedEntropyClassWise
+                | M::LabelOnly
         )
     }
 
@@ -205,8 +208,14 @@ impl Method {
         use Method as M;
         matches!(
             self,
-            M::Entropy | M::ModifiedEntropy | M::ModifiedEntropyClassWise | M::Gap
+            M::Entropy | M::ModifiedEntropy | M::ModifiedEntropyClassWise | M::Gap | M::LabelOnly
         )
+    }
+
+    /// Whether it needs the whole outputs of the reference models too.
+    #[must_use]
+    pub fn needs_reference_outputs(self) -> bool {
+        matches!(self, Self::ModifiedEntropyClassWise | Self::LabelOnly)
     }
 
     /// Whether it looks at more of the target than its outputs: the records' features, or its
@@ -282,8 +291,9 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                 "give logits or probabilities as the signal, with the labels",
             );
         }
-        if method == Method::ModifiedEntropyClassWise
-            && (evidence.reference_outputs.is_empty() || evidence.labels.is_none())
+        let by_class = method == Method::ModifiedEntropyClassWise;
+        if method.needs_reference_outputs()
+            && (evidence.reference_outputs.is_empty() || by_class && evidence.labels.is_none())
         {
             return refuse(
                 "the labels, and the outputs of reference models for every class",
@@ -355,6 +365,11 @@ impl<'e, 'a, T: Real> Attacker<'e, 'a, T> {
                 &evidence.inside,
             ),
             Method::Gap => gap::score(&outputs()?.correct),
+            Method::LabelOnly => label_only::score(
+                &outputs()?.correct,
+                &evidence.reference_outputs,
+                &evidence.inside,
+            ),
             Method::Population => return Ok(self.population()),
             Method::Reference => return Ok(reference::score(evidence)),
             Method::Difficulty => difficulty::score(&losses(), self.losses()),

@@ -14,6 +14,7 @@ mod exponential;
 mod finite;
 pub mod gap;
 pub mod indirect;
+pub mod label_only;
 pub mod lira;
 pub mod loss;
 pub mod loss_trace;

@@ -3,6 +3,8 @@
 //!
 //! Each defence is one file with its source.
 
+pub mod answers;
+pub mod hamp;
 pub mod registry;
 pub mod training;
 
@@ -107,7 +109,7 @@ pub trait Defence: fmt::Debug + Send + Sync {
         seed: u64,
     ) -> Result<Box<dyn Guarded + 'a>> {
         let _ = (bench, rows, seed);
-        Ok(Box::new(Plain(model)))
+        Ok(unguarded(model))
     }
 
     /// What an attacker who knows of the defence makes of its answers: the model's own logits,
@@ -157,6 +159,12 @@ pub trait Guarded: Send + Sync {
 
     /// The model itself.
     fn model(&self) -> &dyn Model;
+}
+
+/// A model whose answers are not defended.
+#[must_use]
+pub fn unguarded<'a>(model: Box<dyn Model + 'a>) -> Box<dyn Guarded + 'a> {
+    Box::new(Plain(model))
 }
 
 /// A model without a defence of its answers.

@@ -5,6 +5,10 @@
 //! colon with them; [`Defence::name`] writes all that are not left to the defence.
 
 use super::Defence;
+use super::answers::{
+    Abstain, HampOutput, LabelOnly, MemGuard, Reweight, Rounding, Temperature, TopK,
+};
+use super::hamp::Hamp;
 use super::training::{
     Distillation, DownWeight, DpSgd, Dropout, EarlyStopping, FineTune, HampTraining,
     HarderClipping, L2, L2Dropout, LabelSmoothing, Neighbours, Relabel, RelaxLoss, Remove, Selena,
@@ -40,6 +44,16 @@ const ENTRIES: &[Entry] = &[
     entry("neighbours", &[("added", Some(3.0)), ("nearest", Some(5.0))], |v| made(Neighbours::new(v.whole(0)?, v.whole(1)?))),
     entry("harder-clipping", &[("share", Some(0.25)), ("epsilon", Some(8.0)), ("clip", Some(1.0)), ("epochs", None), ("learning rate", None), ("delta", None)], |v| made(HarderClipping::new(dp_sgd(v, 1)?, v.number(0) as f32))),
     entry("fine-tune", &[("epochs", Some(5.0))], |v| made(FineTune::new(v.whole(0)?))),
+    entry("hamp", &[("entropy", Some(0.8)), ("reward", Some(0.01))], |v| made(Hamp::new(v.number(0), v.number(1) as f32))),
+    entry("reweight", &[("weight", Some(0.1))], |v| made(Reweight::everyone(v.number(0)))),
+    entry("reweight-outlying", &[("weight", Some(0.1)), ("share", Some(0.1))], |v| made(Reweight::outlying(v.number(0), v.number(1)))),
+    entry("abstain", &[("share", Some(0.05))], |v| made(Abstain::new(v.number(0)))),
+    entry("round", &[("decimals", Some(2.0))], |v| made(Rounding::new(u8::try_from(v.whole(0)?).unwrap_or(u8::MAX)))),
+    entry("top-k", &[("classes", Some(1.0))], |v| made(TopK::new(v.whole(0)?))),
+    entry("label-only", &[], |_| made(Ok(LabelOnly))),
+    entry("temperature", &[("temperature", Some(4.0))], |v| made(Temperature::new(v.number(0)))),
+    entry("mem-guard", &[("budget", Some(0.5))], |v| made(MemGuard::new(v.number(0)))),
+    entry("hamp-output", &[], |_| made(Ok(HampOutput))),
 ];
 
 const fn entry(
@@ -138,6 +152,15 @@ pub fn names() -> Vec<&'static str> {
 #[must_use]
 pub fn usages() -> Vec<String> {
     ENTRIES.iter().map(Entry::usage).collect()
+}
+
+/// Every defence with the settings that it has where none are given, and how it is written.
+#[must_use]
+pub fn all() -> Vec<(Box<dyn Defence>, String)> {
+    ENTRIES
+        .iter()
+        .filter_map(|entry| Some((parse(entry.name).ok()?, entry.usage())))
+        .collect()
 }
 
 /// A name for files: that of a defence with hyphens for what not every file system takes.

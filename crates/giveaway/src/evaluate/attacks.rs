@@ -254,7 +254,7 @@ fn threshold(sorted: &[f64], rate: f64) -> Option<f64> {
     }
 }
 
-fn entries(scores: &[f64], inside: &[bool], family: u16) -> Vec<Entry> {
+pub(super) fn entries(scores: &[f64], inside: &[bool], family: u16) -> Vec<Entry> {
     let mut entries: Vec<Entry> = scores
         .iter()
         .zip(inside)
@@ -333,14 +333,14 @@ pub fn carry(
 }
 
 /// Bootstrap weights of families and records, by replicate.
-struct Weights {
-    replicates: Vec<(Vec<f32>, Vec<u8>)>,
+pub(super) struct Weights {
+    pub(super) replicates: Vec<(Vec<f32>, Vec<u8>)>,
 }
 
 impl Weights {
     /// Draws families of targets and all records with replacement. A single family is always
     /// drawn: there is nothing to see of other targets.
-    fn draw(seed: u64, records: usize, families: usize) -> Self {
+    pub(super) fn draw(seed: u64, records: usize, families: usize) -> Self {
         let replicates = (0..REPLICATES)
             .into_par_iter()
             .map(|replicate| {

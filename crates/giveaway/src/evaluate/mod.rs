@@ -5,7 +5,8 @@
 //! the test behaves on models of this recipe. [`attacks`] does both for the attacks that
 //! select nobody, and [`agreement`] compares whom they name. [`indirect`] judges indirect
 //! inference. [`cutoffs`] has what is drawn
-//! against the cut-off of p.
+//! against the cut-off of p. [`paired`] and [`utility`] compare recipes on the same targets and
+//! records: what an attack and what a user gets before and after a defence.
 
 pub mod agreement;
 pub mod attacks;
@@ -13,7 +14,9 @@ mod bootstrap;
 pub mod cutoffs;
 pub mod indirect;
 pub mod leave_one_out;
+pub mod paired;
 pub mod target;
+pub mod utility;
 mod weighted;
 
 use giveaway_stats::interval::percentile_interval;

@@ -2,6 +2,8 @@
 
 pub mod attacks;
 mod chart;
+pub mod defence;
+pub mod defence_text;
 pub mod explanation;
 pub mod explanation_text;
 pub mod fail_on;
@@ -70,6 +72,9 @@ pub struct Audit {
     /// Why records are exposed, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<explanation::Explanation>,
+    /// What protecting the exposed records takes, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defence: Option<defence::DefenceSection>,
     /// What is drawn besides: rates at every cut-off of p, and distributions of the loss.
     #[serde(default)]
     pub figures: figures::Figures,

@@ -387,11 +387,20 @@ impl RunDirectory {
             "models",
             "indirect",
             "indirect/units",
+            "defend",
             "figures",
             "redacted",
             "redacted/figures",
         ];
-        for folder in folders.map(|name| self.file(name)) {
+        // one for each defence at work
+        let at_work = fs::read_dir(self.file("defend"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir());
+        let folders = folders.map(|name| self.file(name));
+        for folder in folders.into_iter().chain(at_work) {
             if !folder.exists() {
                 continue;
             }

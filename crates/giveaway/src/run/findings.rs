@@ -756,6 +756,7 @@ fn empty_audit(
         attacks: None,
         indirect: None,
         explanation: None,
+        defence: None,
         figures: Figures::default(),
         checks: Vec::new(),
         notes: Vec::new(),

@@ -7,6 +7,7 @@ pub mod pool;
 pub mod progress;
 
 mod attacking;
+mod defending;
 mod explaining;
 mod findings;
 mod indirect;
@@ -28,6 +29,7 @@ use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use defending::{DefendRequest, Defended, Identification, defend};
 pub use explaining::{ExplainRequest, Explained, explain, explained_record};
 pub use publish::{ReportRequest, report};
 pub use training::Shard;
@@ -87,6 +89,8 @@ pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> R
     // And the pictures of its explanation.
     run.remove("map.parquet")?;
     run.remove("activations.parquet")?;
+    // And what an earlier advice on defences left for the user; what was measured stays.
+    defending::withdraw(&run)?;
     manifest.stages.retain(|stage| stage != "report");
     run.write_manifest(&manifest)?;
     run.publish(settings)?;
@@ -220,6 +224,47 @@ fn prepare(
         run,
         manifest,
     })
+}
+
+/// Opens a finished audit again for a later stage: its data, its trainer and its result.
+///
+/// # Errors
+/// If the directory holds no finished audit, or its data are not there any more or are others.
+fn reopen(
+    path: &Path,
+    max_memory: Option<u64>,
+    progress: &dyn Progress,
+) -> Result<(Prepared, Audit)> {
+    if !path.join("manifest.json").is_file() {
+        return Err(
+            Error::input("this is no run directory: it has no manifest.json")
+                .at(path.display())
+                .hint("name a directory that `giveaway audit` has written, such as runs/NAME-HASH"),
+        );
+    }
+    // Before hours of work: whether there is a result to go by.
+    publish::read_result(path)?;
+    let settings = path.join("run.toml");
+    let text = std::fs::read_to_string(&settings)
+        .map_err(|e| Error::io("read the settings", &settings, &e))?;
+    let mut config = Config::from_toml(&text).map_err(|e| e.at(settings.display()))?;
+    config.reference.max_memory = max_memory;
+    let prepared = prepare(&config, Some(path), Access::Alone, progress)
+        .map_err(|e| from_where(e, &config))?;
+    // Now that nobody else is at work in it.
+    let (audit, _) = publish::read_result(path)?;
+    Ok((prepared, audit))
+}
+
+/// A file that is not found is not one that the user has named now.
+fn from_where(error: Error, config: &Config) -> Error {
+    let source = &config.data.source;
+    if error.to_string().contains(source.as_str()) && !Path::new(source).exists() {
+        return error.hint(format!(
+            "the run was made from {source}, as seen from where `giveaway audit` was called: call this command there, or put the file back"
+        ));
+    }
+    error
 }
 
 /// Raised whenever a version encodes, draws or trains otherwise than the one before it, so

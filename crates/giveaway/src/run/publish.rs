@@ -120,6 +120,14 @@ pub(super) fn write_page(run: &RunDirectory) -> Result<()> {
     run.write("report.html", page.html.as_bytes())
 }
 
+/// A result as `report.json` has it.
+pub(super) fn as_json(audit: &Audit) -> Result<String> {
+    let mut json = serde_json::to_string_pretty(audit)
+        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
+    json.push('\n');
+    Ok(json)
+}
+
 /// Reads `report.json`.
 pub(super) fn read_result(path: &Path) -> Result<(Audit, serde_json::Value)> {
     let file = path.join("report.json");

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use giveaway_stats::random::derive_seed;
+use ndarray::{Axis, Slice};
 
-use super::array_file::write_floats;
+use super::array_file::{read_outputs, write_floats};
 use super::config::Keep;
 use super::directory::RunDirectory;
 use super::pool::Pool;
@@ -259,9 +260,41 @@ pub(super) fn side_by_side<'a>(
         .collect()
 }
 
+/// Sees that a reference model that was trained again answers as the one whose outputs are in the
+/// run directory.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn answers_as_stored(
+    run: &RunDirectory,
+    pool: &Pool,
+    number: usize,
+    model: &dyn Model,
+) -> Result<()> {
+    let path = run.signal_file(number);
+    let stored = read_outputs(&path, pool.dataset.len(), pool.dataset.schema.classes.len())?;
+    let (mut row, mut same) = (0, true);
+    model
+        .each_logits(&mut |block| {
+            let rows = Slice::from(row..row + block.nrows());
+            same &= stored.slice_axis(Axis(0), rows) == block;
+            row += block.nrows();
+            Ok(())
+        })
+        .map_err(|e| Error::unexpected(format!("cannot compare outputs: {e}")))?;
+    if same {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "reference model {number}, trained again, does not answer as its file says"
+    ))
+    .at(path.display())
+    .hint("the file was changed, or is of another version of giveaway: delete it and run the audit again"))
+}
+
 /// How many threads may work on how many models at once, so that they stay within the
 /// limit if there is one: as many models as fit, and for a single one as few threads as need be.
-fn within(
+pub(super) fn within(
     limit: Option<u64>,
     threads: usize,
     memory: impl Fn(usize) -> usize,

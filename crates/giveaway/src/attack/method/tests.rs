@@ -178,7 +178,8 @@ fn members_score_higher() {
         let scores = attacker.score(method).unwrap().scores;
         let roc = giveaway_stats::roc::Roc::new(&scores, is_member).unwrap();
         let expected =
-            if method.is_without_references() || method == Method::ModifiedEntropyClassWise {
+            // or the answers of six records in seven are right whether IN or OUT
+            if method.is_without_references() || method.needs_reference_outputs() {
                 0.52
             } else {
                 0.75
@@ -298,6 +299,7 @@ fn what_is_lacking_is_named() {
         Method::Entropy,
         Method::ModifiedEntropy,
         Method::ModifiedEntropyClassWise,
+        Method::LabelOnly,
         Method::QuantileRegression,
         Method::LtIqr,
     ] {

@@ -14,11 +14,10 @@ use rayon::prelude::*;
 use crate::attack::loss_trace::interquartile_ranges;
 use crate::error::{Error, Result};
 use crate::explain::learning::epoch_learned;
-use crate::run::array_file::read_outputs;
 use crate::run::directory::RunDirectory;
 use crate::run::pool::Pool;
 use crate::run::progress::Progress;
-use crate::run::training::{REFERENCE, side_by_side};
+use crate::run::training::{REFERENCE, answers_as_stored, side_by_side};
 use crate::trainer::{Model, Trainer};
 
 /// What the losses of one model's training say.
@@ -66,7 +65,7 @@ impl<'a> InnerModels<'a> {
             let rows = pool.units.expand(pool.membership.training_units(number));
             let seed = derive_seed(pool.config.seed, REFERENCE, number as u64);
             let (model, traces) = trainer.train_traced(&rows, &validation, &all, seed)?;
-            check(run, pool, number, &*model)?;
+            answers_as_stored(run, pool, number, &*model)?;
             let epoch = (0..all.len())
                 .map(|record| epoch_learned(traces.column(record)) as f64)
                 .collect();
@@ -172,27 +171,4 @@ impl<'a> InnerModels<'a> {
                 .collect(),
         }
     }
-}
-
-/// Whether a model answers as the one whose outputs are in the run directory.
-fn check(run: &RunDirectory, pool: &Pool, number: usize, model: &dyn Model) -> Result<()> {
-    let path = run.signal_file(number);
-    let stored = read_outputs(&path, pool.dataset.len(), pool.dataset.schema.classes.len())?;
-    let (mut row, mut same) = (0, true);
-    model
-        .each_logits(&mut |block| {
-            let rows = Slice::from(row..row + block.nrows());
-            same &= stored.slice_axis(Axis(0), rows) == block;
-            row += block.nrows();
-            Ok(())
-        })
-        .map_err(|e| Error::unexpected(format!("cannot compare outputs: {e}")))?;
-    if same {
-        return Ok(());
-    }
-    Err(Error::input(format!(
-        "reference model {number}, trained again, does not answer as its file says"
-    ))
-    .at(path.display())
-    .hint("the file was changed, or is of another version of giveaway: delete it and run the audit again"))
 }

@@ -18,12 +18,11 @@ use giveaway_stats::summary::mean;
 use rayon::prelude::*;
 
 use super::array_file::read_outputs;
-use super::config::Config;
-use super::directory::{Access, RunDirectory};
+use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
-use super::publish::{read_result, write_page};
-use super::{Prepared, finish_stage, prepare};
+use super::publish::{as_json, write_page};
+use super::{Prepared, finish_stage, reopen};
 use crate::error::{Error, Result};
 use crate::explain::answers::Answers;
 use crate::explain::findings::sentences;
@@ -113,29 +112,16 @@ pub fn explain(
     request: &ExplainRequest,
     progress: &dyn Progress,
 ) -> Result<Explained> {
-    if !path.join("manifest.json").is_file() {
-        return Err(
-            Error::input("this is no run directory: it has no manifest.json")
-                .at(path.display())
-                .hint("name a directory that `giveaway audit` has written, such as runs/NAME-HASH"),
-        );
-    }
-    // Before hours of work: whether there is a result to explain.
-    read_result(path)?;
-    let settings = path.join("run.toml");
-    let text = std::fs::read_to_string(&settings)
-        .map_err(|e| Error::io("read the settings", &settings, &e))?;
-    let mut config = Config::from_toml(&text).map_err(|e| e.at(settings.display()))?;
-    config.reference.max_memory = request.max_memory;
-    let Prepared {
-        pool,
-        trainer,
-        run,
-        mut manifest,
-    } = prepare(&config, Some(path), Access::Alone, progress)
-        .map_err(|e| from_where(e, &config))?;
+    let (
+        Prepared {
+            pool,
+            trainer,
+            run,
+            mut manifest,
+        },
+        audit,
+    ) = reopen(path, request.max_memory, progress)?;
     let (neighbours, models) = check(request, &pool)?;
-    let (audit, _) = read_result(path)?;
     let verdicts = Verdicts::read(&run, &pool)?;
 
     let mut work = Work::new(&run, &pool, &trainer, &audit, verdicts, request);
@@ -184,24 +170,6 @@ pub fn explain(
         audit,
         path: path.to_path_buf(),
     })
-}
-
-/// A file that is not found is not one that the user has named now.
-fn from_where(error: Error, config: &Config) -> Error {
-    let source = &config.data.source;
-    if error.to_string().contains(source.as_str()) && !Path::new(source).exists() {
-        return error.hint(format!(
-            "the run was made from {source}, as seen from where `giveaway audit` was called: call explain there, or put the file back"
-        ));
-    }
-    error
-}
-
-fn as_json(audit: &Audit) -> Result<String> {
-    let mut json = serde_json::to_string_pretty(audit)
-        .map_err(|e| Error::unexpected(format!("cannot write the report: {e}")))?;
-    json.push('\n');
-    Ok(json)
 }
 
 /// Refuses what cannot be; how many neighbours and models are looked at.

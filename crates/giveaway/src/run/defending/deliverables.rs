@@ -1,0 +1,234 @@
+//! Files for the user: whom to leave out, relabel or weigh less, how to train, and the target
+//! trained through the recommended defence.
+
+use std::fmt::Write;
+
+use giveaway_stats::random::derive_seed;
+
+use super::arms::{Arm, FOLDER, Shop};
+use super::exposed::Protected;
+use super::measuring::ArmFound;
+use crate::defend::Guarded;
+use crate::error::Result;
+use crate::report::defence::{DefenceFigures, DefenceSection, Deliverable};
+use crate::run::array_file::{write_array, write_floats};
+use crate::run::directory::RunDirectory;
+use crate::run::progress::Progress;
+use crate::run::training::of_target;
+
+/// The weight that is proposed for the records to be protected, as down-weighting tries it.
+const PROPOSED_WEIGHT: f64 = 0.1;
+
+/// All files that may be written, in their folder.
+const NAMES: [&str; 7] = [
+    "drop.csv",
+    "weights.csv",
+    "relabel.csv",
+    "settings.md",
+    "target.npy",
+    "members.npy",
+    "class-means.csv",
+];
+
+/// Takes the files of an earlier advice away.
+///
+/// # Errors
+/// If one is there and cannot be removed.
+pub(in crate::run) fn remove(run: &RunDirectory) -> Result<()> {
+    NAMES
+        .iter()
+        .try_for_each(|name| run.remove(&format!("{FOLDER}/{name}")))
+}
+
+/// Writes the files and names them in the section.
+///
+/// # Errors
+/// If one cannot be written, or the target cannot be trained.
+pub(super) fn write(
+    shop: &Shop<'_>,
+    protected: &Protected,
+    arms: &[(Arm, ArmFound)],
+    mut section: DefenceSection,
+    progress: &dyn Progress,
+) -> Result<DefenceSection> {
+    let mut files = Files {
+        shop,
+        written: Vec::new(),
+    };
+    remove(shop.run)?;
+    files.lists(protected)?;
+    let recommended = section.recommendation.defence.clone();
+    let chosen = recommended.as_ref().and_then(|name| {
+        let (arm, _) = arms.iter().find(|(arm, _)| arm.name() == *name)?;
+        let figures = section.defences.iter().find(|of| of.name == *name)?;
+        Some((arm, figures))
+    });
+    if let Some((arm, figures)) = chosen {
+        files.settings(&section, figures)?;
+        files.target(arm, progress)?;
+    }
+    section.deliverables = files.written;
+    Ok(section)
+}
+
+struct Files<'a> {
+    shop: &'a Shop<'a>,
+    written: Vec<Deliverable>,
+}
+
+/// A field of a CSV file.
+fn field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+impl Files<'_> {
+    fn text(&mut self, name: &str, text: &str, what: &str) -> Result<()> {
+        let file = format!("{FOLDER}/{name}");
+        self.shop.run.write(&file, text.as_bytes())?;
+        self.note(file, what);
+        Ok(())
+    }
+
+    fn note(&mut self, file: String, what: &str) {
+        self.written.push(Deliverable {
+            file,
+            what: what.to_owned(),
+        });
+    }
+
+    /// Whom to leave out, relabel or weigh less.
+    fn lists(&mut self, protected: &Protected) -> Result<()> {
+        let pool = self.shop.pool;
+        let ids = &pool.table.ids;
+        let classes = &pool.dataset.schema.classes;
+        let label = |record: u32| &classes[pool.dataset.labels[record as usize] as usize];
+        let records = pool.units.expand(&protected.units);
+        let mut drop = "id,class\n".to_owned();
+        let mut weights = "id,weight\n".to_owned();
+        let mut relabel = "id,class,suggested_class\n".to_owned();
+        for &record in &records {
+            let id = field(&ids[record as usize]);
+            let _ = writeln!(drop, "{id},{}", field(label(record)));
+            let _ = writeln!(weights, "{id},{PROPOSED_WEIGHT}");
+            if let Some(class) = protected.suspects[record as usize] {
+                let suggested = field(&classes[class as usize]);
+                let _ = writeln!(relabel, "{id},{},{suggested}", field(label(record)));
+            }
+        }
+        self.text(
+            "drop.csv",
+            &drop,
+            "the records to be protected, the most exposed first: leave them out, or see what they are",
+        )?;
+        self.text(
+            "weights.csv",
+            &weights,
+            "the same with a weight for each, to be used as sample_weight; all others have 1",
+        )?;
+        self.text(
+            "relabel.csv",
+            &relabel,
+            "those of them whose label the models agree to be another; look before you change it",
+        )
+    }
+
+    fn settings(&mut self, section: &DefenceSection, figures: &DefenceFigures) -> Result<()> {
+        let advice = &section.recommendation;
+        let mut text = format!("# {}\n\n{}\n\n", figures.title, figures.what);
+        for reason in &advice.reasons {
+            let _ = writeln!(text, "- {reason}");
+        }
+        let _ = write!(
+            text,
+            "\n## scikit-learn\n\n{}\n\n## PyTorch\n\n{}\n\nSource: {}\n",
+            figures.scikit_learn, figures.pytorch, figures.source
+        );
+        self.text(
+            "settings.md",
+            &text,
+            "how to do what is recommended with scikit-learn and PyTorch",
+        )
+    }
+
+    /// The target, trained through the defence, so that it can be audited or compared.
+    fn target(&mut self, arm: &Arm, progress: &dyn Progress) -> Result<()> {
+        let shop = self.shop;
+        let pool = shop.pool;
+        let Arm::Defended(defence) = arm else {
+            return Ok(());
+        };
+        if pool.target_outputs.is_some() {
+            return Ok(());
+        }
+        progress.begin("training the target through the recommended defence", 0);
+        let (rows, seed) = of_target(pool);
+        let validation = pool.units.expand(&pool.validation_units);
+        let wrapped = defence.trainer(shop.bench)?;
+        let trainer = wrapped.as_deref().unwrap_or(shop.bench.trainer);
+        let model = trainer.train(&rows, &validation, seed)?;
+        let guard_seed = derive_seed(pool.config.seed, "guarding the target", 0);
+        let guarded = defence.guard(shop.bench, &rows, model, guard_seed)?;
+        let classes = pool.dataset.schema.classes.len();
+        write_floats(
+            shop.run,
+            &format!("{FOLDER}/target.npy"),
+            &[pool.dataset.len(), classes],
+            |sink| guarded.each_answer(sink),
+        )?;
+        let members: Vec<u8> = (0..pool.dataset.len())
+            .map(|record| u8::from(pool.is_member[pool.units.of_record(record)] == Some(true)))
+            .collect();
+        write_array(
+            shop.run,
+            &format!("{FOLDER}/members.npy"),
+            "|b1",
+            &[members.len()],
+            &members,
+        )?;
+        self.note(
+            format!("{FOLDER}/target.npy"),
+            "what the target answers to every audited record when it is trained through the recommended defence: audit --target-outputs takes it, with data.parquet",
+        );
+        self.note(
+            format!("{FOLDER}/members.npy"),
+            "which of them it was trained on, for --members",
+        );
+        self.class_means(&*guarded)?;
+        progress.end();
+        Ok(())
+    }
+
+    /// The class means of a reweighting, where that is what was fitted.
+    fn class_means(&mut self, guarded: &dyn Guarded) -> Result<()> {
+        let classes = &self.shop.pool.dataset.schema.classes;
+        let file = format!("{FOLDER}/class-means.csv");
+        let Some(fitted) = guarded
+            .fitted()
+            .filter(|fitted| fitted.numbers.dim() == (classes.len(), classes.len()))
+        else {
+            return Ok(());
+        };
+        let mut text = "class".to_owned();
+        for class in classes {
+            let _ = write!(text, ",{}", field(class));
+        }
+        text.push('\n');
+        for (class, row) in classes.iter().zip(fitted.numbers.rows()) {
+            text.push_str(&field(class));
+            for value in row {
+                let _ = write!(text, ",{value}");
+            }
+            text.push('\n');
+        }
+        self.shop.run.write(&file, text.as_bytes())?;
+        self.note(
+            file,
+            "mean training logits by class, μ: answer z' = s z + (1 - s) μ_c with c the largest logit and s = w cos(z, μ_c), as settings.md says",
+        );
+        Ok(())
+    }
+}
