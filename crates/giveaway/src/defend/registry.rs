@@ -1,8 +1,8 @@
 //! All defences by name.
 //!
 //! A defence is written as its name, a colon and its settings, in their order and separated by
-//! commas: `l2:0.005`, `selena:25,10`. Settings at the end may be left out, the colon with them;
-//! [`Defence::name`] writes all.
+//! commas: `l2:0.005`, `selena:25,10`. Settings may be left empty or, at the end, left out, the
+//! colon with them; [`Defence::name`] writes all that are not left to the defence.
 
 use super::Defence;
 use super::answers::{
@@ -32,7 +32,7 @@ const ENTRIES: &[Entry] = &[
     entry("l2+dropout", &[("penalty", Some(0.0005)), ("rate", Some(0.5))], |v| made(L2Dropout::new(v.number(0) as f32, v.number(1) as f32))),
     entry("early-stopping", &[("patience", Some(5.0)), ("share", Some(0.1))], |v| made(EarlyStopping::new(v.whole(0)?, v.number(1)))),
     entry("label-smoothing", &[("smoothing", Some(0.1))], |v| made(LabelSmoothing::new(v.number(0) as f32))),
-    entry("dp-sgd", &[("epsilon", Some(8.0)), ("clip", Some(1.0)), ("epochs", None), ("learning rate", None)], |v| made(dp_sgd(v, 0))),
+    entry("dp-sgd", &[("epsilon", Some(8.0)), ("clip", Some(1.0)), ("epochs", None), ("learning rate", None), ("delta", None)], |v| made(dp_sgd(v, 0))),
     entry("selena", &[("models", Some(25.0)), ("left out", Some(10.0))], |v| made(Selena::new(v.whole(0)?, v.whole(1)?))),
     entry("hamp-training", &[("entropy", Some(0.8)), ("reward", Some(0.01))], |v| made(HampTraining::new(v.number(0), v.number(1) as f32))),
     entry("relax-loss", &[("level", Some(0.2))], |v| made(RelaxLoss::new(v.number(0) as f32))),
@@ -42,7 +42,7 @@ const ENTRIES: &[Entry] = &[
     entry("relabel", &[], |_| made(Ok(Relabel))),
     entry("down-weight", &[("weight", Some(0.1))], |v| made(DownWeight::new(v.number(0) as f32))),
     entry("neighbours", &[("added", Some(3.0)), ("nearest", Some(5.0))], |v| made(Neighbours::new(v.whole(0)?, v.whole(1)?))),
-    entry("harder-clipping", &[("share", Some(0.25)), ("epsilon", Some(8.0)), ("clip", Some(1.0)), ("epochs", None), ("learning rate", None)], |v| made(HarderClipping::new(dp_sgd(v, 1)?, v.number(0) as f32))),
+    entry("harder-clipping", &[("share", Some(0.25)), ("epsilon", Some(8.0)), ("clip", Some(1.0)), ("epochs", None), ("learning rate", None), ("delta", None)], |v| made(HarderClipping::new(dp_sgd(v, 1)?, v.number(0) as f32))),
     entry("fine-tune", &[("epochs", Some(5.0))], |v| made(FineTune::new(v.whole(0)?))),
     entry("hamp", &[("entropy", Some(0.8)), ("reward", Some(0.01))], |v| made(Hamp::new(v.number(0), v.number(1) as f32))),
     entry("reweight", &[("weight", Some(0.1))], |v| made(Reweight::everyone(v.number(0)))),
@@ -81,23 +81,27 @@ fn dp_sgd(values: &Values, first: usize) -> Result<DpSgd> {
     if values.given(first + 3) {
         defence = defence.learning_rate(values.number(first + 3) as f32)?;
     }
+    if values.given(first + 4) {
+        defence = defence.delta(values.number(first + 4))?;
+    }
     Ok(defence)
 }
 
 /// The settings of a defence that was named.
 struct Values<'a> {
     entry: &'a Entry,
-    numbers: Vec<f64>,
+    /// None for those that are left empty.
+    numbers: Vec<Option<f64>>,
 }
 
 impl Values<'_> {
-    /// Whether a setting was given or has a number where it is left out.
+    /// Whether a setting was given.
     fn given(&self, setting: usize) -> bool {
-        setting < self.numbers.len() || self.entry.settings[setting].1.is_some()
+        self.numbers.get(setting).is_some_and(Option::is_some)
     }
 
     fn number(&self, setting: usize) -> f64 {
-        let given = self.numbers.get(setting).copied();
+        let given = self.numbers.get(setting).copied().flatten();
         given.or(self.entry.settings[setting].1).unwrap_or(f64::NAN)
     }
 
@@ -183,10 +187,14 @@ pub fn parse(text: &str) -> Result<Box<dyn Defence>> {
         .into_iter()
         .flat_map(|settings| settings.split(','))
     {
+        if setting.trim().is_empty() {
+            numbers.push(None);
+            continue;
+        }
         let number: f64 = setting.trim().parse().map_err(|_| {
             Error::usage(format!("{text}: {setting:?} is no number")).hint(entry.usage())
         })?;
-        numbers.push(number);
+        numbers.push(Some(number));
     }
     if numbers.len() > entry.settings.len() {
         return Err(Error::usage(format!(
@@ -236,6 +244,8 @@ mod tests {
             "dp-sgd:2.5,0.5,20",
             "dp-sgd:2.5,0.5,20,0.01",
             "dp-sgd:inf,1",
+            "dp-sgd:2.5,0.5,,0.01",
+            "dp-sgd:2.5,0.5,,,0.00001",
             "selena:5,2",
             "hamp-training:0.9,0.001",
             "neighbours:7,2",
@@ -244,6 +254,7 @@ mod tests {
         ] {
             assert_eq!(parse(name).unwrap().name(), name);
         }
+        assert_eq!(parse("selena:,9").unwrap().name(), "selena:25,9");
         assert_eq!(parse(" selena : 12 ").unwrap().name(), "selena:12,10");
     }
 
@@ -265,6 +276,7 @@ mod tests {
             ("dp-sgd:0", "epsilon is 0", "dp-sgd"),
             ("dp-sgd:1,inf", "clip is inf", "dp-sgd"),
             ("dp-sgd:1,1,0", "epochs is 0", "dp-sgd"),
+            ("dp-sgd:1,1,,,1", "delta is 1", "dp-sgd"),
             ("harder-clipping:1", "share of the clip is 1", "harder"),
             ("relax-loss:0", "level is 0", "relax"),
             ("hamp-training:1", "share of the entropy is 1", "hamp"),

@@ -158,7 +158,7 @@ pub(super) fn soft_label_bytes(dataset: &Dataset) -> usize {
 }
 
 /// The probabilities that logits divided by a temperature stand for.
-pub(super) fn softmax(logits: ArrayView1<f32>, temperature: f64, to: &mut [f64]) {
+pub(super) fn softmax(logits: &ArrayView1<f32>, temperature: f64, to: &mut [f64]) {
     let largest = logits.iter().copied().fold(f32::MIN, f32::max);
     let mut sum = 0.0;
     for (to, &logit) in to.iter_mut().zip(logits) {

@@ -65,7 +65,7 @@ impl Change for Taught<'_> {
         let mut probabilities = vec![0.0; self.dataset.class_count()];
         each_record(&*teacher, |record, logits| {
             if taught[record] {
-                softmax(logits, self.temperature, &mut probabilities);
+                softmax(&logits, self.temperature, &mut probabilities);
                 for (to, &p) in answers.row_mut(record).iter_mut().zip(&probabilities) {
                     *to = p as f32;
                 }

@@ -1,4 +1,4 @@
-//! DP-SGD: Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar and Zhang, "Deep learning with
+//! DP-SGD: Abadi, Chu, Goodfellow, `McMahan`, Mironov, Talwar and Zhang, "Deep learning with
 //! differential privacy" (CCS 2016); see [`giveaway_nn::Privacy`] for the steps.
 //!
 //! The noise for a wanted ε comes from the privacy loss distribution
@@ -152,16 +152,22 @@ impl DpSgd {
         })
     }
 
-    /// ε, clip, and what else is set, as names have it.
+    /// ε, clip, epochs, learning rate and δ as names have them: empty where they are not set,
+    /// left out where nothing follows.
     pub(super) fn settings(&self) -> String {
-        let mut settings = format!("{},{}", self.epsilon, self.clip);
-        if let Some(epochs) = self.epochs {
-            settings += &format!(",{epochs}");
-            if let Some(rate) = self.learning_rate {
-                settings += &format!(",{rate}");
-            }
-        }
-        settings
+        let text = |number: Option<f64>| number.map(|number| number.to_string());
+        let others = [
+            text(self.epochs.map(|epochs| epochs as f64)),
+            self.learning_rate.map(|rate| rate.to_string()),
+            text(self.delta),
+        ];
+        let set = others
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |i| i + 1);
+        let mut settings = vec![self.epsilon.to_string(), self.clip.to_string()];
+        settings.extend(others.into_iter().take(set).map(Option::unwrap_or_default));
+        settings.join(",")
     }
 
     /// What it promises each record, and what it does not.

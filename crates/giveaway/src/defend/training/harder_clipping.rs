@@ -1,5 +1,5 @@
 //! DP-SGD with a smaller clip for the exposed records alone: individual accounting (Feldman and
-//! Zrnic, "Individual privacy accounting via a Rényi filter", NeurIPS 2021) with clips that are
+//! Zrnic, "Individual privacy accounting via a Rényi filter", `NeurIPS` 2021) with clips that are
 //! chosen beforehand, not by the data of the steps.
 //!
 //! Gradients of exposed records are clipped to s·C, all others to C, and the noise is σ·C for all.

@@ -1,4 +1,4 @@
-//! `RelaxLoss`: Chen, Yu and Fritz, "RelaxLoss: defending membership inference attacks without
+//! `RelaxLoss`: Chen, Yu and Fritz, "`RelaxLoss`: defending membership inference attacks without
 //! losing utility" (ICLR 2022), algorithm 1.
 //!
 //! A batch whose mean cross-entropy is at least α is descended on as usual. Below α, steps of

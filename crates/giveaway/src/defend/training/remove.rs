@@ -1,5 +1,5 @@
 //! Leaving records out, and the onion that may be under them: Carlini, Jagielski, Zhang, Papernot,
-//! Terzis and Tramèr, "The privacy onion effect: memorization is relative" (NeurIPS 2022).
+//! Terzis and Tramèr, "The privacy onion effect: memorization is relative" (`NeurIPS` 2022).
 //!
 //! Exposed records are taken out of every training set. They are then safe from being found in
 //! the model, but others may become exposed that were not before: only an audit of the new

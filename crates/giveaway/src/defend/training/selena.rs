@@ -114,7 +114,7 @@ impl Split<'_> {
             let sub_model = inner.train(&seen, validation, seed)?;
             each_record(&*sub_model, |record, logits| {
                 if trained_on[record] && left_out(record) {
-                    softmax(logits, 1.0, &mut probabilities);
+                    softmax(&logits, 1.0, &mut probabilities);
                     let mut sum = answers.row_mut(record);
                     for (sum, p) in sum.iter_mut().zip(&probabilities) {
                         *sum += (p * share) as f32;

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::float_cmp,
+    reason = "settings and labels must arrive as they were given"
+)]
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -95,7 +100,7 @@ impl Fixture {
     }
 
     /// Rows with a record twice, and validation rows that are others.
-    fn rows(&self) -> (Vec<u32>, Vec<u32>) {
+    fn rows() -> (Vec<u32>, Vec<u32>) {
         let mut rows: Vec<u32> = (0..110).collect();
         rows.push(41);
         (rows, (120..140).collect())
@@ -132,7 +137,7 @@ fn models_follow_from_rows_and_seed_and_not_from_threads() {
     let fixture = Fixture::new();
     let plain = fixture.trainer();
     let bench = fixture.bench(&plain);
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let undefended = logits(&*plain.train(&rows, &validation, 5).unwrap());
     let defences = defences();
     assert!(defences.len() >= 17);
@@ -229,7 +234,7 @@ fn removal_is_training_without_the_exposed() {
     let fixture = Fixture::new();
     let plain = fixture.trainer();
     let bench = fixture.bench(&plain);
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let remove = Remove::exposed();
     let trainer = remove.trainer(&bench).unwrap().unwrap();
     let have = logits(&*trainer.train(&rows, &validation, 5).unwrap());
@@ -387,7 +392,7 @@ fn calls(fixture: &Fixture, defence: &dyn Defence, rows: &[u32], validation: &[u
 #[test]
 fn settings_reach_the_trainer() {
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let plain = Alteration::default();
     let hamp = HampTraining::new(0.8, 0.01).unwrap();
     for (name, want) in [
@@ -468,7 +473,7 @@ fn labels_of_hamp_have_the_entropy_wanted_and_no_more() {
 #[test]
 fn early_stopping_watches_held_records_that_are_not_trained_on() {
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let defence = EarlyStopping::new(4, 0.2).unwrap();
     let calls = calls(&fixture, &defence, &rows, &validation);
     assert_eq!(calls.len(), 1);
@@ -498,7 +503,7 @@ fn early_stopping_watches_held_records_that_are_not_trained_on() {
 #[test]
 fn selena_answers_for_a_record_by_the_models_that_never_saw_its_unit() {
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let (models, left_out) = (7, 3);
     let defence = Selena::new(models, left_out).unwrap();
     let calls = calls(&fixture, &defence, &rows, &validation);
@@ -545,7 +550,7 @@ fn selena_answers_for_a_record_by_the_models_that_never_saw_its_unit() {
 #[test]
 fn a_student_learns_the_teachers_probabilities() {
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let defence = Distillation::new(2.0).unwrap();
     let calls = calls(&fixture, &defence, &rows, &validation);
     assert_eq!(calls.len(), 2);
@@ -570,7 +575,7 @@ fn a_student_learns_the_teachers_probabilities() {
 #[test]
 fn suspects_get_the_other_label_and_exposed_records_the_weight() {
     let mut fixture = Fixture::new();
-    let (rows, mut validation) = fixture.rows();
+    let (rows, mut validation) = Fixture::rows();
     // a validation row that is on both lists
     let marked = fixture
         .exposed
@@ -612,8 +617,27 @@ fn suspects_get_the_other_label_and_exposed_records_the_weight() {
 
 #[test]
 fn neighbours_lie_between_exposed_records_and_the_nearest_of_their_class() {
-    let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let mut fixture = Fixture::new();
+    let (rows, validation) = Fixture::rows();
+    // one who is in the data several times, nearly the same: no company for each other
+    let units = &fixture.units;
+    let person = (0..units.len())
+        .map(|unit| units.records(unit))
+        .find(|records| records.len() == 3 && fixture.exposed[records[0] as usize]);
+    let person: Vec<usize> = person
+        .unwrap()
+        .iter()
+        .map(|&record| record as usize)
+        .collect();
+    let own = fixture.dataset.features.row(person[0]).to_owned();
+    for (by, &record) in [0.0, 1e-3, 2e-3].iter().zip(&person) {
+        fixture
+            .dataset
+            .features
+            .row_mut(record)
+            .assign(&(&own + *by));
+        fixture.dataset.labels[record] = fixture.dataset.labels[person[0]];
+    }
     let (count, nearest) = (4, 3);
     let defence = Neighbours::new(count, nearest).unwrap();
     let calls = calls(&fixture, &defence, &rows, &validation);
@@ -643,7 +667,7 @@ fn neighbours_lie_between_exposed_records_and_the_nearest_of_their_class() {
         let between = |other: usize| {
             let (from, to) = (features.row(record), features.row(other));
             let step = (&point - &from).dot(&(&to - &from)) / squared(record, other) as f32;
-            let off = &from + &((&to - &from) * step) - &point;
+            let off = &from + (&to - &from) * step - point;
             (0.0..1.0).contains(&step) && off.iter().all(|x| x.abs() < 1e-4)
         };
         assert!(others[..nearest].iter().any(|&other| between(other)), "{i}");
@@ -660,7 +684,7 @@ fn dp_sgd_takes_the_noise_of_the_accountant_and_exposed_records_a_smaller_clip()
     use giveaway_stats::accounting::{Accountant, Sampled};
 
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let spy = Spy::default();
     let bench = fixture.bench(&spy);
     let all = DpSgd::new(4.0, 0.5).unwrap();
@@ -728,7 +752,7 @@ fn dp_sgd_takes_the_noise_of_the_accountant_and_exposed_records_a_smaller_clip()
 #[test]
 fn fine_tuning_goes_on_from_the_weights_without_the_exposed() {
     let fixture = Fixture::new();
-    let (rows, validation) = fixture.rows();
+    let (rows, validation) = Fixture::rows();
     let calls = calls(&fixture, &FineTune::new(3).unwrap(), &rows, &validation);
     assert_eq!(calls.len(), 2);
     assert_eq!((&calls[0].rows, calls[0].seed), (&rows, 5));
