@@ -76,9 +76,7 @@ fn figures_are_reproducible_and_the_work_resumes() {
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    let models = || {
-        std::fs::read_dir(sandbox.path("run/defend/remove")).map_or(0, |entries| entries.count())
-    };
+    let models = || std::fs::read_dir(sandbox.path("run/defend/remove")).map_or(0, Iterator::count);
     while models() < 5 && begun.elapsed() < Duration::from_mins(2) {
         std::thread::sleep(Duration::from_millis(1));
     }

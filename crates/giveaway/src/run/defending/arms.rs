@@ -57,6 +57,14 @@ impl Arm {
     pub(super) fn file_name(&self) -> String {
         registry::file_name(&self.name())
     }
+
+    /// The folder of its models at work.
+    fn folder(&self) -> String {
+        match self {
+            Self::Undefended => BASE.to_owned(),
+            _ => format!("{FOLDER}/{}", self.file_name()),
+        }
+    }
 }
 
 /// What is known of one model of an arm beside its answers.
@@ -144,24 +152,13 @@ impl Shop<'_> {
     pub(super) fn answers(&self, arm: &Arm, model: usize) -> PathBuf {
         match arm {
             Arm::Undefended => self.run.signal_file(model),
-            _ => self
-                .run
-                .file(&format!("{}/{model:03}.npy", self.folder(arm))),
-        }
-    }
-
-    fn folder(&self, arm: &Arm) -> String {
-        match arm {
-            Arm::Undefended => BASE.to_owned(),
-            _ => format!("{FOLDER}/{}", arm.file_name()),
+            _ => self.run.file(&format!("{}/{model:03}.npy", arm.folder())),
         }
     }
 
     /// What is known of a model that was trained; nothing where it was not.
     pub(super) fn notes(&self, arm: &Arm, model: usize) -> Option<ModelNotes> {
-        let path = self
-            .run
-            .file(&format!("{}/{model:03}.json", self.folder(arm)));
+        let path = self.run.file(&format!("{}/{model:03}.json", arm.folder()));
         serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
     }
 
@@ -178,7 +175,7 @@ impl Shop<'_> {
     pub(super) fn clear(&self, arm: &Arm) -> Result<()> {
         match arm {
             Arm::Undefended => Ok(()),
-            _ => self.run.remove_folder(&self.folder(arm)),
+            _ => self.run.remove_folder(&arm.folder()),
         }
     }
 
@@ -187,7 +184,7 @@ impl Shop<'_> {
     /// # Errors
     /// If the defence cannot be made, training fails, or a file cannot be written.
     pub(super) fn train(&self, arm: &Arm, progress: &dyn Progress) -> Result<Trained> {
-        let folder = self.folder(arm);
+        let folder = arm.folder();
         self.run.make_folder(FOLDER)?;
         self.run.make_folder(&folder)?;
         let wrapped = match arm {
@@ -264,7 +261,7 @@ impl Shop<'_> {
             }
             _ => unguarded(trained),
         };
-        let name = format!("{}/{model:03}.npy", self.folder(arm));
+        let name = format!("{}/{model:03}.npy", arm.folder());
         let shape = [
             self.pool.dataset.len(),
             1,
@@ -285,7 +282,7 @@ impl Shop<'_> {
         let notes = serde_json::to_string(&ModelNotes::of(guarded, seconds))
             .map_err(|e| Error::unexpected(format!("cannot write what was fitted: {e}")))?;
         self.run.write(
-            &format!("{}/{model:03}.json", self.folder(arm)),
+            &format!("{}/{model:03}.json", arm.folder()),
             notes.as_bytes(),
         )
     }

@@ -457,7 +457,7 @@ impl Told<'_> {
             },
             units: self.units(
                 tried,
-                &concluded.recommendation.defence,
+                concluded.recommendation.defence.as_deref(),
                 &concluded.defences,
                 &ids,
             ),
@@ -474,24 +474,24 @@ impl Told<'_> {
     fn units(
         &self,
         tried: &Tried,
-        recommended: &Option<String>,
+        recommended: Option<&str>,
         figures: &[DefenceFigures],
         ids: &[String],
     ) -> Vec<ProtectedUnit> {
         let pool = self.pool;
-        let best = recommended.clone().or_else(|| {
+        let best = recommended.or_else(|| {
             figures
                 .iter()
                 .filter_map(|of| Some((of.exposed.found.value?, &of.name)))
                 .min_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, name)| name.clone())
+                .map(|(_, name)| name.as_str())
         });
         let accused = |name: &str| {
             let (_, found) = tried.arms.iter().find(|(arm, _)| arm.name() == name)?;
             Some(&found.on_exposed()?.accused)
         };
         let before = accused("none");
-        let after = best.as_deref().and_then(accused);
+        let after = best.and_then(accused);
         self.protected
             .units
             .iter()
