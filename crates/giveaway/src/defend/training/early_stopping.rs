@@ -2,7 +2,8 @@
 //!
 //! Training ends when the loss of validation records has not become better for some epochs, and
 //! the weights of the best epoch are kept. The validation records are some of the model's own
-//! rows from which no figure is taken; the model is not trained on them. Never are they test
+//! rows from which no figure is taken; the model is not trained on them. A training set without any
+//! such rows is trained on as without the defence. Never are they test
 //! records: that would make the accuracy that is reported afterwards too good.
 
 use giveaway_stats::random::Stream;
@@ -104,11 +105,8 @@ impl Change for HeldBack<'_> {
         let mut watched = validation.to_vec();
         watched.extend(held_back);
         if watched.is_empty() {
-            return Err(Error::usage(format!(
-                "early stopping needs records to validate on, and a training set of {} records has none that no figure is taken from and that fit into the share",
-                rows.len()
-            ))
-            .hint("hold back a larger share, or choose another defence"));
+            // nothing to stop by
+            return self.bench.trainer.train(rows, validation, seed);
         }
         inner.train(&kept, &watched, seed)
     }

@@ -211,6 +211,18 @@ fn where_nothing_is_exposed_or_suspect_training_is_as_without_or_refused() {
         let defence = registry::parse(name).unwrap();
         assert!(defence.trainer(&nobody).is_err(), "{name}");
     }
+    // no rows to watch
+    let unwatched: Vec<u32> = rows
+        .iter()
+        .copied()
+        .filter(|&row| !fixture.held[row as usize])
+        .collect();
+    let stopping = EarlyStopping::new(3, 0.2).unwrap();
+    let trainer = stopping.trainer(&bench).unwrap().unwrap();
+    assert_eq!(
+        logits(&*trainer.train(&unwatched, &[], 5).unwrap()),
+        logits(&*plain.train(&unwatched, &[], 5).unwrap())
+    );
     let unheld = Bench {
         held: &none,
         ..bench
