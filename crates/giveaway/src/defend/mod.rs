@@ -28,7 +28,7 @@ pub struct Bench<'a> {
     pub units: &'a Units,
     /// How models are trained without a defence.
     pub trainer: &'a dyn Trainer,
-    /// Records in a training set, about.
+    /// Records in the smallest training set that is met.
     pub training_records: usize,
     /// Records that are to be protected, `[records]`: those that an audit, or a cheap measure,
     /// has found exposed. Never chosen by the models that the defence is judged by.

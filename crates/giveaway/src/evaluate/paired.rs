@@ -27,11 +27,12 @@ pub enum Figure {
     /// At .001.
     AtOneInThousand,
     /// Share of the targets trained on them in which marked records are accused, at a
-    /// false-positive rate of .01 over all records.
+    /// false-positive rate of .01 *among them*, over all targets together: a record that is accused
+    /// whether a target was trained on it or not is not found.
     MarkedFound,
     /// Share of the other targets in which they are, at the same threshold.
     MarkedAccused,
-    /// Area under the ROC curve of the marked records alone.
+    /// Area under the ROC curve of the marked records alone, over all targets together.
     MarkedAuc,
 }
 
@@ -52,6 +53,9 @@ const RATES: [f64; 3] = [0.1, 0.01, 0.001];
 
 /// The rate at which records are accused.
 const ACCUSED_AT: usize = 1;
+
+/// Figures that one walk over scores gives.
+const OF_A_WALK: usize = 6;
 
 type Values = [Option<f64>; FIGURES.len()];
 
@@ -181,6 +185,17 @@ pub struct Accused {
 }
 
 impl Accused {
+    fn count(&mut self, entry: &Entry, accused: bool) {
+        let accused = u32::from(accused);
+        if entry.is_member {
+            self.in_targets += 1;
+            self.found += accused;
+        } else {
+            self.out_targets += 1;
+            self.wrongly += accused;
+        }
+    }
+
     /// Whether it was found in more than half of the targets trained on it.
     #[must_use]
     pub fn mostly_found(self) -> bool {
@@ -196,8 +211,21 @@ impl ScoredTargets {
             .push(super::attacks::entries(scores, inside, family as u16));
     }
 
-    /// How often each record is accused at a false-positive rate of .01: of each target where its
-    /// non-members are enough, else of all targets together.
+    /// How often each of the marked records is accused at the threshold of
+    /// [`Figure::MarkedFound`]; the others have zeros.
+    #[must_use]
+    pub fn accused_among(&self, marked: &[bool]) -> Vec<Accused> {
+        let entries = self.pooled(&|entry| marked[entry.record as usize]);
+        let cut = accused_entries(&entries);
+        let mut counts = vec![Accused::default(); marked.len()];
+        for (place, entry) in entries.iter().enumerate() {
+            counts[entry.record as usize].count(entry, place < cut);
+        }
+        counts
+    }
+
+    /// How often each record is accused at a false-positive rate of .01 over all records: of each
+    /// target where its non-members are enough, else of all targets together.
     #[must_use]
     pub fn accused(&self, records: usize) -> Vec<Accused> {
         let mut counts = vec![Accused::default(); records];
@@ -220,15 +248,7 @@ impl ScoredTargets {
                 Some(threshold) => entries.partition_point(|entry| entry.score >= threshold),
             };
             for (place, entry) in entries.iter().enumerate() {
-                let count = &mut counts[entry.record as usize];
-                let accused = u32::from(place < cut);
-                if entry.is_member {
-                    count.in_targets += 1;
-                    count.found += accused;
-                } else {
-                    count.out_targets += 1;
-                    count.wrongly += accused;
-                }
+                counts[entry.record as usize].count(entry, place < cut);
             }
         }
         counts
@@ -290,12 +310,15 @@ impl ScoredTargets {
         let together = pooled.iter().filter(|entry| !entry.is_member).count() as f64;
         let tells: [bool; RATES.len()] =
             std::array::from_fn(|i| own[i] || tells_at(RATES[i], together));
+        let of_marked = self.pooled(&|entry| keep(entry) && marked[entry.record as usize]);
+        let others = of_marked.iter().filter(|entry| !entry.is_member).count() as f64;
+        let marked_tell = tells_at(RATES[ACCUSED_AT], others);
         let of = |family: &dyn Fn(usize) -> f64, record: &dyn Fn(usize) -> f64| -> Values {
-            let mut sums = [(0.0, 0.0); FIGURES.len()];
+            let mut sums = [(0.0, 0.0); OF_A_WALK];
             for entries in &kept {
                 let weight = family(entries[0].family as usize);
                 if weight > 0.0 {
-                    let found = walk(entries, marked, |entry| record(entry.record as usize));
+                    let found = walk(entries, |entry| record(entry.record as usize));
                     for (sum, figure) in sums.iter_mut().zip(found) {
                         if let Some(figure) = figure {
                             *sum = (sum.0 + weight * figure, sum.1 + weight);
@@ -303,27 +326,31 @@ impl ScoredTargets {
                     }
                 }
             }
-            let of_pooled = if pooled.is_empty() {
-                [None; FIGURES.len()]
-            } else {
-                walk(&pooled, marked, |entry| {
+            let together = |entries: &[Entry]| {
+                if entries.is_empty() {
+                    return [None; OF_A_WALK];
+                }
+                walk(entries, |entry| {
                     family(entry.family as usize) * record(entry.record as usize)
                 })
             };
-            std::array::from_fn(|i| {
-                let rate = match FIGURES[i] {
-                    Figure::Auc | Figure::Advantage | Figure::MarkedAuc => None,
-                    Figure::AtTenPercent => Some(0),
-                    Figure::AtOnePercent | Figure::MarkedFound | Figure::MarkedAccused => {
-                        Some(ACCUSED_AT)
+            let of_pooled = together(&pooled);
+            let of_marked = together(&of_marked);
+            let mean = |i: usize| (sums[i].1 > 0.0).then(|| sums[i].0 / sums[i].1);
+            FIGURES.map(|figure| match figure {
+                Figure::Auc => mean(0),
+                Figure::Advantage => mean(1),
+                Figure::AtTenPercent | Figure::AtOnePercent | Figure::AtOneInThousand => {
+                    let rate = figure as usize - Figure::AtTenPercent as usize;
+                    match (own[rate], tells[rate]) {
+                        (true, _) => mean(figure as usize),
+                        (false, true) => of_pooled[figure as usize],
+                        (false, false) => None,
                     }
-                    Figure::AtOneInThousand => Some(2),
-                };
-                match rate {
-                    Some(rate) if !tells[rate] => None,
-                    Some(rate) if !own[rate] => of_pooled[i],
-                    _ => (sums[i].1 > 0.0).then(|| sums[i].0 / sums[i].1),
                 }
+                Figure::MarkedFound => of_marked[3].filter(|_| marked_tell),
+                Figure::MarkedAccused => of_marked[5].filter(|_| marked_tell),
+                Figure::MarkedAuc => of_marked[0],
             })
         };
         let values = of(&|_| 1.0, &|_| 1.0);
@@ -366,48 +393,36 @@ fn accused_entries(entries: &[Entry]) -> usize {
     cut
 }
 
-/// The figures of sorted entries; ties go together.
-fn walk(entries: &[Entry], marked: &[bool], weight: impl Fn(&Entry) -> f64) -> Values {
-    // members and others, of all and of the marked
-    let mut all = [0.0; 2];
-    let mut of_marked = [0.0; 2];
+/// Figures of sorted entries: those up to [`Figure::AtOneInThousand`], and the share of the
+/// non-members that are accused where one of .01 is allowed. Ties go together.
+fn walk(entries: &[Entry], weight: impl Fn(&Entry) -> f64) -> [Option<f64>; OF_A_WALK] {
+    let (mut members, mut others) = (0.0, 0.0);
     for entry in entries {
-        let w = weight(entry);
-        let side = usize::from(!entry.is_member);
-        all[side] += w;
-        if marked[entry.record as usize] {
-            of_marked[side] += w;
-        }
+        *(if entry.is_member {
+            &mut members
+        } else {
+            &mut others
+        }) += weight(entry);
     }
-    let [members, others] = all;
     if members <= 0.0 || others <= 0.0 {
-        return [None; FIGURES.len()];
+        return [None; OF_A_WALK];
     }
     let (mut right, mut wrong) = (0.0, 0.0);
-    let (mut marked_right, mut marked_wrong) = (0.0, 0.0);
-    let (mut area, mut marked_area, mut advantage) = (0.0, 0.0, 0.0f64);
+    let (mut area, mut advantage) = (0.0, 0.0f64);
     let mut at_rates = [0.0; RATES.len()];
-    let mut accused = [0.0; 2];
+    let mut accused = 0.0;
     let mut next = 0;
     while next < entries.len() {
         let score = entries[next].score;
-        let (mut tied, mut tied_marked) = ([0.0; 2], [0.0; 2]);
+        let mut tied = [0.0; 2];
         while next < entries.len() && entries[next].score >= score {
             let entry = &entries[next];
-            let w = weight(entry);
-            let side = usize::from(!entry.is_member);
-            tied[side] += w;
-            if marked[entry.record as usize] {
-                tied_marked[side] += w;
-            }
+            tied[usize::from(!entry.is_member)] += weight(entry);
             next += 1;
         }
         area += tied[1] * (right + tied[0] / 2.0);
-        marked_area += tied_marked[1] * (marked_right + tied_marked[0] / 2.0);
         right += tied[0];
         wrong += tied[1];
-        marked_right += tied_marked[0];
-        marked_wrong += tied_marked[1];
         advantage = advantage.max(right / members - wrong / others);
         for (rate, best) in RATES.into_iter().zip(&mut at_rates) {
             if within(wrong, rate, others) {
@@ -415,19 +430,16 @@ fn walk(entries: &[Entry], marked: &[bool], weight: impl Fn(&Entry) -> f64) -> V
             }
         }
         if within(wrong, RATES[ACCUSED_AT], others) {
-            accused = [marked_right, marked_wrong];
+            accused = wrong / others;
         }
     }
-    let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
     [
         Some(area / (members * others)),
         Some(advantage),
         Some(at_rates[0]),
         Some(at_rates[1]),
         Some(at_rates[2]),
-        share(accused[0], of_marked[0]),
-        share(accused[1], of_marked[1]),
-        share(marked_area, of_marked[0] * of_marked[1]),
+        Some(accused),
     ]
 }
 

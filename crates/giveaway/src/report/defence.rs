@@ -162,7 +162,7 @@ pub struct AttackOnDefence {
     /// Change of the true-positive rate at .01 likewise.
     pub at_one_percent_change: Estimate,
     /// Share of the targets trained on them in which the records to be protected are found, at a
-    /// false-positive rate of .01 over all records.
+    /// false-positive rate of .01 among them.
     pub exposed_found: Estimate,
 }
 
@@ -173,11 +173,11 @@ pub struct ExposedFigures {
     /// them.
     pub attack: String,
     /// Share of targets trained on them in which they are found, at a false-positive rate of .01
-    /// over all records.
+    /// among them; where a defence leaves them out, of targets that would have had them.
     pub found: Estimate,
     /// Its change, against the strongest attack on the undefended recipe.
     pub found_change: Estimate,
-    /// Share of the other targets in which they are accused.
+    /// Share of the other targets in which they are accused at that threshold: at most .01.
     pub wrongly_accused: Estimate,
     /// AUC among them.
     pub auc: Estimate,
@@ -199,7 +199,8 @@ pub struct WorstUnit {
     pub found_before: u32,
 }
 
-/// Units found in more than half of the targets trained on them, before and after.
+/// Units found in more than half of the targets trained on them, before and after, by the same
+/// attack: the strongest after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Onion {
     /// Before.
@@ -230,7 +231,7 @@ pub struct DirectFigures {
 /// What the models are good for, on records that they were not trained on; means over models.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Utility {
-    /// Accuracy on the records trained on.
+    /// Accuracy on the records handed to the training; a defence may have left some of them out.
     pub train_accuracy: Option<f64>,
     /// Accuracy.
     pub accuracy: Estimate,

@@ -18,8 +18,10 @@
 //!   the entry of the class and the largest one exchanged.
 //!
 //! The limits are known. The label stays, so the label-only attacks stay. And `z' − μ_ŷ` has the
-//! direction of `z − μ_ŷ`, so who knows w and guesses the means, from reference models behind the
-//! same defence, undoes it: [`Defence::undo`] solves `t · w · cos(μ + t v, μ) = 1` with
+//! direction of `z − μ_ŷ`, so who knows w and guesses the means undoes it. Answers lie around the
+//! means, so their own mean by answered class, plus what it falls short of `μ` by in reference
+//! models behind the same defence, is a good guess (errors are multiplied by 1/s, and the
+//! reference models' own means would be too far off). [`Defence::undo`] then solves `t · w · cos(μ + t v, μ) = 1` with
 //! `v = z' − μ` for `t = 1/s`, and `z = μ + t v`. On the ray from μ through z' there can be a
 //! second z with the same answer, farther away and at a wider angle to μ: no attacker can tell
 //! which it was. The nearer one is taken unless only the other has the answered class. Where s is
@@ -27,7 +29,7 @@
 
 use std::fmt::Write as _;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use super::guard::{Asked, Guard, Rule, cannot_ask, counts};
 use super::outlying::{Outlying, check_share};
@@ -94,15 +96,16 @@ impl Reweight {
     /// # Errors
     /// If `fitted` is not of this defence or of other classes.
     pub fn class_means(self, fitted: &Fitted, classes: &[String]) -> Result<String> {
-        let means = &fitted.numbers;
-        if means.dim() != (classes.len(), classes.len()) {
+        let fitted = &fitted.numbers;
+        if fitted.dim() != (2 * classes.len(), classes.len()) {
             return Err(Error::unexpected(format!(
-                "class means of {} × {} for {} classes",
-                means.nrows(),
-                means.ncols(),
+                "means of {} × {} for {} classes",
+                fitted.nrows(),
+                fitted.ncols(),
                 classes.len()
             )));
         }
+        let means = fitted.slice_axis(Axis(0), Slice::from(..classes.len()));
         let weight = self.weight;
         let mut text = format!(
             "# Logit reweighting (Khalil et al. 2025), w = {weight}\n\
@@ -186,13 +189,13 @@ impl Defence for Reweight {
             sample_aware: self.share.is_some(),
             keeps_labels: true,
             scikit_learn: format!(
-                "z = np.log(model.predict_proba(X)); m = mu[z.argmax(1)] (class_means.csv); \
+                "z = np.log(model.predict_proba(X)); m = mu[z.argmax(1)]; \
                  s = {weight} * np.clip((z * m).sum(1) / np.linalg.norm(z, axis=1) / np.linalg.norm(m, axis=1), 0, None)[:, None]; \
-                 answer softmax(s * z + (1 - s) * m){only}, with mu the means of such z over the training records"
+                 answer softmax(s * z + (1 - s) * m){only}, with mu[c] the mean of such z over the training records of class c (not the numbers of class-means.csv, which are of this program's own logits)"
             ),
             pytorch: format!(
                 "m = mu[z.argmax(1)]; s = {weight} * F.cosine_similarity(z, m).clamp(min=0)[:, None]; \
-                 answer s * z + (1 - s) * m after the forward pass{only}"
+                 answer s * z + (1 - s) * m after the forward pass{only}, with mu[c] the mean of z over the training records of class c"
             ),
         }
     }
@@ -212,7 +215,7 @@ impl Defence for Reweight {
                 (Some(outlying), flags)
             }
         };
-        Ok(Box::new(Guard {
+        let mut guard = Guard {
             model,
             dataset: bench.dataset,
             rule: TowardsMeans {
@@ -221,11 +224,25 @@ impl Defence for Reweight {
                 only_outlying: self.share.is_some(),
             },
             outlying,
-            fitted: Some(Fitted {
-                numbers: means,
-                flags,
-            }),
-        }))
+            fitted: None,
+        };
+        let mut by_answer = MeanAnswers::new(means.nrows());
+        let mut record = 0;
+        guard
+            .each_answer(&mut |block| {
+                for answer in block.outer_iter() {
+                    if flags.get(record).copied().unwrap_or(true) {
+                        by_answer.add(&answer.to_vec());
+                    }
+                    record += 1;
+                }
+                Ok(())
+            })
+            .map_err(cannot_ask)?;
+        let numbers = ndarray::concatenate(Axis(0), &[means.view(), by_answer.means().view()])
+            .map_err(|e| Error::unexpected(format!("cannot join the means: {e}")))?;
+        guard.fitted = Some(Fitted { numbers, flags });
+        Ok(Box::new(guard))
     }
 
     fn table(&self, fitted: &Fitted, classes: &[String]) -> Result<Option<Table>> {
@@ -243,17 +260,12 @@ impl Defence for Reweight {
         let (records, classes) = answers.dim();
         if others
             .iter()
-            .any(|other| other.numbers.dim() != (classes, classes))
+            .any(|other| other.numbers.dim() != (2 * classes, classes))
         {
             return Err(Error::unexpected(format!(
-                "class means of other models are not {classes} × {classes}"
+                "means of other models are not 2 · {classes} × {classes}"
             )));
         }
-        let mut means = Array2::<f64>::zeros((classes, classes));
-        for other in others {
-            means += &other.numbers.mapv(f64::from);
-        }
-        means /= others.len() as f64;
         let flagged = if self.share.is_none() {
             vec![true; records]
         } else {
@@ -270,6 +282,13 @@ impl Defence for Reweight {
                 })
                 .collect()
         };
+        let mut own = MeanAnswers::new(classes);
+        for (answer, &flagged) in answers.outer_iter().zip(&flagged) {
+            if flagged {
+                own.add(&answer.to_vec());
+            }
+        }
+        let means = guessed_means(&own.means(), others);
         let mut logits = answers.to_owned();
         for (mut row, flagged) in logits.axis_iter_mut(Axis(0)).zip(flagged) {
             if flagged {
@@ -280,6 +299,71 @@ impl Defence for Reweight {
             }
         }
         Ok(Some(logits))
+    }
+}
+
+/// The means of the target's training logits by class, as they are guessed: its own mean answers
+/// by answered class, and what these fall short of the means by in other models, on average. Where
+/// a class is never answered, the other models' means.
+pub(super) fn guessed_means(own: &Array2<f32>, others: &[&Fitted]) -> Array2<f64> {
+    let classes = own.nrows();
+    let mut means = Array2::<f64>::zeros((classes, classes));
+    for class in 0..classes {
+        let known = own.row(class).iter().all(|x| x.is_finite());
+        let gaps: Vec<Vec<f64>> = others
+            .iter()
+            .filter_map(|other| {
+                let answers = other.numbers.row(classes + class);
+                let usable = known && answers.iter().all(|x| x.is_finite());
+                usable.then(|| {
+                    let mean = other.numbers.row(class);
+                    let pairs = mean.iter().zip(answers);
+                    pairs.map(|(&m, &a)| f64::from(m) - f64::from(a)).collect()
+                })
+            })
+            .collect();
+        for column in 0..classes {
+            means[[class, column]] = if gaps.is_empty() {
+                let of = |other: &&Fitted| f64::from(other.numbers[[class, column]]);
+                others.iter().map(of).sum::<f64>() / others.len() as f64
+            } else {
+                let gap = gaps.iter().map(|gap| gap[column]).sum::<f64>() / gaps.len() as f64;
+                f64::from(own[[class, column]]) + gap
+            };
+        }
+    }
+    means
+}
+
+/// Mean answers by answered class.
+pub(super) struct MeanAnswers {
+    sums: Array2<f64>,
+    counts: Vec<f64>,
+}
+
+impl MeanAnswers {
+    pub(super) fn new(classes: usize) -> Self {
+        Self {
+            sums: Array2::zeros((classes, classes)),
+            counts: vec![0.0; classes],
+        }
+    }
+
+    pub(super) fn add(&mut self, answer: &[f32]) {
+        let class = answered(answer);
+        self.counts[class] += 1.0;
+        for (sum, &z) in self.sums.row_mut(class).iter_mut().zip(answer) {
+            *sum += f64::from(z);
+        }
+    }
+
+    /// Classes × classes; NaN for a class that is never answered.
+    pub(super) fn means(&self) -> Array2<f32> {
+        let mut means = self.sums.clone();
+        for (mut row, &count) in means.outer_iter_mut().zip(&self.counts) {
+            row.mapv_inplace(|sum| if count > 0.0 { sum / count } else { f64::NAN });
+        }
+        means.mapv(|x| x as f32)
     }
 }
 

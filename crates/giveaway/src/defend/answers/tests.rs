@@ -211,7 +211,14 @@ fn check(defence: &dyn Defence, dataset: &Dataset, rows: &[u32], model: &dyn Fn(
     let again = defence.guard(&bench, rows, Box::new(model()), 3).unwrap();
     assert_eq!(bits(&all(&*again)), bits(&answers), "{name}: again");
     if let Some(fitted) = guarded.fitted() {
-        assert!(fitted.numbers.iter().all(|x| x.is_finite()), "{name}");
+        // of a class that is never answered there is no mean answer
+        let means = fitted
+            .numbers
+            .rows()
+            .into_iter()
+            .take(dataset.class_count());
+        let finite = |row: ndarray::ArrayView1<f32>| row.iter().all(|x| x.is_finite());
+        assert!(means.map(finite).all(|finite| finite), "{name}");
         assert!(fitted.flags.is_empty() || fitted.flags.len() == dataset.len());
     }
 }
@@ -386,6 +393,8 @@ fn reweighting_and_outlying_inputs_are_as_numpy_has_them() {
         .guard(&bench, &values.rows, model(true), 1)
         .unwrap();
     let means = &guarded.fitted().unwrap().numbers;
+    // the means come first, the mean answers after them
+    assert_eq!(means.nrows(), 2 * values.means.len());
     for (found, expected) in means.iter().zip(values.means.concat()) {
         assert!(close(*found, expected), "{found} {expected}");
     }
@@ -463,12 +472,16 @@ proptest! {
         prop_assume!(cosine > 0.2);
 
         // means of other classes are not looked at
-        let mut numbers = Array2::<f32>::zeros((classes, classes));
+        let mut numbers = Array2::<f32>::zeros((2 * classes, classes));
         for (class, &m) in mean.iter().enumerate() {
             numbers[[label, class]] = m as f32;
         }
         let answer: Vec<f32> = reweighted(&z, &mean, weight).iter().map(|&x| x as f32).collect();
         prop_assume!(answered(&answer) == label);
+        // this is the only answer, so it is their mean, too
+        for (class, &a) in answer.iter().enumerate() {
+            numbers[[classes + label, class]] = a;
+        }
         let fitted = Fitted { numbers, flags: Vec::new() };
         let answers = Array2::from_shape_vec((1, classes), answer.clone()).unwrap();
         let defence = Reweight::everyone(weight).unwrap();
@@ -565,7 +578,13 @@ fn reweighting_is_undone_where_the_model_mistakes_a_class() {
 #[test]
 fn undoing_takes_the_mean_and_the_majority_of_the_others() {
     let fitted = |shift: f32, flags: [bool; 2]| Fitted {
-        numbers: array![[4.0 + shift, 0.0], [0.0, 4.0 - shift]],
+        // no mean answers: what is known is the means of the others
+        numbers: array![
+            [4.0 + shift, 0.0],
+            [0.0, 4.0 - shift],
+            [f32::NAN, f32::NAN],
+            [f32::NAN, f32::NAN]
+        ],
         flags: flags.to_vec(),
     };
     let others = [
@@ -591,10 +610,63 @@ fn undoing_takes_the_mean_and_the_majority_of_the_others() {
     assert!(defence.undo(array![[1.0f32, 2.0]].view(), &others).is_err());
 }
 
+/// The target's means are not those of the others, and show in its answers all the same.
+#[test]
+fn the_target_s_own_answers_tell_its_means() {
+    let weight = 0.1;
+    let defence = Reweight::everyone(weight).unwrap();
+    let text = include_str!("../../../../../conformance/defences/values.json");
+    let values: Values = serde_json::from_str(text).unwrap();
+    let guarded = |scale: f32| {
+        let logits = matrix(&values.logits) * scale;
+        let dataset = data(logits, values.labels.clone());
+        let around = Around::of(&dataset);
+        let bench = around.bench(&dataset, &values.rows);
+        let records = dataset.features.clone();
+        let model = Box::new(Mirror {
+            records: records.clone(),
+            tells: true,
+        });
+        let guarded = defence.guard(&bench, &values.rows, model, 1).unwrap();
+        (all(&*guarded), guarded.fitted().unwrap().clone(), records)
+    };
+    let (answers, own, logits) = guarded(1.0);
+    let (_, other, _) = guarded(1.1);
+    let means_off = |guess: &Array2<f32>| {
+        let off = guess
+            - &own
+                .numbers
+                .slice_axis(Axis(0), Slice::from(..guess.nrows()));
+        off.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt()
+    };
+    let classes = own.numbers.ncols();
+    let of_other = other
+        .numbers
+        .slice_axis(Axis(0), Slice::from(..classes))
+        .to_owned();
+    let mut mean_answers = super::reweight::MeanAnswers::new(classes);
+    for answer in answers.outer_iter() {
+        mean_answers.add(&answer.to_vec());
+    }
+    let guess =
+        super::reweight::guessed_means(&mean_answers.means(), &[&other, &other]).mapv(|x| x as f32);
+    assert!(
+        means_off(&guess) < 0.3 * means_off(&of_other),
+        "{} {}",
+        means_off(&guess),
+        means_off(&of_other)
+    );
+    let found = defence
+        .undo(answers.view(), &[&other, &other])
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.dim(), logits.dim());
+}
+
 #[test]
 fn class_means_are_written_with_their_formula() {
     let fitted = Fitted {
-        numbers: array![[1.5, -2.0], [0.25, 3.0]],
+        numbers: array![[1.5, -2.0], [0.25, 3.0], [9.0, 9.0], [9.0, 9.0]],
         flags: Vec::new(),
     };
     let classes = ["no, not".to_owned(), "yes".to_owned()];

@@ -59,35 +59,64 @@ fn figures_are_those_of_the_roc_of_each_target() {
     // some 200 non-members of each target are too few for a rate of .001, and 800 too
     assert_eq!(found.figure(Figure::AtOneInThousand).value, None);
 
-    // by brute force: the smallest threshold that accuses at most 1 % of the non-members
-    let (mut found_share, mut accused_share, mut auc) = (0.0, 0.0, 0.0);
-    for (scores, inside) in &of {
-        let others: Vec<f64> = (0..400)
-            .filter(|&i| !inside[i])
-            .map(|i| scores[i])
-            .collect();
-        let accuses = |t: f64| others.iter().filter(|&&s| s >= t).count() as f64;
-        let threshold = scores
-            .iter()
-            .copied()
-            .filter(|&t| accuses(t) <= 0.01 * others.len() as f64)
-            .fold(f64::INFINITY, f64::min);
-        let share = |member: bool| {
-            let of: Vec<usize> = (0..400)
-                .filter(|&i| marked[i] && inside[i] == member)
-                .collect();
-            of.iter().filter(|&&i| scores[i] >= threshold).count() as f64 / of.len() as f64
-        };
-        found_share += share(true) / 4.0;
-        accused_share += share(false) / 4.0;
-        let of_marked: Vec<usize> = (0..400).filter(|&i| marked[i]).collect();
-        let own: Vec<f64> = of_marked.iter().map(|&i| scores[i]).collect();
-        let members: Vec<bool> = of_marked.iter().map(|&i| inside[i]).collect();
-        auc += Roc::new(&own, &members).unwrap().auc() / 4.0;
-    }
-    assert!((value(Figure::MarkedFound) - found_share).abs() < 1e-12);
+    // by brute force: the smallest threshold that accuses at most 1 % of the marked non-members
+    let of_marked: Vec<(f64, bool)> = of
+        .iter()
+        .flat_map(|(scores, inside)| {
+            let marked = &marked;
+            (0..400)
+                .filter(move |&i| marked[i])
+                .map(move |i| (scores[i], inside[i]))
+        })
+        .collect();
+    let count = |t: f64, member: bool| {
+        let accused = |s: &&(f64, bool)| s.0 >= t && s.1 == member;
+        of_marked.iter().filter(accused).count() as f64
+    };
+    let all = |member: bool| count(f64::NEG_INFINITY, member);
+    let threshold = of_marked
+        .iter()
+        .map(|s| s.0)
+        .filter(|&t| count(t, false) <= 0.01 * all(false))
+        .fold(f64::INFINITY, f64::min);
+    let found_share = count(threshold, true) / all(true);
+    assert!((value(Figure::MarkedFound) - found_share).abs() < 1e-12 && found_share > 0.0);
+    let accused_share = count(threshold, false) / all(false);
     assert!((value(Figure::MarkedAccused) - accused_share).abs() < 1e-12);
+    let scores: Vec<f64> = of_marked.iter().map(|s| s.0).collect();
+    let members: Vec<bool> = of_marked.iter().map(|s| s.1).collect();
+    let auc = Roc::new(&scores, &members).unwrap().auc();
     assert!((value(Figure::MarkedAuc) - auc).abs() < 1e-12);
+    let counts = scored(&of).accused_among(&marked);
+    let sum = |f: &dyn Fn(&Accused) -> u32| f64::from(counts.iter().map(f).sum::<u32>());
+    assert!((sum(&|c| c.found) / sum(&|c| c.in_targets) - found_share).abs() < 1e-12);
+    assert!((sum(&|c| c.wrongly) / sum(&|c| c.out_targets) - accused_share).abs() < 1e-12);
+}
+
+/// Records that score high whether a target was trained on them or not betray nothing.
+#[test]
+fn records_that_are_always_accused_are_not_found() {
+    let mut of = scores(6, 8, 300, 0.0);
+    for (scores, _) in &mut of {
+        for score in &mut scores[..30] {
+            *score += 80.0;
+        }
+    }
+    let (families, records) = all(4, 300);
+    let marked: Vec<bool> = (0..300).map(|record| record < 30).collect();
+    let part = Part {
+        families: &families,
+        records: &records,
+    };
+    let scored = scored(&of);
+    let found = scored.compare(&marked, part, &Draws::new(5, 300, 4));
+    assert!(found.figure(Figure::MarkedFound).value.unwrap() < 0.1);
+    assert!((found.figure(Figure::MarkedAuc).value.unwrap() - 0.5).abs() < 0.15);
+    // over all records they are who is accused
+    let accused = scored.accused(300);
+    let first: u32 = accused[..30].iter().map(|c| c.found + c.wrongly).sum();
+    let rest: u32 = accused[30..].iter().map(|c| c.found + c.wrongly).sum();
+    assert!(first > 0 && rest == 0, "{first} {rest}");
 }
 
 #[test]

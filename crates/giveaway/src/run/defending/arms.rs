@@ -82,7 +82,8 @@ pub(super) struct ModelNotes {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredFit {
     rows: usize,
-    numbers: Vec<f32>,
+    /// Nothing where a number is not finite, which JSON does not know.
+    numbers: Vec<Option<f32>>,
     flagged: Vec<u32>,
     records: usize,
 }
@@ -105,7 +106,15 @@ impl ModelNotes {
             *flags.get_mut(record as usize)? = true;
         }
         Some(Fitted {
-            numbers: Array2::from_shape_vec((stored.rows, columns), stored.numbers.clone()).ok()?,
+            numbers: Array2::from_shape_vec(
+                (stored.rows, columns),
+                stored
+                    .numbers
+                    .iter()
+                    .map(|x| x.unwrap_or(f32::NAN))
+                    .collect(),
+            )
+            .ok()?,
             flags,
         })
     }
@@ -116,7 +125,11 @@ impl ModelNotes {
             probabilities: guarded.kind() == OutputKind::Probabilities,
             fitted: guarded.fitted().map(|fitted| StoredFit {
                 rows: fitted.numbers.nrows(),
-                numbers: fitted.numbers.iter().copied().collect(),
+                numbers: fitted
+                    .numbers
+                    .iter()
+                    .map(|&x| x.is_finite().then_some(x))
+                    .collect(),
                 flagged: (0..fitted.flags.len() as u32)
                     .filter(|&record| fitted.flags[record as usize])
                     .collect(),
@@ -135,6 +148,8 @@ pub(super) struct Shop<'a> {
     pub(super) models: Range<usize>,
     /// When the time is up, if it is limited.
     pub(super) deadline: Option<Instant>,
+    /// What the models of a defence depend on, beside the run's.
+    pub(super) identity: String,
     /// How long measuring an arm took so far, at most.
     pub(super) measuring: Mutex<Duration>,
 }
@@ -186,7 +201,13 @@ impl Shop<'_> {
     pub(super) fn train(&self, arm: &Arm, progress: &dyn Progress) -> Result<Trained> {
         let folder = arm.folder();
         self.run.make_folder(FOLDER)?;
+        let own = format!("{folder}/identity");
+        if std::fs::read_to_string(self.run.file(&own)).ok().as_deref() != Some(&self.identity) {
+            // models of other work, which was stopped
+            self.run.remove_folder(&folder)?;
+        }
         self.run.make_folder(&folder)?;
+        self.run.write(&own, self.identity.as_bytes())?;
         let wrapped = match arm {
             Arm::Defended(defence) => defence.trainer(self.bench)?,
             _ => None,
@@ -212,6 +233,7 @@ impl Shop<'_> {
         let begun = Instant::now();
         schedule::run(first, threads, at_once, |number| made(missing[number]))?;
         if let Some(deadline) = self.deadline
+            && matches!(arm, Arm::Defended(_))
             && missing.len() > first
         {
             let rounds = (missing.len() - first).div_ceil(first) as u32;
@@ -238,8 +260,8 @@ impl Shop<'_> {
         let (trained, before) = match (arm, wrapped) {
             (Arm::Undefended, _) => {
                 let trained = self.bench.trainer.train(&rows, &validation, seed)?;
-                let seconds = begun.elapsed().as_secs_f64();
                 answers_as_stored(self.run, self.pool, model, &*trained)?;
+                let seconds = begun.elapsed().as_secs_f64();
                 // A trainer whose models cannot be kept trains them again.
                 if let Ok(weights) = trained.weights() {
                     self.run

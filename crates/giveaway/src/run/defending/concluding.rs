@@ -17,6 +17,9 @@ use giveaway_stats::random::Stream;
 /// Share of the units whose influence counts as large, before any defence.
 const INFLUENTIAL_SHARE: f64 = 0.01;
 
+/// Fewer units to be protected than these are no sample.
+const FEWEST_UNITS: usize = 5;
+
 /// Bootstrap replicates of newly exposed units.
 const REPLICATES: u64 = 1000;
 
@@ -106,7 +109,10 @@ impl Conclusion<'_> {
         let about = &arm.about;
         let exposed = self.exposed(found, compared.is_some());
         let strongest_change = self.strongest_change(found);
-        let verdict = compared.map(|()| verdict(&exposed, strongest_change));
+        let verdict = compared.map(|()| {
+            let few = self.protected.units.len() < FEWEST_UNITS;
+            verdict(exposed.found_change, strongest_change, few)
+        });
         let time = found.seconds_per_model;
         let usual = self.before().seconds_per_model;
         DefenceFigures {
@@ -150,7 +156,7 @@ impl Conclusion<'_> {
         before
             .attack(name)
             .or_else(|| before.attack(name.strip_prefix("undone-").unwrap_or(name)))
-            .or_else(|| before.strongest())
+            .or_else(|| before.strongest(Share::All))
     }
 
     fn attack(&self, attack: &AttackFound) -> AttackOnDefence {
@@ -178,14 +184,22 @@ impl Conclusion<'_> {
 
     /// The change of what the strongest attack finds of all records.
     fn strongest_change(&self, found: &ArmFound) -> Estimate {
-        let (Some(after), Some(before)) = (found.strongest(), self.before().strongest()) else {
+        self.strongest_change_in(found, Share::All)
+    }
+
+    fn strongest_change_in(&self, found: &ArmFound, share: Share) -> Estimate {
+        let (Some(after), Some(before)) = (found.strongest(share), self.before().strongest(share))
+        else {
             return Estimate::default();
         };
-        change(after, before, Figure::AtOnePercent, Share::All).estimate()
+        change(after, before, Figure::AtOnePercent, share).estimate()
     }
 
     fn exposed(&self, found: &ArmFound, compared: bool) -> ExposedFigures {
-        let (Some(after), Some(before)) = (found.on_exposed(), self.before().on_exposed()) else {
+        let (Some(after), Some(before)) = (
+            found.on_exposed(Share::All),
+            self.before().on_exposed(Share::All),
+        ) else {
             return ExposedFigures {
                 attack: String::new(),
                 found: Estimate::default(),
@@ -199,17 +213,19 @@ impl Conclusion<'_> {
         let share =
             |accused: &Accused| f64::from(accused.found) / f64::from(accused.in_targets.max(1));
         let worst = self
+            .protected
             .places()
-            .max_by(|&a, &b| {
-                share(&after.accused[a])
-                    .total_cmp(&share(&after.accused[b]))
+            .enumerate()
+            .max_by(|&(a, _), &(b, _)| {
+                share(&after.protected[a])
+                    .total_cmp(&share(&after.protected[b]))
                     .then(b.cmp(&a))
             })
-            .map(|place| WorstUnit {
+            .map(|(number, place)| WorstUnit {
                 id: Some(self.ids[place].clone()),
-                in_targets: after.accused[place].in_targets,
-                found: after.accused[place].found,
-                found_before: before.accused[place].found,
+                in_targets: after.protected[number].in_targets,
+                found: after.protected[number].found,
+                found_before: before.protected[number].found,
             });
         ExposedFigures {
             attack: after.name.clone(),
@@ -225,38 +241,41 @@ impl Conclusion<'_> {
         }
     }
 
-    /// Places of the units to be protected among the judged.
-    fn places(&self) -> impl Iterator<Item = usize> {
-        let judged = &self.protected.judged;
-        self.protected
-            .units
-            .iter()
-            .filter_map(|unit| judged.binary_search(unit).ok())
+    /// The same attack on an arm, on the recipe as it is and on the control: the strongest on the
+    /// arm; where that undoes the defence, the one that is made on what comes of it.
+    fn same_attack<'f>(&'f self, found: &'f ArmFound) -> Option<[Option<&'f AttackFound>; 3]> {
+        let after = found.strongest(Share::All)?;
+        let name = after.name.strip_prefix("undone-").unwrap_or(&after.name);
+        let control = self.control.as_ref();
+        Some([
+            Some(after),
+            self.before().attack(name),
+            control.and_then(|control| control.found.attack(name)),
+        ])
     }
 
-    /// Whether each judged unit is newly exposed in an arm.
-    fn newly(&self, found: &ArmFound) -> Option<Vec<bool>> {
-        let after = &found.strongest()?.accused;
-        let before = &self.before().strongest()?.accused;
+    /// Whether each judged unit is newly exposed, by two attacks.
+    fn newly(&self, after: &AttackFound, before: &AttackFound) -> Vec<bool> {
         let mut newly: Vec<bool> = after
+            .accused
             .iter()
-            .zip(before)
+            .zip(&before.accused)
             .map(|(after, before)| after.mostly_found() && !before.mostly_found())
             .collect();
-        for place in self.places() {
+        for place in self.protected.places() {
             newly[place] = false;
         }
-        Some(newly)
+        newly
     }
 
     fn onion(&self, found: &ArmFound) -> Onion {
-        let (Some(after), Some(before)) = (found.strongest(), self.before().strongest()) else {
+        let Some([Some(after), Some(before), control]) = self.same_attack(found) else {
             return Onion::default();
         };
         let mostly =
             |attack: &AttackFound| attack.accused.iter().filter(|a| a.mostly_found()).count();
-        let newly = self.newly(found).unwrap_or_default();
-        let by_chance = self.control.as_ref().and_then(|arm| self.newly(arm.found));
+        let newly = self.newly(after, before);
+        let by_chance = control.map(|control| self.newly(control, before));
         let count = |of: &[bool]| of.iter().filter(|&&x| x).count();
         Onion {
             before: mostly(before),
@@ -300,8 +319,8 @@ impl Conclusion<'_> {
     }
 
     fn utility(&self, found: &ArmFound) -> Utility {
-        let now = found.utility(Share::All);
-        let before = self.before().utility(Share::All);
+        let now = found.utility_of(Share::All);
+        let before = self.before().utility_of(Share::All);
         let changed = |of: &dyn Fn(&Usefulness) -> &Replicated| of(now).less(of(before)).estimate();
         let mut groups = Vec::new();
         for (column, (name, values)) in self.groups.iter().enumerate() {
@@ -355,7 +374,7 @@ impl Conclusion<'_> {
         let rate = |e: Estimate| e.value.map_or_else(|| "n/a".to_owned(), percent);
         let before = self
             .before()
-            .on_exposed()
+            .on_exposed(Share::All)
             .and_then(|a| a.of(Share::All).figure(Figure::MarkedFound).value);
         let from = before.map_or_else(|| "n/a".to_owned(), percent);
         let first = match verdict {
@@ -372,12 +391,14 @@ impl Conclusion<'_> {
                 rate(exposed.found)
             ),
             Verdict::Harms => {
-                let at = found.strongest().map_or(Estimate::default(), |attack| {
-                    attack
-                        .of(Share::All)
-                        .figure(Figure::AtOnePercent)
-                        .estimate()
-                });
+                let at = found
+                    .strongest(Share::All)
+                    .map_or(Estimate::default(), |attack| {
+                        attack
+                            .of(Share::All)
+                            .figure(Figure::AtOnePercent)
+                            .estimate()
+                    });
                 format!(
                     "It harms: of all members, {} are found at 1 % false alarms, {} points more than without.",
                     rate(at),
@@ -406,107 +427,110 @@ impl Conclusion<'_> {
         }
     }
 
-    /// The advice: of the defences that help within the budget of accuracy the one that leaves
-    /// least, chosen on one part of models and records and reported on the other.
-    fn recommend(&self, figures: &[DefenceFigures]) -> Recommendation {
+    /// What a defence changes in a part of models and units: of the records to be protected, by
+    /// the attack that finds most of them there, of all, and of accuracy.
+    fn changed(&self, found: &ArmFound, share: Share) -> Option<Changed> {
         let before = self.before();
-        let exposed_before = |share: Share| {
-            before
-                .on_exposed()
-                .map(|attack| attack.of(share).figure(Figure::MarkedFound))
-        };
-        let candidate = |arm: &Finished<'_>, figures: &DefenceFigures| -> Option<(f64, f64)> {
-            if figures.verdict == Some(Verdict::Harms) {
-                return None;
-            }
-            let after = arm
-                .found
-                .on_exposed()?
-                .of(Share::Choosing)
-                .figure(Figure::MarkedFound);
-            let helps = after.less(exposed_before(Share::Choosing)?).estimate();
-            let lost = arm
-                .found
-                .utility(Share::Choosing)
+        let after = found.on_exposed(share)?;
+        let then = before.on_exposed(share)?;
+        Some(Changed {
+            before: then.of(share).figure(Figure::MarkedFound).estimate(),
+            after: after.of(share).figure(Figure::MarkedFound).estimate(),
+            found: change(after, then, Figure::MarkedFound, share).estimate(),
+            all: self.strongest_change_in(found, share),
+            accuracy: found
+                .utility_of(share)
                 .accuracy
-                .less(&before.utility(Share::Choosing).accuracy)
-                .value?;
-            (helps.upper? < 0.0 && lost >= -self.accuracy_budget).then_some((after.value?, -lost))
-        };
-        let best = self
+                .less(&before.utility_of(share).accuracy)
+                .estimate(),
+        })
+    }
+
+    /// The advice: of the defences that help within the budget of accuracy the one that leaves
+    /// least, chosen on one part of models and units and confirmed on the other.
+    fn recommend(&self, figures: &[DefenceFigures]) -> Recommendation {
+        let few = self.protected.units.len() < FEWEST_UNITS;
+        let helping: Vec<(Changed, &Finished<'_>, &DefenceFigures)> = self
             .defended
             .iter()
             .zip(figures)
-            .filter_map(|(arm, figures)| Some((candidate(arm, figures)?, arm, figures)))
-            .min_by(|((a, lost_a), ..), ((b, lost_b), ..)| {
-                a.total_cmp(b).then(lost_a.total_cmp(lost_b))
+            .filter_map(|(arm, figures)| {
+                let changed = self.changed(arm.found, Share::Choosing)?;
+                (verdict(changed.found, changed.all, few) == Verdict::Helps)
+                    .then_some((changed, arm, figures))
+            })
+            .collect();
+        let affordable = |changed: &Changed| {
+            let change = changed.accuracy.value;
+            change.is_some_and(|change| change >= -self.accuracy_budget)
+        };
+        let best = helping
+            .iter()
+            .filter(|(changed, ..)| affordable(changed))
+            .min_by(|(a, ..), (b, ..)| {
+                let value = |e: Estimate| e.value.unwrap_or(f64::INFINITY);
+                value(a.after)
+                    .total_cmp(&value(b.after))
+                    .then(value(b.accuracy).total_cmp(&value(a.accuracy)))
             });
-        let found_before =
-            exposed_before(Share::Reporting).map_or_else(Estimate::default, Replicated::estimate);
-        let Some((_, arm, figures_of_best)) = best else {
-            return self.nothing(figures, found_before);
+        let Some((_, arm, of_best)) = best else {
+            let dear: Vec<&DefenceFigures> = helping.iter().map(|(.., of)| *of).collect();
+            return self.nothing(figures, &dear);
         };
-        let after = arm
-            .found
-            .on_exposed()
-            .map(|attack| attack.of(Share::Reporting).figure(Figure::MarkedFound));
-        let found_after = after.map_or_else(Estimate::default, Replicated::estimate);
-        let confirmed = match (after, exposed_before(Share::Reporting)) {
-            (Some(after), Some(before)) => after.less(before).estimate(),
-            _ => Estimate::default(),
+        let Some(told) = self.changed(arm.found, Share::Reporting) else {
+            return self.nothing(figures, &[]);
         };
-        let accuracy_change = arm
-            .found
-            .utility(Share::Reporting)
-            .accuracy
-            .less(&before.utility(Share::Reporting).accuracy)
-            .estimate();
         let units = self.unit_name;
+        if verdict(told.found, told.all, few) != Verdict::Helps {
+            return Recommendation {
+                defence: None,
+                headline: "No defence was confirmed to protect the most exposed at this price."
+                    .to_owned(),
+                reasons: vec![format!(
+                    "{} did best on one half of the models and {units}. On the other half the most exposed are found in {} of the models trained on them rather than {}, and that may be chance. More --models, or a larger --exposed share, would tell.",
+                    of_best.title,
+                    with_interval(told.after),
+                    with_interval(told.before)
+                )],
+                found_before: told.before,
+                found_after: told.after,
+                accuracy_change: told.accuracy,
+            };
+        }
         let mut reasons = vec![
             format!(
-                "On models and {units} that this choice was not made on, the most exposed are found in {} of the models trained on them rather than {}{}.",
-                with_interval(found_after),
-                with_interval(found_before),
-                if confirmed.upper.is_some_and(|upper| upper < 0.0) {
-                    ""
-                } else {
-                    "; there the difference alone may be chance"
-                }
+                "On models and {units} that this choice was not made on, the most exposed are found in {} of the models trained on them rather than {}, at 1 % false alarms among them, by the strongest attack that knows of the defence.",
+                with_interval(told.after),
+                with_interval(told.before),
             ),
             format!(
-                "The price: accuracy changes by {} points on {units} that a model was not trained on{}.",
-                points(accuracy_change),
-                figures_of_best
-                    .time_ratio
-                    .map_or_else(String::new, |ratio| format!(
-                        ", and a model takes {ratio:.1} times as long"
-                    ))
+                "The price: accuracy changes by {} points on {units} that a model was not trained on.",
+                points(told.accuracy),
             ),
         ];
-        reasons.extend(figures_of_best.promise.clone());
-        reasons.extend(onion_sentence(&figures_of_best.onion, units));
-        reasons.push(format!(
-            "{} other defences were tried; the table has what each leaves and costs.",
-            figures.len() - 1
-        ));
+        reasons.extend(of_best.promise.clone());
+        reasons.extend(onion_sentence(&of_best.onion, units));
+        reasons.push(match figures.len() - 1 {
+            0 => "No other defence was tried.".to_owned(),
+            1 => "One other defence was tried.".to_owned(),
+            others => format!(
+                "{others} other defences were tried; the table has what each leaves and costs."
+            ),
+        });
         Recommendation {
-            defence: Some(figures_of_best.name.clone()),
-            headline: format!("Take: {}. {}", figures_of_best.title, figures_of_best.what),
+            defence: Some(of_best.name.clone()),
+            headline: format!("Take: {}. {}", of_best.title, of_best.what),
             reasons,
-            found_before,
-            found_after,
-            accuracy_change,
+            found_before: told.before,
+            found_after: told.after,
+            accuracy_change: told.accuracy,
         }
     }
 
-    /// What to say where no defence helps at the price.
-    fn nothing(&self, figures: &[DefenceFigures], found_before: Estimate) -> Recommendation {
+    /// What to say where no defence helps at the price; those of `dear` help and cost more.
+    fn nothing(&self, figures: &[DefenceFigures], dear: &[&DefenceFigures]) -> Recommendation {
         let units = self.unit_name;
-        let helping: Vec<&DefenceFigures> = figures
-            .iter()
-            .filter(|of| of.verdict == Some(Verdict::Helps))
-            .collect();
-        let price = |of: &DefenceFigures| {
+        let price = |of: &&DefenceFigures| {
             format!(
                 "{} ({} points of accuracy, the most exposed found in {})",
                 of.title,
@@ -514,32 +538,26 @@ impl Conclusion<'_> {
                 with_interval(of.exposed.found)
             )
         };
+        let kind = |of: &DefenceFigures| of.name.split(':').next().unwrap_or_default().to_owned();
         let mut reasons = Vec::new();
-        if helping.is_empty() {
+        if figures.is_empty() {
+            reasons.push("No defence was tried; what was left out is named below.".to_owned());
+        } else if dear.is_empty() {
             reasons.push(format!(
-                "None of the {} defences tried was shown to protect the most exposed {units} against attacks that know of it.",
+                "On the half of models and {units} by which one would be chosen, none was shown to protect the most exposed against attacks that know of it. Tried: {}.",
                 figures.len()
-            ));
-            reasons.push(format!(
-                "What is left is to leave these {units} out of training, or to train with differential privacy at a price in accuracy that was not tried here; and to say that the model gives them away."
             ));
         } else {
             reasons.push(format!(
                 "Some help, but cost more than {} points of accuracy: {}.",
                 100.0 * self.accuracy_budget,
-                helping
-                    .iter()
-                    .map(|of| price(of))
-                    .collect::<Vec<_>>()
-                    .join("; ")
+                dear.iter().map(price).collect::<Vec<_>>().join("; ")
             ));
-            if helping.iter().all(|of| {
-                of.name.starts_with("dp-sgd")
-                    || of.name.starts_with("remove")
-                    || of.name.starts_with("fine-tune")
-            }) {
+            let last = ["dp-sgd", "harder-clipping", "remove"];
+            let others = figures.iter().any(|of| !last.contains(&&*kind(of)));
+            if others && dear.iter().all(|of| last.contains(&&*kind(of))) {
                 reasons.push(format!(
-                    "Nothing but differential privacy or leaving the {units} out helps here."
+                    "Of what was tried, nothing but differential privacy or leaving the {units} out helps."
                 ));
             }
             reasons.push(
@@ -547,16 +565,39 @@ impl Conclusion<'_> {
                     .to_owned(),
             );
         }
+        let untried: Vec<&str> = [
+            ("remove", "leaving the exposed out of training (remove)"),
+            ("dp-sgd", "differential privacy (dp-sgd)"),
+        ]
+        .into_iter()
+        .filter(|(name, _)| !figures.iter().any(|of| kind(of) == *name))
+        .map(|(_, what)| what)
+        .collect();
+        if !untried.is_empty() {
+            reasons.push(format!("Not tried: {}.", untried.join(", ")));
+        }
+        let before = self.before().on_exposed(Share::All);
         Recommendation {
             defence: None,
             headline: "No defence that was tried protects the most exposed at this price."
                 .to_owned(),
             reasons,
-            found_before,
+            found_before: before.map_or_else(Estimate::default, |attack| {
+                attack.of(Share::All).figure(Figure::MarkedFound).estimate()
+            }),
             found_after: Estimate::default(),
             accuracy_change: Estimate::default(),
         }
     }
+}
+
+/// What a defence changes in a part of models and units.
+struct Changed {
+    before: Estimate,
+    after: Estimate,
+    found: Estimate,
+    all: Estimate,
+    accuracy: Estimate,
 }
 
 fn change(after: &AttackFound, before: &AttackFound, figure: Figure, share: Share) -> Replicated {
@@ -566,12 +607,12 @@ fn change(after: &AttackFound, before: &AttackFound, figure: Figure, share: Shar
         .less(before.of(share).figure(figure))
 }
 
-/// By attackers who know of the defence alone.
-fn verdict(exposed: &ExposedFigures, strongest: Estimate) -> Verdict {
+/// By attackers who know of the defence alone. Of a few records nothing is said.
+fn verdict(exposed: Estimate, strongest: Estimate, few: bool) -> Verdict {
     let up = |e: Estimate| e.lower.is_some_and(|low| low > 0.0);
-    if up(exposed.found_change) || up(strongest) {
+    if up(strongest) || (up(exposed) && !few) {
         Verdict::Harms
-    } else if exposed.found_change.upper.is_some_and(|high| high < 0.0) {
+    } else if exposed.upper.is_some_and(|high| high < 0.0) && !few {
         Verdict::Helps
     } else {
         Verdict::NotShown
@@ -646,3 +687,6 @@ pub(super) fn about(arm: &Arm) -> About {
         Arm::Defended(defence) => defence.about(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,12 +126,12 @@ impl Files<'_> {
         self.text(
             "weights.csv",
             &weights,
-            "the same with a weight for each, to be used as sample_weight; all others have 1",
+            "the same with a weight for each, for sample_weight (all others have 1); the page says whether down-weighting was found to help",
         )?;
         self.text(
             "relabel.csv",
             &relabel,
-            "those of them whose label the models agree to be another; look before you change it",
+            "those of them whose label the models agree to be another, for you to look at; the page says whether relabelling was found to help",
         )
     }
 
@@ -194,7 +194,7 @@ impl Files<'_> {
         );
         self.note(
             format!("{FOLDER}/members.npy"),
-            "which of them it was trained on, for --members",
+            "which of them were handed to its training, for --members; a defence that leaves records out or sets some aside has trained on fewer",
         );
         let table = guarded
             .fitted()

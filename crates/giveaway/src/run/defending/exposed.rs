@@ -84,6 +84,15 @@ pub(super) struct Protected {
     pub(super) models: usize,
 }
 
+impl Protected {
+    /// Places among the judged of the units to be protected, the most exposed first.
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
+        self.units
+            .iter()
+            .filter_map(|unit| self.judged.binary_search(unit).ok())
+    }
+}
+
 /// Finds them.
 ///
 /// # Errors

@@ -47,18 +47,38 @@ pub(super) struct AttackFound {
     pub(super) name: String,
     pub(super) adaptive: bool,
     parts: Vec<Compared>,
-    /// Per judged unit, how often it is accused.
+    /// Per judged unit, how often it is accused at 1 % false alarms over all.
     pub(super) accused: Vec<Accused>,
+    /// Per unit to be protected, in the order of their exposure, how often it is accused at 1 %
+    /// false alarms among these.
+    pub(super) protected: Vec<Accused>,
 }
 
 impl AttackFound {
+    #[cfg(test)]
+    pub(super) fn of_parts(
+        name: &str,
+        adaptive: bool,
+        parts: Vec<Compared>,
+        accused: Vec<Accused>,
+        protected: Vec<Accused>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            adaptive,
+            parts,
+            accused,
+            protected,
+        }
+    }
+
     pub(super) fn of(&self, share: Share) -> &Compared {
         &self.parts[share as usize]
     }
 
-    /// A figure over all targets and records, 0 where there is none.
-    fn value(&self, figure: Figure) -> f64 {
-        self.of(Share::All).figure(figure).value.unwrap_or(0.0)
+    /// A figure, 0 where there is none.
+    fn value(&self, figure: Figure, share: Share) -> f64 {
+        self.of(share).figure(figure).value.unwrap_or(0.0)
     }
 }
 
@@ -74,34 +94,34 @@ pub(super) struct ArmFound {
     pub(super) recall: Estimate,
     /// What training on each judged unit changes.
     pub(super) influence: Vec<f64>,
-    utility: Vec<Usefulness>,
+    /// In each part.
+    pub(super) utility: Vec<Usefulness>,
     pub(super) auc: Option<f64>,
     pub(super) flagged: Option<f64>,
     pub(super) seconds_per_model: f64,
 }
 
 impl ArmFound {
-    pub(super) fn utility(&self, share: Share) -> &Usefulness {
+    pub(super) fn utility_of(&self, share: Share) -> &Usefulness {
         &self.utility[share as usize]
     }
 
     /// Of the attacks that know of the defence, the one that finds most of the records to be
-    /// protected.
-    pub(super) fn on_exposed(&self) -> Option<&AttackFound> {
-        self.best(Figure::MarkedFound)
+    /// protected in a part; where thresholds cannot be had, the area under their curve decides.
+    pub(super) fn on_exposed(&self, share: Share) -> Option<&AttackFound> {
+        self.best([Figure::MarkedFound, Figure::MarkedAuc], share)
     }
 
-    /// Of the attacks that know of the defence, the strongest on all records.
-    pub(super) fn strongest(&self) -> Option<&AttackFound> {
-        self.best(Figure::AtOnePercent)
+    /// Of the attacks that know of the defence, the strongest on all records of a part.
+    pub(super) fn strongest(&self, share: Share) -> Option<&AttackFound> {
+        self.best([Figure::AtOnePercent, Figure::Auc], share)
     }
 
-    fn best(&self, figure: Figure) -> Option<&AttackFound> {
+    fn best(&self, figures: [Figure; 2], share: Share) -> Option<&AttackFound> {
         let known = self.attacks.iter().filter(|attack| attack.adaptive);
-        // where thresholds cannot be had, the area under the curve decides
         known.max_by(|a, b| {
-            let by = |figure: Figure| a.value(figure).total_cmp(&b.value(figure));
-            by(figure).then(by(Figure::Auc))
+            let by = |figure| a.value(figure, share).total_cmp(&b.value(figure, share));
+            by(figures[0]).then(by(figures[1]))
         })
     }
 
@@ -395,7 +415,7 @@ impl<'a> Judges<'a> {
                         losses.target.clone_from(loss);
                     }
                     let attacker = Attacker::new(&played, parameters);
-                    for method in UNDONE {
+                    for &method in methods.iter().filter(|method| !sees_labels(**method)) {
                         if let Ok(found) = attacker.score(method) {
                             scores.insert(format!("undone-{}", method.name()), found.scores);
                         }
@@ -406,8 +426,19 @@ impl<'a> Judges<'a> {
             })
             .collect();
         progress.end();
-        let names: std::collections::BTreeSet<&String> =
+        let mut names: std::collections::BTreeSet<&String> =
             scored.iter().flat_map(BTreeMap::keys).collect();
+        // Figures of fewer targets could not be compared with those of other recipes.
+        names.retain(|name| {
+            let everywhere = scored.iter().all(|scores| scores.contains_key(*name));
+            if !everywhere {
+                progress.note(&format!(
+                    "{}: {name} cannot be made on every model and is left out",
+                    arm.name()
+                ));
+            }
+            everywhere
+        });
         let parts = self.parts();
         let mut found: Vec<AttackFound> = names
             .into_iter()
@@ -425,16 +456,21 @@ impl<'a> Judges<'a> {
                     };
                     targets.compare(&self.marked, part, &self.draws)
                 };
+                let among = targets.accused_among(&self.marked);
                 AttackFound {
                     adaptive: is_adaptive(name),
                     name: name.clone(),
                     parts: parts.iter().map(of_part).collect(),
                     accused: targets.accused(self.marked.len()),
+                    protected: self.protected.places().map(|place| among[place]).collect(),
                 }
             })
             .collect();
         found.sort_by(|a, b| {
-            let by = |figure| b.value(figure).total_cmp(&a.value(figure));
+            let by = |figure| {
+                b.value(figure, Share::All)
+                    .total_cmp(&a.value(figure, Share::All))
+            };
             by(Figure::AtOnePercent)
                 .then(by(Figure::Auc))
                 .then(a.name.cmp(&b.name))
@@ -562,8 +598,10 @@ fn probability_row(row: &[f32], kind: OutputKind) -> Vec<f32> {
     probabilities
 }
 
-/// Attacks on what an attacker guesses of the undefended answers.
-const UNDONE: [Method; 2] = [Method::Loss, Method::BavariaTOnline];
+/// Whether an attack sees labels alone: undoing a defence of answers gives it nothing.
+fn sees_labels(method: Method) -> bool {
+    matches!(method, Method::Gap | Method::LabelOnly)
+}
 
 /// Attacks with so many models: one of each kind, of which all but the first know of the defence.
 fn methods(models: usize) -> Vec<Method> {

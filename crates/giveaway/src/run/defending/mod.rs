@@ -29,7 +29,7 @@ use crate::report::defence::{
 use arms::{Arm, FOLDER, Shop, Trained};
 use concluding::{Conclusion, Finished, about};
 use exposed::{Protected, protect};
-use measuring::{ArmFound, Judges};
+use measuring::{ArmFound, Judges, Share};
 
 pub(super) use deliverables::remove as withdraw;
 pub use exposed::Identification;
@@ -41,7 +41,7 @@ const MODELS: usize = 64;
 const UNITS_SHOWN: usize = 50;
 
 /// Raised whenever a version defends, attacks or measures otherwise than the one before it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What to try and how.
 #[derive(Clone, Debug)]
@@ -117,17 +117,32 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
         dataset: &pool.dataset,
         units: &pool.units,
         trainer: &trainer,
-        training_records: pool.training_records(),
+        training_records: smallest_training_set(&pool, &models),
         exposed: &protected.exposed,
         suspects: &protected.suspects,
         held: &protected.held,
         seed: pool.config.seed,
     };
+    let mut identity = blake3::Hasher::new();
+    identity.update(
+        format!(
+            "{VERSION} {} {} {:?} {:?} {:?} {:?}",
+            manifest.identity,
+            manifest.kernel,
+            models,
+            protected.units,
+            pool.config.test.null,
+            request.groups
+        )
+        .as_bytes(),
+    );
+    let identity = identity.finalize().to_hex().to_string();
     let shop = Shop {
         run: &run,
         pool: &pool,
         bench: &bench,
         models,
+        identity: identity.clone(),
         deadline: request.budget.map(|budget| begun + budget),
         measuring: Mutex::new(Duration::ZERO),
     };
@@ -136,21 +151,6 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
         .map(|(_, of)| (of.names.len(), of.of_record.clone()))
         .collect();
     let judges = Judges::new(&shop, &protected, &by_column);
-    let mut identity = blake3::Hasher::new();
-    identity.update(
-        format!(
-            "{VERSION} {} {} {:?} {:?} {:?} {:?}",
-            manifest.identity,
-            manifest.kernel,
-            shop.models,
-            protected.units,
-            pool.config.test.null,
-            request.groups
-        )
-        .as_bytes(),
-    );
-    let identity = identity.finalize().to_hex().to_string();
-
     let mut arms = vec![Arm::Undefended, Arm::Control];
     arms.extend(wanted.into_iter().map(Arm::Defended));
     let tried = Trial {
@@ -175,6 +175,20 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
         audit,
         path: path.to_path_buf(),
     })
+}
+
+/// Records of the smallest training set that a defence meets: what DP-SGD promises must hold for
+/// all.
+fn smallest_training_set(pool: &Pool, models: &Range<usize>) -> usize {
+    let of_models = models
+        .clone()
+        .map(|model| pool.membership.training_units(model));
+    let of_target = Some(&pool.target_training_units[..]).filter(|units| !units.is_empty());
+    of_models
+        .chain(of_target)
+        .map(|units| pool.units.count(units))
+        .min()
+        .unwrap_or(1)
 }
 
 /// Refuses what cannot be; the models that judge.
@@ -488,7 +502,7 @@ impl Told<'_> {
         });
         let accused = |name: &str| {
             let (_, found) = tried.arms.iter().find(|(arm, _)| arm.name() == name)?;
-            Some(&found.on_exposed()?.accused)
+            Some(&found.on_exposed(Share::All)?.protected)
         };
         let before = accused("none");
         let after = best.and_then(accused);
@@ -496,17 +510,18 @@ impl Told<'_> {
             .units
             .iter()
             .take(UNITS_SHOWN)
-            .filter_map(|&unit| {
+            .enumerate()
+            .filter_map(|(number, &unit)| {
                 let place = self.protected.judged.binary_search(&unit).ok()?;
                 let record = pool.units.records(unit as usize)[0] as usize;
                 let classes = &pool.dataset.schema.classes;
-                let before = before.map(|of| of[place]).unwrap_or_default();
+                let before = before.map(|of| of[number]).unwrap_or_default();
                 Some(ProtectedUnit {
                     id: ids[place].clone(),
                     class: classes[pool.dataset.labels[record] as usize].clone(),
                     in_targets: before.in_targets,
                     found_before: before.found,
-                    found_after: after.map(|of| of[place].found),
+                    found_after: after.map(|of| of[number].found),
                     suspected_class: self.protected.suspects[record]
                         .map(|class| classes[class as usize].clone()),
                 })
