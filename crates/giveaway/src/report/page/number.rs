@@ -106,8 +106,11 @@ impl<'a> Numbers<'a> {
         };
         let value = part("value");
         if has("value") && has("lower") && has("upper") {
-            // A dash would look like a sign.
-            let to = if style.is_points() { ", " } else { "–" };
+            // Beside a sign, a dash would look like one.
+            let lower = self.find(&format!("{pointer}/lower"));
+            let is_signed =
+                style.is_points() || lower.and_then(Value::as_f64).is_some_and(|low| low < 0.0);
+            let to = if is_signed { ", " } else { "–" };
             Html(format!(
                 "{value} <span class=\"interval\">[{}{to}{}]</span>",
                 part("lower"),
@@ -216,6 +219,12 @@ mod tests {
             "<data value=\"0.30000000000000004\" data-from=\"/a/value\">.300</data>"
         );
         assert!(!numbers.estimate("/a", Style::Rate).0.contains('['));
+        let json = json!({"value": -1.0, "lower": -2.0, "upper": 0.5});
+        let signed = Numbers::new(&json).estimate("", Style::Decimals).0;
+        assert!(signed.contains("</data>, <data"), "{signed}");
+        let json = json!({"value": 1.0, "lower": 0.0, "upper": 2.0});
+        let plain = Numbers::new(&json).estimate("", Style::Decimals).0;
+        assert!(plain.contains("</data>–<data"), "{plain}");
         assert!(numbers.show("/n", Style::Count).0.contains(">12,345<"));
         assert!(numbers.show("/a/lower", Style::Rate).0.contains("n/a"));
         assert_eq!(

@@ -241,12 +241,12 @@ fn price(s: &DefenceSection, unit: &str, n: Numbers<'_>) -> Option<Html> {
         "<div class=\"cards\">{}{}{}</div>",
         card(
             "Found before",
-            n.estimate(place("found_before"), Style::Percent),
+            n.estimate(place("found_before"), Style::PercentFine),
             "of the models trained on them name the most exposed, without a defence",
         ),
         card(
             "Found with it",
-            n.estimate(place("found_after"), Style::Percent),
+            n.estimate(place("found_after"), Style::PercentFine),
             "of the models name them, by the strongest attack that knows of it",
         ),
         card(
@@ -505,8 +505,16 @@ fn more_figures(arms: &[Arm<'_>], n: Numbers<'_>) -> Html {
                 of(arm.ignorant(), "advantage", Style::PercentFine),
                 n.estimate(at("exposed/auc"), Style::Rate),
                 n.show(at("onion/after"), Style::Count),
-                n.show(at("onion/newly_exposed"), Style::Count),
-                n.estimate(at("onion/beyond_chance"), Style::Count),
+                if arm.figures.verdict.is_some() {
+                    n.show(at("onion/newly_exposed"), Style::Count)
+                } else {
+                    none()
+                },
+                if arm.number.is_some() {
+                    n.estimate(at("onion/beyond_chance"), Style::Count)
+                } else {
+                    none()
+                },
             ]
         })
         .collect();
@@ -703,7 +711,7 @@ fn attacks(arm: &Arm<'_>, n: Numbers<'_>) -> Html {
             row.push(of("at_one_in_thousand", Style::PercentFine));
             row.push(of("auc", Style::Rate));
             if is_defence {
-                row.push(of("auc_change", Style::Rate));
+                row.push(of("auc_change", Style::PointsFine));
             }
             row.push(of("advantage", Style::PercentFine));
             row
@@ -721,7 +729,7 @@ fn attacks(arm: &Arm<'_>, n: Numbers<'_>) -> Html {
     }
     header.extend(["at <span data-fixed>0.1 %</span>", "AUC"]);
     if is_defence {
-        header.push("its change");
+        header.push("its change, hundredths");
     }
     header.push("advantage");
     arms_table("Every attack, on all members", &header, &rows)
