@@ -29,7 +29,7 @@ pub(crate) fn defended() -> &'static Run {
                 "--defence",
                 "label-only",
                 "--by",
-                "mean radius",
+                "mean_radius",
             ],
         );
         let mut report = run.report();

@@ -313,7 +313,7 @@ fn frontier(s: &DefenceSection, arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -
         Figure::new(
             "defence-frontier",
             all,
-            format!("<p><strong>Privacy against utility.</strong> Lower is safer, further right more accurate: best is the lower right corner. Up: the share of models in which the most exposed {units} are found by the strongest attack that knows of the defence. Across: what it changes in accuracy on {units} not trained on, in points, to the left of the dashed line more than was allowed. Thin lines are <span data-fixed>95 %</span> intervals. The line joins defences of which none is beaten on both counts. Numbers are those of the table.</p>"),
+            format!("<p><strong>Privacy against utility.</strong> Lower is safer, further right more accurate: best is the lower right corner. Up: the share of models in which the most exposed {units} are found by the strongest attack that knows of the defence. Across: what it changes in accuracy on {units} not trained on, in points, to the left of the dashed line more than was allowed. Thin lines are <span data-fixed>95 %</span> intervals. The line joins defences of which none is beaten on both counts. What is found is not all leak: the table has how often the same records are accused where they were not trained on. Numbers are those of the table.</p>"),
         )
         .with_numbers(table(
             "What each leaves and costs",
@@ -464,6 +464,7 @@ fn comparison(arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -> Html {
                 arm.verdict(),
                 n.estimate(at("exposed/found"), Style::PercentFine),
                 compared(n.estimate(at("exposed/found_change"), Style::Points)),
+                n.estimate(at("exposed/wrongly_accused"), Style::PercentFine),
                 arm.strongest().map_or_else(none, |attack| {
                     n.estimate(format!("{attack}/at_one_percent"), Style::PercentFine)
                 }),
@@ -480,6 +481,7 @@ fn comparison(arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -> Html {
             "verdict",
             "most exposed found",
             "change",
+            "wrongly accused",
             "all members found at <span data-fixed>1 %</span> FPR",
             "accuracy",
             "change",
