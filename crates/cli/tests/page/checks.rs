@@ -105,3 +105,12 @@ pub(crate) fn strings(list: &Value) -> Vec<String> {
     let list = list.as_array().unwrap().iter();
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
+
+/// The text of the first element that a selector finds; nothing where there is none.
+pub(crate) fn text(browser: &Browser, selector: &str) -> String {
+    let found = browser.run(
+        "const e = document.querySelector(arguments[0]); return e ? e.textContent : ''",
+        &[json!(selector)],
+    );
+    found.as_str().unwrap().to_owned()
+}

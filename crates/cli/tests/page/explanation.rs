@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use giveaway::report::records::{Values, from_parquet, to_parquet};
 use serde_json::{Value, json};
 
-use crate::checks::visible;
+use crate::checks::{text, visible};
 use crate::promises::open;
 use crate::runs::{HOSTILE, Run, copy, images, report_again, sample, shown};
 use crate::webdriver::Browser;
@@ -135,14 +135,6 @@ pub(crate) fn explained() -> &'static Run {
     })
 }
 
-fn text(browser: &Browser, selector: &str) -> String {
-    let found = browser.run(
-        "const e = document.querySelector(arguments[0]); return e ? e.textContent : ''",
-        &[json!(selector)],
-    );
-    found.as_str().unwrap().to_owned()
-}
-
 #[test]
 fn it_says_what_goes_with_the_leak() {
     let Some(browser) = Browser::start() else {
@@ -176,7 +168,7 @@ fn it_says_what_goes_with_the_leak() {
         "{reasons}"
     );
     let measures = text(&browser, "#figure-why-measures table");
-    assert!(measures.contains("-.050 [-.110–.010]"), "{measures}");
+    assert!(measures.contains("-.050 [-.110, .010]"), "{measures}");
     assert!(measures.contains(".710 [.670–.750]"), "{measures}");
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::checks::visible;
+use crate::checks::{text, visible};
 use crate::promises::open;
 use crate::runs::{HOSTILE, Run, copy, images, report_again, sample};
 use crate::webdriver::Browser;
@@ -165,14 +165,6 @@ fn of_images() -> &'static Run {
         report_again(&run, &[]);
         run
     })
-}
-
-fn text(browser: &Browser, selector: &str) -> String {
-    let found = browser.run(
-        "const e = document.querySelector(arguments[0]); return e ? e.textContent : ''",
-        &[json!(selector)],
-    );
-    found.as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod checks;
+mod defence;
 mod explanation;
 mod indirect;
 mod kit;

@@ -20,7 +20,8 @@ pub(crate) fn compare(browser: &Browser, report: &Value) -> Comparison {
     let quoted = browser.run(
         "return [...document.querySelectorAll('[data-from]')].map(e => ({
            from: e.dataset.from, text: e.textContent,
-           value: e.tagName === 'DATA' ? e.getAttribute('value') : null}))",
+           value: e.tagName === 'DATA' ? e.getAttribute('value') : null,
+           points: e.dataset.unit === 'points'}))",
         &[],
     );
     let mut comparison = Comparison::default();
@@ -31,7 +32,8 @@ pub(crate) fn compare(browser: &Browser, report: &Value) -> Comparison {
             (_, None) => Err("the report has nothing there".to_owned()),
             (Some(value), Some(source)) => {
                 comparison.numbers += 1;
-                number_fault(value, text, source)
+                let in_points = element["points"].as_bool() == Some(true);
+                number_fault(value, text, source, in_points)
             }
             (None, Some(source)) => {
                 comparison.words += 1;
@@ -72,7 +74,8 @@ pub(crate) fn digits_without_source(browser: &Browser) -> Vec<String> {
         .collect()
 }
 
-fn number_fault(value: &str, text: &str, source: &Value) -> Result<(), String> {
+/// `in_points`: the text says a change in percentage points, with its sign.
+fn number_fault(value: &str, text: &str, source: &Value, in_points: bool) -> Result<(), String> {
     let source = source
         .as_f64()
         .ok_or_else(|| format!("the report has {source}, which is no number"))?;
@@ -82,7 +85,17 @@ fn number_fault(value: &str, text: &str, source: &Value) -> Result<(), String> {
     if value.to_bits() != source.to_bits() {
         return Err(format!("value={value:?}, and the report has {source:?}"));
     }
-    if says(text, value)? {
+    let is_said = if in_points {
+        let size = match (text.strip_prefix('+'), value > 0.0) {
+            (Some(size), true) => size,
+            (Some(_), false) => return Err(format!("that is not {value}")),
+            (None, _) => text,
+        };
+        says(&format!("{size}%"), value)?
+    } else {
+        says(text, value)?
+    };
+    if is_said {
         Ok(())
     } else {
         Err(format!("that is not {value}"))
@@ -226,11 +239,15 @@ fn texts_say_their_numbers_and_no_others() {
 
 #[test]
 fn a_number_must_be_the_reports_own() {
-    let fault = |value, text, source: Value| number_fault(value, text, &source).is_err();
+    let fault = |value, text, source: Value| number_fault(value, text, &source, false).is_err();
     assert!(!fault("0.30000000000000004", ".300", json!(0.1 + 0.2)));
     assert!(fault("0.3", ".300", json!(0.1 + 0.2)));
     assert!(fault("0.3", ".301", json!(0.3)));
     assert!(fault("0.3", ".300", json!("0.3")));
     assert!(fault("", ".300", json!(0.3)));
     assert!(!fault("12", "12", json!(12)));
+    let points =
+        |text, source: f64| number_fault(&source.to_string(), text, &json!(source), true).is_ok();
+    assert!(points("+0.13", 0.001_26) && points("−12.3", -0.1234) && points("0.00", -0.000_04));
+    assert!(!points("0.13", 0.126) && !points("+0.13", -0.001_26) && !points("12.3", -0.1234));
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::checks::{
     accessibility_faults, console_complaints, cut_labels, injected, sideways_scroll, visible,
 };
+use crate::defence::defended;
 use crate::explanation::explained;
 use crate::indirect::of_a_table;
 use crate::numbers::{compare, digits_without_source};
@@ -85,7 +86,7 @@ fn numbers_of_the_report(browser: &Browser, run: &Run) {
 macro_rules! promises {
     ($($promise:ident),*) => {$(
         mod $promise {
-            use super::{Browser, explained, hostile, of_a_table, redacted, sample};
+            use super::{Browser, defended, explained, hostile, of_a_table, redacted, sample};
 
             #[test]
             fn of_a_usual_audit() {
@@ -112,6 +113,13 @@ macro_rules! promises {
             fn of_an_explained_run() {
                 if let Some(browser) = Browser::start() {
                     super::$promise(&browser, explained());
+                }
+            }
+
+            #[test]
+            fn of_a_defended_run() {
+                if let Some(browser) = Browser::start() {
+                    super::$promise(&browser, defended());
                 }
             }
 

@@ -87,6 +87,12 @@ pub(crate) fn report_again(run: &Run, arguments: &[&str]) {
     finish(command.arg("report").arg(".").args(arguments));
 }
 
+/// Tries defences on a run.
+pub(crate) fn defend(run: &Run, arguments: &[&str]) {
+    let mut command = giveaway(&run.directory);
+    finish(command.arg("defend").arg(".").args(arguments));
+}
+
 /// An audit of small grey images.
 pub(crate) fn images() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();

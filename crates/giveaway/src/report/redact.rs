@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 
 use super::Audit;
+use super::defence::{DefenceFigures, DefenceSection, GroupUtility};
 use super::explanation::{Explanation, GroupExposure};
 use super::figures::LossModel;
 use super::indirect::IndirectSection;
@@ -120,6 +121,9 @@ impl Redaction {
         }
         if let Some(explanation) = &mut audit.explanation {
             self::explanation(explanation);
+        }
+        if let Some(section) = &mut audit.defence {
+            defence(section);
         }
         for check in audit
             .checks
@@ -231,6 +235,86 @@ fn explanation(explanation: &mut Explanation) {
     if let Some(summary) = &mut explanation.attribution {
         summary.largest_residual = coarse(summary.largest_residual);
     }
+}
+
+/// Of defences stays what holds for the recipe: what each leaves of the most exposed together,
+/// and its price. Which records these are does not, nor the files with their names, which the
+/// reader has not got. Figures of fewer than five of them, in words or in numbers, and the
+/// accuracy of fewer than five records, would be figures of single ones.
+fn defence(section: &mut DefenceSection) {
+    section.units.clear();
+    section.deliverables.clear();
+    let few = section.settings.exposed < FEWEST;
+    let arms = std::iter::once(&mut section.undefended)
+        .chain(&mut section.control)
+        .chain(&mut section.defences);
+    for arm in arms {
+        defence_figures(arm, few);
+    }
+    if few {
+        let advice = &mut section.recommendation;
+        advice.reasons.clear();
+        advice.found_before = Estimate::default();
+        advice.found_after = Estimate::default();
+    }
+    // A column whose values are all gone is not said to have been asked for.
+    let kept = &section.undefended.utility.groups;
+    (section.settings.groups).retain(|name| kept.iter().any(|group| group.column == *name));
+}
+
+fn defence_figures(arm: &mut DefenceFigures, few: bool) {
+    if let Some(worst) = &mut arm.exposed.worst {
+        worst.id = None;
+    }
+    if few {
+        arm.sentence.clear();
+        arm.exposed.found = Estimate::default();
+        arm.exposed.found_change = Estimate::default();
+        arm.exposed.wrongly_accused = Estimate::default();
+        arm.exposed.auc = Estimate::default();
+        arm.exposed.worst = None;
+        for attack in &mut arm.attacks {
+            attack.exposed_found = Estimate::default();
+        }
+    }
+    let utility = &mut arm.utility;
+    // A quarter begins and ends with the value of a record.
+    let quarters: Vec<String> = (utility.groups.iter())
+        .filter(|group| group.value.starts_with(crate::explain::spread::UP_TO))
+        .map(|group| group.column.clone())
+        .collect();
+    (utility.groups).retain(|group| !quarters.contains(&group.column));
+    utility.classes = large_parts(std::mem::take(&mut utility.classes));
+    utility.groups = large_parts(std::mem::take(&mut utility.groups));
+}
+
+/// Keeps the parts of each column that are of five records or more. What is left out of a column
+/// is together of five records or more, too.
+fn large_parts(parts: Vec<GroupUtility>) -> Vec<GroupUtility> {
+    let mut stay: Vec<bool> = parts.iter().map(|part| part.records >= FEWEST).collect();
+    let mut columns: Vec<&str> = parts.iter().map(|part| part.column.as_str()).collect();
+    columns.dedup();
+    for column in columns {
+        let own: Vec<usize> = (0..parts.len())
+            .filter(|&index| parts[index].column == column)
+            .collect();
+        loop {
+            let left_out: usize = (own.iter())
+                .filter(|&&index| !stay[index])
+                .map(|&index| parts[index].records)
+                .sum();
+            let smallest = (own.iter().copied())
+                .filter(|&index| stay[index])
+                .min_by_key(|&index| parts[index].records);
+            match smallest {
+                Some(smallest) if (1..FEWEST).contains(&left_out) => stay[smallest] = false,
+                _ => break,
+            }
+        }
+    }
+    (parts.into_iter().zip(stay))
+        .filter_map(|(part, stays)| stays.then_some(part))
+        .collect()
 }
 
 /// An estimate with two digits.
@@ -345,6 +429,94 @@ mod tests {
         assert!(education.iter().all(|g| g.units >= 5 && g.name != "9th"));
         assert_eq!(education.len(), 3);
         assert_eq!(redacted.groups[1].values.len(), 2, "nobody is few there");
+    }
+
+    #[test]
+    fn defences_tell_of_no_unit() {
+        let full = crate::report::defence_text::example();
+        let mut redacted = full.clone();
+        defence(&mut redacted);
+        assert!(!full.units.is_empty() && !full.deliverables.is_empty());
+        assert!(redacted.units.is_empty() && redacted.deliverables.is_empty());
+        let json = serde_json::to_string(&redacted).unwrap();
+        for unit in &full.units {
+            assert!(!json.contains(&format!("\"{}\"", unit.id)), "{}", unit.id);
+        }
+        // What holds for the recipe stays.
+        assert_eq!(redacted.recommendation, full.recommendation);
+        for (kept, own) in redacted.defences.iter().zip(&full.defences) {
+            assert_eq!(kept.attacks, own.attacks);
+            assert_eq!(kept.exposed.found, own.exposed.found);
+            assert_eq!(kept.sentence, own.sentence);
+            assert_eq!(kept.utility.accuracy_change, own.utility.accuracy_change);
+            let (worst, own) = (
+                kept.exposed.worst.as_ref().unwrap(),
+                own.exposed.worst.as_ref().unwrap(),
+            );
+            assert!(worst.id.is_none() && own.id.is_some());
+            assert_eq!(worst.found, own.found);
+        }
+    }
+
+    /// Figures of fewer than five records that were to be protected are theirs.
+    #[test]
+    fn defences_of_a_few_say_nothing_of_them() {
+        let mut few = crate::report::defence_text::example();
+        few.settings.exposed = FEWEST - 1;
+        defence(&mut few);
+        let none = Estimate::default();
+        assert_eq!(few.recommendation.found_before, none);
+        assert_eq!(few.recommendation.found_after, none);
+        assert_ne!(few.recommendation.accuracy_change, none);
+        assert!(few.recommendation.reasons.is_empty());
+        for arm in std::iter::once(&few.undefended)
+            .chain(&few.control)
+            .chain(&few.defences)
+        {
+            assert_eq!((arm.exposed.found, arm.exposed.auc), (none, none));
+            assert!(arm.exposed.worst.is_none() && arm.sentence.is_empty());
+            assert!(arm.attacks.iter().all(|a| a.exposed_found == none));
+            assert!(arm.attacks.iter().any(|a| a.auc != none));
+        }
+    }
+
+    #[test]
+    fn accuracies_of_a_few_records_are_left_out() {
+        let part = |column: &str, value: &str, records: usize| GroupUtility {
+            column: column.to_owned(),
+            value: value.to_owned(),
+            records,
+            accuracy: Some(0.5),
+            change: Estimate::default(),
+        };
+        let names = |parts: Vec<GroupUtility>| -> Vec<String> {
+            parts
+                .into_iter()
+                .map(|p| p.column + "=" + &p.value)
+                .collect()
+        };
+        // The four and, since they could be told from the whole, the next smallest.
+        let parts = vec![
+            part("work", "a", 4),
+            part("work", "b", 9),
+            part("work", "c", 8),
+            part("sex", "f", 5),
+            part("sex", "m", 7),
+        ];
+        assert_eq!(names(large_parts(parts)), ["work=b", "sex=f", "sex=m"]);
+        // Two that are five together can go alone.
+        let parts = vec![part("", "a", 2), part("", "b", 3), part("", "c", 6)];
+        assert_eq!(names(large_parts(parts)), ["=c"]);
+        let mut section = crate::report::defence_text::example();
+        section.settings.groups = vec!["age".to_owned(), "sex".to_owned()];
+        section.undefended.utility.groups = vec![
+            part("age", "up to 28", 50),
+            part("age", "28 to 37", 50),
+            part("sex", "f", 50),
+        ];
+        defence(&mut section);
+        assert_eq!(names(section.undefended.utility.groups), ["sex=f"]);
+        assert_eq!(section.settings.groups, ["sex"]);
     }
 
     /// With the data alone, the figures of a few leaky records would tell which they are.

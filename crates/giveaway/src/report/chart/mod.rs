@@ -6,11 +6,13 @@
 
 mod map;
 mod scale;
+mod scatter;
 
 use std::fmt::Write;
 
 pub(crate) use map::{Map, MapDot};
 pub(crate) use scale::Axis;
+pub(crate) use scatter::Point;
 
 /// Colours that stay apart for the colour-blind (after Okabe and Ito), dark enough for thin
 /// lines on white.
@@ -72,6 +74,8 @@ pub(crate) enum Mark {
         points: Vec<(f64, f64)>,
         series: usize,
     },
+    /// Points with intervals both ways, and names.
+    Scatter(Vec<Point>),
     /// A ring around a point, with a few words.
     Ring { x: f64, y: f64, label: String },
     /// Words beside the axis, for charts whose rows have names: y and the name, which may have
@@ -426,6 +430,7 @@ impl<'a> Drawing<'a> {
                     self.shape(self.x(x), self.y(y), *series);
                 }
             }
+            Mark::Scatter(points) => self.scatter(points),
             Mark::Ring { x, y, label } => {
                 let (x, y) = (self.x(*x), self.y(*y));
                 let end = x > WIDTH - 170.0;
@@ -582,6 +587,7 @@ impl<'a> Drawing<'a> {
         let is_points = |series: usize| {
             self.chart.marks.iter().any(|mark| {
                 matches!(mark, Mark::Marks { series: s, .. } | Mark::Dots { series: s, .. } | Mark::Across { series: s, .. } if *s == series)
+                    || matches!(mark, Mark::Scatter(points) if points.iter().any(|p| p.series == series))
             })
         };
         let points: Vec<bool> = entries

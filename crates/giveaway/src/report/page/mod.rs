@@ -54,7 +54,8 @@ pub(crate) struct Page {
 const STYLE: &str = concat!(
     include_str!("page.css"),
     include_str!("records.css"),
-    include_str!("explanation.css")
+    include_str!("explanation.css"),
+    include_str!("defence.css")
 );
 const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("records.js"));
 

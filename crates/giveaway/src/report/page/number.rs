@@ -33,6 +33,16 @@ pub(crate) enum Style {
     OneIn,
     /// A number of expected cases: one decimal below ten.
     Expected,
+    /// A change of a share in points, with its sign and a decimal.
+    Points,
+    /// The same with two decimals.
+    PointsFine,
+}
+
+impl Style {
+    fn is_points(self) -> bool {
+        matches!(self, Self::Points | Self::PointsFine)
+    }
 }
 
 /// Markup that is safe already.
@@ -74,8 +84,13 @@ impl<'a> Numbers<'a> {
             return self.none(pointer);
         };
         let text = write(number.as_f64().unwrap_or(f64::NAN), style);
+        let unit = if style.is_points() {
+            " data-unit=\"points\""
+        } else {
+            ""
+        };
         Html(format!(
-            "<data value=\"{number}\" data-from=\"{}\">{}</data>",
+            "<data value=\"{number}\" data-from=\"{}\"{unit}>{}</data>",
             escape(pointer),
             escape(&text)
         ))
@@ -91,8 +106,13 @@ impl<'a> Numbers<'a> {
         };
         let value = part("value");
         if has("value") && has("lower") && has("upper") {
+            // Beside a sign, a dash would look like one.
+            let lower = self.find(&format!("{pointer}/lower"));
+            let is_signed =
+                style.is_points() || lower.and_then(Value::as_f64).is_some_and(|low| low < 0.0);
+            let to = if is_signed { ", " } else { "–" };
             Html(format!(
-                "{value} <span class=\"interval\">[{}–{}]</span>",
+                "{value} <span class=\"interval\">[{}{to}{}]</span>",
                 part("lower"),
                 part("upper")
             ))
@@ -151,6 +171,20 @@ pub(crate) fn write(value: f64, style: Style) -> String {
             format!("1 in {}", thousands((one_in / unit).round() * unit))
         }
         Style::OneIn => "0".to_owned(),
+        Style::Points => points(value, 1),
+        Style::PointsFine => points(value, 2),
+    }
+}
+
+/// Points with a sign, that of what is shown: nothing is not less than nothing.
+fn points(share: f64, decimals: usize) -> String {
+    let size = format!("{:.decimals$}", 100.0 * share.abs());
+    if size.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+        size
+    } else if share < 0.0 {
+        format!("−{size}")
+    } else {
+        format!("+{size}")
     }
 }
 
@@ -185,8 +219,18 @@ mod tests {
             "<data value=\"0.30000000000000004\" data-from=\"/a/value\">.300</data>"
         );
         assert!(!numbers.estimate("/a", Style::Rate).0.contains('['));
+        let json = json!({"value": -1.0, "lower": -2.0, "upper": 0.5});
+        let signed = Numbers::new(&json).estimate("", Style::Decimals).0;
+        assert!(signed.contains("</data>, <data"), "{signed}");
+        let json = json!({"value": 1.0, "lower": 0.0, "upper": 2.0});
+        let plain = Numbers::new(&json).estimate("", Style::Decimals).0;
+        assert!(plain.contains("</data>–<data"), "{plain}");
         assert!(numbers.show("/n", Style::Count).0.contains(">12,345<"));
         assert!(numbers.show("/a/lower", Style::Rate).0.contains("n/a"));
+        assert_eq!(
+            numbers.show("/a/upper", Style::Points).0,
+            "<data value=\"0.4\" data-from=\"/a/upper\" data-unit=\"points\">+40.0</data>"
+        );
         assert_eq!(
             numbers.quote("/s").0,
             "<bdi data-from=\"/s\">&lt;b&gt;</bdi>"
@@ -204,5 +248,8 @@ mod tests {
         assert_eq!(write(17.78, Style::Significant), "18");
         assert_eq!(write(0.5644, Style::PercentFine), "56.4\u{a0}%");
         assert_eq!(write(999.0, Style::Count), "999");
+        assert_eq!(write(-0.1234, Style::Points), "−12.3");
+        assert_eq!(write(0.001_26, Style::PointsFine), "+0.13");
+        assert_eq!(write(-0.000_04, Style::PointsFine), "0.00");
     }
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod certainty;
+mod defence;
 mod explanation;
 mod how;
 mod indirect;
@@ -31,10 +32,11 @@ pub(super) struct Section {
 type Make = fn(&Content<'_>) -> Result<Option<Section>>;
 
 /// Every section makes itself, or nothing where the audit has nothing for it.
-const LIST: [Make; 10] = [
+const LIST: [Make; 11] = [
     verdict::section,
     records::section,
     explanation::section,
+    defence::section,
     certainty::section,
     attacks::section,
     indirect::section,
