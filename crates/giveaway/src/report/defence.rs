@@ -132,7 +132,7 @@ pub struct DefenceFigures {
     pub direct: DirectFigures,
     /// What the models are good for.
     pub utility: Utility,
-    /// Seconds of one core to train and guard one model, mean over the models.
+    /// Seconds to train and guard one model on its threads, median over the models.
     pub seconds_per_model: f64,
     /// That, as a multiple of the undefended recipe's.
     pub time_ratio: Option<f64>,

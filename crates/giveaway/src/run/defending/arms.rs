@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use giveaway_stats::random::derive_seed;
+use giveaway_stats::summary::quantile;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -326,13 +327,14 @@ impl Shop<'_> {
         Ok((self.bench.trainer.train(rows, validation, seed)?, 0.0))
     }
 
-    /// Mean seconds to train and guard a model of an arm.
+    /// Seconds to train and guard a model of an arm: the median, since machines are noisy.
     pub(super) fn seconds_per_model(&self, arm: &Arm) -> f64 {
-        let seconds: Vec<f64> = self
+        let mut seconds: Vec<f64> = self
             .models
             .clone()
             .filter_map(|model| Some(self.notes(arm, model)?.seconds))
             .collect();
-        seconds.iter().sum::<f64>() / seconds.len().max(1) as f64
+        seconds.sort_unstable_by(f64::total_cmp);
+        quantile(&seconds, 0.5).unwrap_or(0.0)
     }
 }

@@ -89,7 +89,7 @@ impl Conclusion<'_> {
             .iter()
             .map(|arm| self.figures(arm, Some(())))
             .collect();
-        mark_frontier(&mut defences);
+        mark_frontier(&undefended, &mut defences);
         let recommendation = self.recommend(&defences);
         Concluded {
             undefended,
@@ -619,17 +619,18 @@ fn verdict(exposed: Estimate, strongest: Estimate, few: bool) -> Verdict {
     }
 }
 
-/// A defence is on the frontier unless another leaves less and is more accurate.
-fn mark_frontier(defences: &mut [DefenceFigures]) {
-    let points: Vec<Option<(f64, f64)>> = defences
+/// A defence is on the frontier unless another, or none, leaves less and is more accurate.
+fn mark_frontier(undefended: &DefenceFigures, defences: &mut [DefenceFigures]) {
+    let point = |of: &DefenceFigures| Some((of.exposed.found.value?, of.utility.accuracy.value?));
+    let points: Vec<(f64, f64)> = defences
         .iter()
-        .map(|of| Some((of.exposed.found.value?, of.utility.accuracy.value?)))
+        .chain([undefended])
+        .filter_map(point)
         .collect();
-    for (of, own) in defences.iter_mut().zip(&points) {
-        of.on_frontier = own.is_some_and(|(found, accuracy)| {
+    for of in defences {
+        of.on_frontier = point(of).is_some_and(|(found, accuracy)| {
             !points
                 .iter()
-                .flatten()
                 .any(|&(f, a)| f <= found && a >= accuracy && (f < found || a > accuracy))
         });
     }
