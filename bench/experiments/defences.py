@@ -78,7 +78,7 @@ def runs(options):
                 subprocess.run([options.binary, "audit", *source, "--models", "128", "--seed", str(seed), *recipe,
                                 "--run", str(run), "--quiet"], check=True, stdout=subprocess.DEVNULL)
             wanted = [x for defence in DEFENCES for x in ("--defence", defence)]
-            subprocess.run([options.binary, "defend", str(run), "--budget", options.budget, "--max-accuracy-loss", "2%",
+            subprocess.run([options.binary, "defend", str(run), "--budget", options.budget, "--models", options.models, "--max-accuracy-loss", "2%",
                             *wanted, "--quiet"], check=True, stdout=subprocess.DEVNULL)
             print(f"{folder}: done", flush=True)
 
@@ -290,6 +290,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--budget", default="3h")
+    parser.add_argument("--models", default="32", help="trained through each defence")
     parser.add_argument("--results", default=str(ROOT / "bench" / "results"))
     parser.add_argument("--page")
     options = parser.parse_args()

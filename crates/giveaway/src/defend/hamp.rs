@@ -33,7 +33,7 @@ impl Defence for Hamp {
 
     fn about(&self) -> About {
         let (training, answers) = (self.training.about(), HampOutput.about());
-        let both = |a: &str, b: &str| format!("{a} Then, for the answers: {b}");
+        let both = |a: &str, b: &str| format!("{a}. Then, for the answers: {b}");
         About {
             title: training.title.replacen("HAMP, training only", "HAMP", 1),
             what: format!("{} {}", training.what, answers.what),

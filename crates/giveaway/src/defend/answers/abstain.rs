@@ -59,12 +59,13 @@ impl Defence for Abstain {
             stage: Stage::Answers,
             sample_aware: true,
             keeps_labels: false,
-            scikit_learn: "p = model.predict_proba(X); p[outlying(X)] = np.bincount(y_train) / len(y_train), \
-                 with outlying(X) = NearestCentroid-like distance to the predicted class's mean minus that to the \
-                 nearest other, above its quantile over the training records"
+            scikit_learn: "d = euclidean_distances(X, means), means being those of each class over the training records; c = \
+                 model.predict_proba(X).argmax(1); m = d[i, c] minus the smallest other entry of the row; \
+                 p[m > the quantile of m over the training records] = (np.bincount(y_train) + 1) / (len(y_train) + classes). \
+                 A network measures d in what its last layer sees, as audited here"
                 .to_owned(),
-            pytorch: "z[outlying(features)] = torch.log(torch.bincount(y_train) / len(y_train)) after the forward \
-                 pass, with features the input of the last layer"
+            pytorch: "z[outlying] = torch.log((torch.bincount(y_train) + 1) / (len(y_train) + classes)) after the forward \
+                 pass, with outlying as for scikit-learn, d measured in the input of the last layer"
                 .to_owned(),
         }
     }

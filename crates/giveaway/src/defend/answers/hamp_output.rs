@@ -49,8 +49,8 @@ impl Defence for HampOutput {
             sample_aware: false,
             keeps_labels: true,
             scikit_learn: "r = np.sort(model.predict_proba(X_random), 1); answer \
-                 np.take_along_axis(r, model.predict_proba(X).argsort(1).argsort(1), 1), with the columns of X_random \
-                 drawn one by one from the training records"
+                 np.take_along_axis(r, model.predict_proba(X).argsort(1).argsort(1), 1), with as many rows in X_random \
+                 as in X, and its columns drawn one by one from the training records"
                 .to_owned(),
             pytorch: "r = net(x_random).sort(1).values; answer r.gather(1, z.argsort(1).argsort(1)) after the \
                  forward pass"

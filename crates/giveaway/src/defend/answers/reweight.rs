@@ -166,7 +166,7 @@ impl Defence for Reweight {
             ),
         };
         let only = if self.share.is_some() {
-            " where the input is outlying"
+            " where the input is outlying (its last layer's input is farther from the mean of the predicted class, less the distance to the nearest other mean, than all but that share of the training records)"
         } else {
             ""
         };
@@ -181,21 +181,25 @@ impl Defence for Reweight {
                 "{whom} drawn towards the mean logits of the predicted class; the model's own count for at most {weight}."
             ),
             promise: Some(
-                "The label stays, so attacks on labels lose nothing. Who knows the weight and trains models of \
-                 the same kind guesses the means and undoes it, unless the answers are coarse as well."
+                "The label stays, so attacks on labels lose nothing. Who knows the weight guesses the means from \
+                 the answers themselves and undoes it, unless the answers are coarse as well."
                     .to_owned(),
             ),
             stage: Stage::Answers,
             sample_aware: self.share.is_some(),
             keeps_labels: true,
             scikit_learn: format!(
-                "z = np.log(model.predict_proba(X)); m = mu[z.argmax(1)]; \
+                "z = np.log(np.clip(model.predict_proba(X), 1e-12, None)); y = z.argmax(1); m = mu[y]; \
                  s = {weight} * np.clip((z * m).sum(1) / np.linalg.norm(z, axis=1) / np.linalg.norm(m, axis=1), 0, None)[:, None]; \
-                 answer softmax(s * z + (1 - s) * m){only}, with mu[c] the mean of such z over the training records of class c (not the numbers of class-means.csv, which are of this program's own logits)"
+                 a = s * z + (1 - s) * m; i = np.arange(len(a)); t = a.argmax(1); \
+                 a[i, y], a[i, t] = a[i, t].copy(), a[i, y].copy() (which keeps the label); \
+                 answer scipy.special.softmax(a, 1){only}, with mu[c] the mean of such z over the training records \
+                 of true class c (not the numbers of class-means.csv, which are of this program's own logits)"
             ),
             pytorch: format!(
-                "m = mu[z.argmax(1)]; s = {weight} * F.cosine_similarity(z, m).clamp(min=0)[:, None]; \
-                 answer s * z + (1 - s) * m after the forward pass{only}, with mu[c] the mean of z over the training records of class c"
+                "y = z.argmax(1); m = mu[y]; s = {weight} * F.cosine_similarity(z, m).clamp(min=0)[:, None]; \
+                 a = s * z + (1 - s) * m after the forward pass{only}; where a.argmax(1) is not y exchange the two \
+                 entries, which keeps the label; mu[c] is the mean of z over the training records of true class c"
             ),
         }
     }
@@ -224,7 +228,11 @@ impl Defence for Reweight {
                 only_outlying: self.share.is_some(),
             },
             outlying,
-            fitted: None,
+            // the flags say which records are treated
+            fitted: Some(Fitted {
+                numbers: means.clone(),
+                flags: flags.clone(),
+            }),
         };
         let mut by_answer = MeanAnswers::new(means.nrows());
         let mut record = 0;

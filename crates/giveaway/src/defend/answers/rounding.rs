@@ -64,12 +64,11 @@ impl Defence for Rounding {
             sample_aware: false,
             keeps_labels: true,
             scikit_learn: format!(
-                "np.round(model.predict_proba(X), {d}) for two classes; for more, round down and give the missing \
-                 units to the largest remainders"
+                "p = model.predict_proba(X); q = np.floor(p * 10**{d}); give each row's missing units, 10**{d} - q.sum(1), \
+                 to its largest remainders, and of equals to the class with the larger p; answer q / 10**{d}. (np.round \
+                 does the same for two classes but for ties, where it can change the label.)"
             ),
-            pytorch: format!(
-                "torch.softmax(z, 1).round(decimals={d}) for two classes; for more as with scikit-learn"
-            ),
+            pytorch: format!("as with scikit-learn, on torch.softmax(z, 1)"),
         }
     }
 

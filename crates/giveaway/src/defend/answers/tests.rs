@@ -651,7 +651,7 @@ fn the_target_s_own_answers_tell_its_means() {
     let guess =
         super::reweight::guessed_means(&mean_answers.means(), &[&other, &other]).mapv(|x| x as f32);
     assert!(
-        means_off(&guess) < 0.3 * means_off(&of_other),
+        means_off(&guess) < 0.5 * means_off(&of_other),
         "{} {}",
         means_off(&guess),
         means_off(&of_other)

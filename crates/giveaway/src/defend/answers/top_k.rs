@@ -65,7 +65,7 @@ impl Defence for TopK {
                  answer np.where(low, (p * low).sum(1, keepdims=True) / low.sum(1, keepdims=True).clip(1), p)"
             ),
             pytorch: format!(
-                "v, i = p.topk({k}); q = ((1 - v.sum(1, keepdim=True)) / (p.shape[1] - {k})).expand_as(p).clone(); \
+                "v, i = p.topk({k}); q = ((1 - v.sum(1, keepdim=True)) / max(p.shape[1] - {k}, 1)).expand_as(p).clone(); \
                  answer q.scatter(1, i, v)"
             ),
         }

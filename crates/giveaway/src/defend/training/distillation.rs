@@ -31,12 +31,12 @@ impl Distillation {
     /// # Errors
     /// If it is not above 0 and finite.
     pub fn new(temperature: f64) -> Result<Self> {
-        let good = temperature > 0.0 && temperature.is_finite();
+        let good = temperature > 0.0 && temperature <= 1000.0;
         check(
             "distillation",
             "the temperature",
             temperature,
-            "above 0 and finite",
+            "above 0 and at most 1000",
             good,
         )?;
         Ok(Self { temperature })

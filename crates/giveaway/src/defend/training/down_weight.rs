@@ -81,7 +81,7 @@ impl Defence for DownWeight {
             stage: Stage::Training,
             sample_aware: true,
             keeps_labels: false,
-            scikit_learn: format!("model.fit(X, y, sample_weight=numpy.where(listed, {}, 1.0)); MLPClassifier takes sample_weight from scikit-learn 1.7", self.weight),
+            scikit_learn: format!("model.fit(X, y, sample_weight=numpy.where(ids.isin(pandas.read_csv('drop.csv', dtype={{'id': str}}).id), {}, 1.0)); MLPClassifier takes sample_weight from scikit-learn 1.7", self.weight),
             pytorch: "(weight[batch] * F.cross_entropy(logits, y, reduction='none')).mean()".into(),
         }
     }

@@ -189,8 +189,11 @@ impl DpSgd {
     /// In PyTorch, with Opacus.
     pub(super) fn in_pytorch(&self) -> String {
         format!(
-            "opacus.PrivacyEngine().make_private(module=model, optimizer=optimizer, data_loader=loader, noise_multiplier=sigma, max_grad_norm={}, poisson_sampling=True), with sigma = opacus.accountants.utils.get_noise_multiplier(target_epsilon={}, target_delta=1 / n, sample_rate=batch_size / n, epochs=epochs, accountant='prv')",
-            self.clip, self.epsilon
+            "opacus.PrivacyEngine().make_private(module=model, optimizer=optimizer, data_loader=loader, noise_multiplier=sigma, max_grad_norm={}, poisson_sampling=True), with sigma = opacus.accountants.utils.get_noise_multiplier(target_epsilon={}, target_delta={}, sample_rate=batch_size / n, epochs=epochs, accountant='prv')",
+            self.clip,
+            self.epsilon,
+            self.delta
+                .map_or("1 / n".to_owned(), |delta| delta.to_string())
         )
     }
 }

@@ -33,8 +33,8 @@ impl Neighbours {
             "neighbours",
             "the number of added records",
             count,
-            must,
-            count > 0,
+            "from 1 to 1000",
+            (1..=1000).contains(&count),
         )?;
         check(
             "neighbours",
@@ -200,7 +200,7 @@ impl Defence for Neighbours {
             stage: Stage::Training,
             sample_aware: true,
             keeps_labels: false,
-            scikit_learn: format!("sklearn.neighbors.NearestNeighbors({}) on each class; X_new = x + u * (neighbour - x), appended to X and y (imbalanced-learn's SMOTE adds for whole classes, not for listed records)", self.nearest),
+            scikit_learn: format!("sklearn.neighbors.NearestNeighbors(n_neighbors={}).fit on each class; leave out the first neighbour, the record itself; X_new = x + u * (neighbour - x) for the records of drop.csv, appended to X and y (imbalanced-learn's SMOTE adds for whole classes, not for listed records)", self.nearest + 1),
             pytorch: "torch.utils.data.ConcatDataset([dataset, TensorDataset(x + u * (neighbour - x), y)])".into(),
         }
     }

@@ -60,7 +60,7 @@ impl Defence for Relabel {
             stage: Stage::Training,
             sample_aware: true,
             keeps_labels: false,
-            scikit_learn: "y[listed] = new_labels before model.fit(X, y)".into(),
+            scikit_learn: "y[ids.isin(r.id)] = the suggested_class of r = pandas.read_csv('relabel.csv', dtype=str), record by record, before model.fit(X, y)".into(),
             pytorch: "dataset.targets[listed] = new_labels before training".into(),
         }
     }

@@ -111,7 +111,7 @@ impl Defence for Remove {
             stage: Stage::Training,
             sample_aware: !self.random,
             keeps_labels: false,
-            scikit_learn: "model.fit(X[~listed], y[~listed]), where listed marks the records of the list".into(),
+            scikit_learn: "listed = ids.isin(pandas.read_csv('drop.csv', dtype={'id': str}).id); model.fit(X[~listed], y[~listed])".into(),
             pytorch: "torch.utils.data.Subset(dataset, kept), where kept are the records that are not listed".into(),
         }
     }
