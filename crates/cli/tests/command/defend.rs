@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use giveaway::dataset::{Table, TableOptions};
 use giveaway::report::Audit;
-use giveaway::report::defence::{DefenceFigures, DefenceSection};
+use giveaway::report::defence::{DefenceFigures, DefenceSection, Verdict};
 
 use crate::sandbox::Sandbox;
 
 const AUDIT: &str = "audit breast-cancer --models 48 --epochs 40 --hidden 32 --run run --quiet";
 
 /// Two cheap ones, one of each stage.
-const DEFEND: &str =
-    "defend run --exposed 5% --models 24 --defence remove --defence reweight --quiet";
+const DEFEND: &str = "defend run --models 24 --defence remove --defence reweight --quiet";
 
 fn section(sandbox: &Sandbox) -> DefenceSection {
     let text = std::fs::read_to_string(sandbox.path("run/report.json")).unwrap();
@@ -43,19 +42,40 @@ fn names(section: &DefenceSection) -> Vec<&str> {
     section.defences.iter().map(|d| d.name.as_str()).collect()
 }
 
+/// Begins and is killed when some models of the first defence are there.
+fn killed(sandbox: &Sandbox, exposed: &str) {
+    let mut child = sandbox
+        .command(&format!("{DEFEND} {exposed} --threads 1"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let models = || std::fs::read_dir(sandbox.path("run/defend/remove")).map_or(0, Iterator::count);
+    while models() < 5 && begun.elapsed() < Duration::from_mins(2) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// The same figures whatever the threads, after a kill, and by way of a budget that was too small.
 #[test]
 fn figures_are_reproducible_and_the_work_resumes() {
     let sandbox = Sandbox::new();
     sandbox.run(AUDIT).succeeded();
-    sandbox.run(&format!("{DEFEND} --threads 1")).succeeded();
+    sandbox
+        .run(&format!("{DEFEND} --exposed 5% --threads 1"))
+        .succeeded();
     let first = without_times(&sandbox);
     assert_eq!(names(&first), ["remove", "reweight:0.1"]);
 
     let clear = || std::fs::remove_dir_all(sandbox.path("run/defend")).unwrap();
     clear();
     sandbox
-        .run(&format!("{DEFEND} --threads 3 --budget 0.001s"))
+        .run(&format!(
+            "{DEFEND} --exposed 5% --threads 3 --budget 0.001s"
+        ))
         .succeeded();
     let nothing = section(&sandbox);
     assert!(nothing.defences.is_empty());
@@ -68,21 +88,13 @@ fn figures_are_reproducible_and_the_work_resumes() {
             .all(|s| s.reason.contains("--budget"))
     );
 
-    // killed in the middle of a defence
-    let mut child = sandbox
-        .command(&format!("{DEFEND} --threads 1"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    let models = || std::fs::read_dir(sandbox.path("run/defend/remove")).map_or(0, Iterator::count);
-    while models() < 5 && begun.elapsed() < Duration::from_mins(2) {
-        std::thread::sleep(Duration::from_millis(1));
+    // killed in the middle of a defence, of other work first
+    for other in ["--exposed 20%", "--exposed 5%"] {
+        killed(&sandbox, other);
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    sandbox.run(&format!("{DEFEND} --threads 2")).succeeded();
+    sandbox
+        .run(&format!("{DEFEND} --exposed 5% --threads 2"))
+        .succeeded();
     assert!(
         first == without_times(&sandbox),
         "another way, other figures"
@@ -108,7 +120,7 @@ fn figures_are_reproducible_and_the_work_resumes() {
 fn the_listed_records_can_be_left_out() {
     let sandbox = Sandbox::new();
     sandbox.run(AUDIT).succeeded();
-    sandbox.run(DEFEND).succeeded();
+    sandbox.run(&format!("{DEFEND} --exposed 5%")).succeeded();
     let section = section(&sandbox);
     let list = std::fs::read_to_string(sandbox.path("run/defend/drop.csv")).unwrap();
     let dropped: BTreeSet<&str> = list
@@ -147,6 +159,33 @@ fn the_listed_records_can_be_left_out() {
 
     let weights = std::fs::read_to_string(sandbox.path("run/defend/weights.csv")).unwrap();
     assert_eq!(weights.lines().count(), list.lines().count());
+}
+
+/// What is undone betrays what is betrayed without it, and what was left out betrays nothing.
+#[test]
+fn a_temperature_protects_nobody_and_leaving_out_does() {
+    let sandbox = Sandbox::new();
+    sandbox.run(AUDIT).succeeded();
+    sandbox
+        .run(
+            "defend run --models 24 --exposed 20% --defence temperature:4 --defence remove --quiet",
+        )
+        .succeeded();
+    let section = section(&sandbox);
+    let arm = |name: &str| section.defences.iter().find(|d| d.name == name).unwrap();
+    let found = |of: &DefenceFigures| of.exposed.found.value.unwrap();
+    let (before, cooled) = (found(&section.undefended), found(arm("temperature:4")));
+    assert!((before - cooled).abs() < 0.02, "{before} {cooled}");
+    assert_eq!(arm("temperature:4").verdict, Some(Verdict::NotShown));
+    assert_eq!(arm("temperature:4").onion.newly_exposed, 0);
+    let without = found(arm("remove"));
+    // some chance and the best of several attacks, but no more
+    assert!(
+        without < 0.05 && before > without + 0.03,
+        "{before} {without}"
+    );
+    let auc = arm("remove").exposed.auc.value.unwrap();
+    assert!((auc - 0.5).abs() < 0.1, "{auc}");
 }
 
 #[test]

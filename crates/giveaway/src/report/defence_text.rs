@@ -29,14 +29,14 @@ pub fn defence(section: &DefenceSection, unit_name: &str) -> String {
         &mut text,
         "  ",
         &format!(
-            "Each was audited again with {} models trained through it. found: in which share of the models trained on them the {} most exposed {unit_name} are found, by the strongest attack that knows of the defence, at 1 % false alarms over all. wrong: in which share of the other models it accuses them; where the two are alike, it tells nothing of them. accuracy: its change on {unit_name} not trained on, in points. time: of training and guarding a model, as a multiple. In brackets 95 % intervals; found helps or harms by the interval of its change, which is paired and narrower.",
+            "Each was audited again with {} models trained through it. found: in which share of the models trained on them the {} most exposed {unit_name} are found, by the strongest attack that knows of the defence, at 1 % false alarms among them. all: the share of all members found at 1 % false alarms. accuracy: its change on {unit_name} not trained on, in points. time: of training and guarding a model, as a multiple. In brackets 95 % intervals; found helps or harms by the interval of its change, which is paired and narrower.",
             settings.models, settings.exposed
         ),
     );
     let _ = writeln!(
         text,
         "\n  {:NAME$} {:>13} {:>5} {:>20} {:>4}",
-        "", "found %", "wrong", "accuracy", "time"
+        "", "found %", "all %", "accuracy", "time"
     );
     let arms = std::iter::once(&section.undefended)
         .chain(&section.control)
@@ -77,14 +77,15 @@ pub fn defence(section: &DefenceSection, unit_name: &str) -> String {
 }
 
 fn row(text: &mut String, arm: &DefenceFigures, is_recommended: bool) {
-    let wrong = arm.exposed.wrongly_accused.value;
+    let all = arm.attacks.iter().find(|attack| attack.adaptive);
+    let all = all.and_then(|attack| attack.at_one_percent.value);
     let is_compared = arm.verdict.is_some();
     let line = format!(
         "{} {:NAME$} {:>13} {:>5} {:>20} {:>4} {}",
         if is_recommended { "*" } else { " " },
         shortened(&called(arm)),
         found(arm.exposed.found),
-        wrong.map_or_else(none, |share| format!("{:.1}", 100.0 * share)),
+        all.map_or_else(none, |share| format!("{:.1}", 100.0 * share)),
         if is_compared {
             change(arm.utility.accuracy_change)
         } else {

@@ -68,7 +68,7 @@ impl Defence for Rounding {
                  to its largest remainders, and of equals to the class with the larger p; answer q / 10**{d}. (np.round \
                  does the same for two classes but for ties, where it can change the label.)"
             ),
-            pytorch: format!("as with scikit-learn, on torch.softmax(z, 1)"),
+            pytorch: "as with scikit-learn, on torch.softmax(z, 1)".to_owned(),
         }
     }
 

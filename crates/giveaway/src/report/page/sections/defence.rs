@@ -464,7 +464,7 @@ fn comparison(arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -> Html {
                 arm.verdict(),
                 n.estimate(at("exposed/found"), Style::PercentFine),
                 compared(n.estimate(at("exposed/found_change"), Style::Points)),
-                n.estimate(at("exposed/wrongly_accused"), Style::PercentFine),
+                n.estimate(at("exposed/auc"), Style::Rate),
                 arm.strongest().map_or_else(none, |attack| {
                     n.estimate(format!("{attack}/at_one_percent"), Style::PercentFine)
                 }),
@@ -481,7 +481,7 @@ fn comparison(arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -> Html {
             "verdict",
             "most exposed found",
             "change",
-            "wrongly accused",
+            "AUC among them",
             "all members found at <span data-fixed>1 %</span> FPR",
             "accuracy",
             "change",
@@ -643,7 +643,7 @@ fn facts(arm: &Arm<'_>, units: &str, n: Numbers<'_>) -> Html {
     }
     if !figures.exposed.attack.is_empty() {
         let mut exposed = format!(
-            "Found best by {}, which accuses them in {} of the models that were not trained on them.",
+            "Found best by {}, which at the same threshold accuses them in {} of the models that were not trained on them.",
             n.quote(at("exposed/attack")),
             n.estimate(at("exposed/wrongly_accused"), Style::PercentFine)
         );
