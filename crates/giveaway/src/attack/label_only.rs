@@ -7,7 +7,7 @@
 //! ```
 //!
 //! with `n_right` of the record's n IN or OUT reference models being right (Laplace's rule, so
-//! that a count of 0 is not certainty). Where the target is wrong, P[wrong] = 1 − P[right]. For a
+//! that a count of 0 is not certainty). Where the target is wrong, P(wrong) = 1 − P(right). For a
 //! unit of several records x is the share that the target has right, `n_right` a sum of such
 //! shares, and the score is `x ln(P_in/P_out) + (1 − x) ln((1 − P_in)/(1 − P_out))`.
 //!
