@@ -241,11 +241,12 @@ def undo_table(found):
                 continue
             others = max((a for a in arm["attacks"] if a["adaptive"] and not a["name"].startswith("undone")),
                          key=lambda a: a["at_one_percent"]["value"] or 0)
-            strong = attack(arm, "undone-bavaria-t-online")
+            strong = max((a for a in arm["attacks"] if a["name"].startswith("undone")),
+                         key=lambda a: a["at_one_percent"]["value"] or 0)
             lines.append("| " + " | ".join([
                 title, arm["title"], ranged(attack(arm, "gap")["advantage"]), ranged(attack(arm, "loss")["advantage"]),
                 ranged(undone["advantage"]), ranged(attack(plain, "loss")["advantage"]),
-                ranged(others["at_one_percent"], 2), ranged(strong["at_one_percent"], 2) if strong else "n/a",
+                ranged(others["at_one_percent"], 2), ranged(strong["at_one_percent"], 2),
                 ranged(next(a for a in plain["attacks"] if a["adaptive"])["at_one_percent"], 2)]) + " |")
     return lines
 
