@@ -313,7 +313,7 @@ fn frontier(s: &DefenceSection, arms: &[Arm<'_>], units: &str, n: Numbers<'_>) -
         Figure::new(
             "defence-frontier",
             all,
-            format!("<p><strong>Privacy against utility.</strong> Lower is safer, further right more accurate: best is the lower right corner. Up: the share of models in which the most exposed {units} are found by the strongest attack that knows of the defence. Across: what it changes in accuracy on {units} not trained on, in points, to the left of the dashed line more than was allowed. Thin lines are <span data-fixed>95 %</span> intervals. The line joins defences of which none is beaten on both counts. What is found is not all leak: the table has how often the same records are accused where they were not trained on. Numbers are those of the table.</p>"),
+            format!("<p><strong>Privacy against utility.</strong> Lower is safer, further right more accurate: best is the lower right corner. Up: the share of models in which the most exposed {units} are found by the strongest attack that knows of the defence. Across: what it changes in accuracy on {units} not trained on, in points, to the left of the dashed line more than was allowed. Thin lines are <span data-fixed>95 %</span> intervals. The line joins defences of which none is beaten on both counts. At <span data-fixed>1 %</span> false alarms among them, {units} that are in no model are found about as often as that. Numbers are those of the table.</p>"),
         )
         .with_numbers(table(
             "What each leaves and costs",
