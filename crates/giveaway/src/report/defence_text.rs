@@ -215,7 +215,7 @@ mod tests {
         // no change of the one compared with
         assert_eq!(
             line("no defence ").split_whitespace().collect::<Vec<_>>(),
-            ["no", "defence", "59", "[54-64]", "5.2", "1.0"]
+            ["no", "defence", "59", "[54-64]", "3.3", "1.0"]
         );
         let remove = line("remove ");
         assert!(
