@@ -1,7 +1,6 @@
 //! What every defence of answers has to keep to, and each one's formula.
 
 use std::io;
-use std::time::Instant;
 
 use giveaway_nn::{Network, Training};
 use giveaway_stats::random::Stream;
@@ -880,40 +879,4 @@ fn mem_guard_says_when_there_are_too_few_to_learn_from() {
         error.to_string().contains("30 members and 10 non-members"),
         "{error}"
     );
-}
-
-/// How long each takes for 20,000 records of 2 classes, and of 10: `cargo test -p giveaway --lib
-/// answers::tests::speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, which proves nothing"]
-#[expect(clippy::print_stdout, reason = "a measurement is there to be read")]
-fn speed() {
-    for classes in [2, 10] {
-        let labels = (0..20_000).map(|record| record % classes as u32).collect();
-        let dataset = data(overfitted(classes, 20_000, 10_000), labels);
-        let mut around = Around::of(&dataset);
-        around.held[2_000..18_000].fill(false);
-        let rows: Vec<u32> = (0..10_000).collect();
-        let bench = around.bench(&dataset, &rows);
-        for defence in every() {
-            let model = Box::new(Mirror {
-                records: dataset.features.clone(),
-                tells: true,
-            });
-            let start = Instant::now();
-            let guarded = defence.guard(&bench, &rows, model, 1).unwrap();
-            let fitted = start.elapsed().as_secs_f64();
-            let answers = all(&*guarded);
-            let answered = start.elapsed().as_secs_f64() - fitted;
-            let start = Instant::now();
-            if let Some(fitted) = guarded.fitted() {
-                defence.undo(answers.view(), &[fitted]).unwrap();
-            }
-            let undone = start.elapsed().as_secs_f64();
-            println!(
-                "{classes} classes, {}: {fitted:.2} s to fit, {answered:.2} s to answer, {undone:.2} s to undo",
-                defence.name()
-            );
-        }
-    }
 }

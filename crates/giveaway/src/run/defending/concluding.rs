@@ -82,12 +82,12 @@ pub(super) struct Concluded {
 
 impl Conclusion<'_> {
     pub(super) fn conclude(&self) -> Concluded {
-        let undefended = self.figures(&self.undefended, None);
-        let control = self.control.as_ref().map(|arm| self.figures(arm, Some(())));
+        let undefended = self.figures(&self.undefended, false);
+        let control = self.control.as_ref().map(|arm| self.figures(arm, true));
         let mut defences: Vec<DefenceFigures> = self
             .defended
             .iter()
-            .map(|arm| self.figures(arm, Some(())))
+            .map(|arm| self.figures(arm, true))
             .collect();
         mark_frontier(&undefended, &mut defences);
         let recommendation = self.recommend(&defences);
@@ -104,12 +104,12 @@ impl Conclusion<'_> {
     }
 
     /// Of an arm, the figures; `compared` says that it is not the one compared with.
-    fn figures(&self, arm: &Finished<'_>, compared: Option<()>) -> DefenceFigures {
+    fn figures(&self, arm: &Finished<'_>, compared: bool) -> DefenceFigures {
         let found = arm.found;
         let about = &arm.about;
-        let exposed = self.exposed(found, compared.is_some());
+        let exposed = self.exposed(found, compared);
         let strongest_change = self.strongest_change(found);
-        let verdict = compared.map(|()| {
+        let verdict = compared.then(|| {
             let few = self.protected.units.len() < FEWEST_UNITS;
             verdict(exposed.found_change, strongest_change, few)
         });

@@ -8,7 +8,7 @@ use giveaway_stats::random::derive_seed;
 use super::arms::{Arm, FOLDER, Shop};
 use super::exposed::Protected;
 use super::measuring::ArmFound;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::defence::{DefenceFigures, DefenceSection, Deliverable};
 use crate::run::array_file::{write_array, write_floats};
 use crate::run::directory::RunDirectory;
@@ -75,13 +75,20 @@ struct Files<'a> {
     written: Vec<Deliverable>,
 }
 
-/// A field of a CSV file.
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+/// Rows as the text of a CSV file.
+fn csv<const COLUMNS: usize>(
+    head: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> Result<String> {
+    let failed =
+        |e: &dyn std::fmt::Display| Error::unexpected(format!("cannot write the list: {e}"));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(head).map_err(|e| failed(&e))?;
+    for row in rows {
+        table.write_record(row).map_err(|e| failed(&e))?;
     }
+    let bytes = table.into_inner().map_err(|e| failed(&e))?;
+    String::from_utf8(bytes).map_err(|e| failed(&e))
 }
 
 impl Files<'_> {
@@ -104,20 +111,22 @@ impl Files<'_> {
         let pool = self.shop.pool;
         let ids = &pool.table.ids;
         let classes = &pool.dataset.schema.classes;
-        let label = |record: u32| &classes[pool.dataset.labels[record as usize] as usize];
+        let id = |record: u32| ids[record as usize].clone();
+        let label = |record: u32| classes[pool.dataset.labels[record as usize] as usize].clone();
         let records = pool.units.expand(&protected.units);
-        let mut drop = "id,class\n".to_owned();
-        let mut weights = "id,weight\n".to_owned();
-        let mut relabel = "id,class,suggested_class\n".to_owned();
-        for &record in &records {
-            let id = field(&ids[record as usize]);
-            let _ = writeln!(drop, "{id},{}", field(label(record)));
-            let _ = writeln!(weights, "{id},{PROPOSED_WEIGHT}");
-            if let Some(class) = protected.suspects[record as usize] {
-                let suggested = field(&classes[class as usize]);
-                let _ = writeln!(relabel, "{id},{},{suggested}", field(label(record)));
-            }
-        }
+        let all = || records.iter().copied();
+        let drop = csv(["id", "class"], all().map(|r| [id(r), label(r)]))?;
+        let weights = csv(
+            ["id", "weight"],
+            all().map(|r| [id(r), PROPOSED_WEIGHT.to_string()]),
+        )?;
+        let relabel = csv(
+            ["id", "class", "suggested_class"],
+            all().filter_map(|r| {
+                let class = protected.suspects[r as usize]?;
+                Some([id(r), label(r), classes[class as usize].clone()])
+            }),
+        )?;
         self.text(
             "drop.csv",
             &drop,

@@ -194,7 +194,10 @@ impl<'a> Judges<'a> {
             families,
             marked: judged
                 .iter()
-                .map(|unit| protected.units.contains(unit))
+                .map(|&unit| {
+                    let records = pool.units.records(unit as usize);
+                    protected.exposed[records[0] as usize]
+                })
                 .collect(),
             place,
             draws: Draws::new(seed, judged.len(), families),
@@ -214,12 +217,7 @@ impl<'a> Judges<'a> {
     }
 
     /// Reads and attacks the models of an arm.
-    pub(super) fn measure(
-        &self,
-        arm: &Arm,
-        identity: &str,
-        progress: &dyn Progress,
-    ) -> Result<ArmFound> {
+    pub(super) fn measure(&self, arm: &Arm, progress: &dyn Progress) -> Result<ArmFound> {
         let models = self.answers(arm)?;
         let attacks = self.attacks(arm, &models, progress)?;
         let (precision, recall, influence) = self.direct(&models)?;
@@ -248,7 +246,7 @@ impl<'a> Judges<'a> {
             .collect();
         let aucs: Vec<f64> = models.iter().filter_map(|model| model.auc).collect();
         Ok(ArmFound {
-            identity: identity.to_owned(),
+            identity: self.shop.identity.clone(),
             name: arm.name(),
             attacks,
             precision,

@@ -142,7 +142,7 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
         pool: &pool,
         bench: &bench,
         models,
-        identity: identity.clone(),
+        identity,
         deadline: request.budget.map(|budget| begun + budget),
         measuring: Mutex::new(Duration::ZERO),
     };
@@ -156,7 +156,6 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
     let tried = Trial {
         shop: &shop,
         judges: &judges,
-        identity,
     }
     .try_all(arms, progress)?;
     let section = Told {
@@ -279,7 +278,6 @@ struct Tried {
 struct Trial<'a> {
     shop: &'a Shop<'a>,
     judges: &'a Judges<'a>,
-    identity: String,
 }
 
 impl Trial<'_> {
@@ -350,7 +348,7 @@ impl Trial<'_> {
             )));
         }
         let begun = Instant::now();
-        let found = self.judges.measure(arm, &self.identity, progress)?;
+        let found = self.judges.measure(arm, progress)?;
         if let Ok(mut longest) = shop.measuring.lock() {
             *longest = (*longest).max(begun.elapsed());
         }
@@ -365,7 +363,7 @@ impl Trial<'_> {
     fn stored(&self, file: &str, name: &str) -> Option<ArmFound> {
         let text = std::fs::read_to_string(self.shop.run.file(file)).ok()?;
         let found: ArmFound = serde_json::from_str(&text).ok()?;
-        (found.identity == self.identity && found.name == name).then_some(found)
+        (found.identity == self.shop.identity && found.name == name).then_some(found)
     }
 }
 
