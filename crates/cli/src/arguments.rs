@@ -5,18 +5,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::attack_arguments::AttackOptions;
+use crate::config_file::{self, ConfigFile};
+use crate::data_arguments::DataOptions;
 use crate::defend_arguments::DefendOptions;
 use crate::explain_arguments::ExplainOptions;
 use crate::indirect_arguments::IndirectOptions;
+use crate::init::InitOptions;
+use crate::target_arguments::TargetOptions;
+use crate::trainer_arguments::TrainerOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use giveaway::Result;
 use giveaway::attack::direct::Null;
 use giveaway::attack::indirect::Combination;
 use giveaway::attack::method::Method;
 use giveaway::channel::OutputKind;
-use giveaway::dataset::{Scaling, UnknownCategories, shipped};
+use giveaway::dataset::{Scaling, UnknownCategories, known, shipped};
 use giveaway::error::Error;
 use giveaway::membership::Design;
+use giveaway::run::config::trainer::TrainerName;
 use giveaway::run::config::{Config, Duplicates, Keep, is_possible_apart};
 use giveaway::select::{Amount, Rule};
 use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Padding, Pool, Schedule};
@@ -34,6 +40,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a commented configuration, giveaway.toml, for a data file
+    Init(InitOptions),
     /// Audit a model: which training records does it give away?
     Audit(Box<AuditOptions>),
     /// Train a share of the reference models of an audit, here or on other machines
@@ -46,7 +54,7 @@ pub(crate) enum Command {
     Defend(DefendOptions),
     /// Write the page of a finished audit again, its figures, or a redacted copy
     Report(ReportOptions),
-    /// List the data sets that come with the program
+    /// Public data sets: what is known, what each is, and getting one
     Data(DataOptions),
 }
 
@@ -74,13 +82,6 @@ pub(crate) struct ReportOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DataOptions {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct AuditOptions {
     #[command(flatten)]
@@ -96,14 +97,16 @@ pub(crate) struct AuditOptions {
 /// What the outputs of the models depend on, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ModelOptions {
-    /// CSV, Parquet, NPY, NPZ or IDX file, the name of a shipped data set, or a run directory
-    /// to go on with; without it a model of 10,000 records of the Adult census data is audited
+    /// CSV, Parquet, NPY, NPZ, IDX or CIFAR file, the name of a data set (see giveaway data),
+    /// or a run directory to go on with; without it a model of 10,000 records of the Adult census data is audited
     pub(crate) data: Option<String>,
 
     #[command(flatten)]
     pub(crate) records: RecordOptions,
     #[command(flatten)]
     pub(crate) target: TargetOptions,
+    #[command(flatten)]
+    pub(crate) trainer: TrainerOptions,
     #[command(flatten)]
     pub(crate) reference: ReferenceOptions,
     #[command(flatten)]
@@ -166,25 +169,12 @@ pub(crate) struct RecordOptions {
     /// Train on so many records (or groups), of twice as many drawn from the file; all by default
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     train_size: Option<usize>,
+    /// Audit so many records of each class, drawn from the file; all by default
+    #[arg(long, value_name = "N", conflicts_with = "train_size", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    per_class: Option<usize>,
     /// Train the reference models on the records of this file instead
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Target")]
-pub(crate) struct TargetOptions {
-    /// The target's output on every record (NPY, CSV or Parquet, a row per record and a
-    /// column per class); without it a target is trained on half of the records
-    #[arg(long, value_name = "FILE")]
-    target_outputs: Option<PathBuf>,
-    /// The target's training records: an NPY mask or list of record numbers, or a text
-    /// with a record number (from 0), or an id, per line
-    #[arg(long, value_name = "FILE")]
-    members: Option<PathBuf>,
-    /// What the outputs are, where it is not to be found out from the numbers
-    #[arg(long, value_enum)]
-    output_kind: Option<OutputKindName>,
 }
 
 #[derive(Debug, Args)]
@@ -326,7 +316,8 @@ pub(crate) struct WorkOptions {
     /// Run directory; runs/NAME-HASH by default, where the same command goes on
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) run: Option<PathBuf>,
-    /// Start from a configuration, such as the run.toml of a run
+    /// Start from a configuration, such as the run.toml of a run; by default from giveaway.toml,
+    /// if the current directory has one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Do not keep a copy of the records in the run directory
@@ -559,19 +550,23 @@ impl ModelOptions {
             }
             (Some(path), None) => Some(path.clone()),
             (None, Some(run)) => Some(run.join("run.toml")),
-            (None, None) => None,
+            (None, None) => config_file::chosen(None),
         };
         let (mut config, names_source) = match &file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| Error::io("read the configuration", path, &e))?;
-                let config = Config::from_toml(&text).map_err(|e| e.at(path.display()))?;
-                (config, Config::names_source(&text)?)
+                let file = ConfigFile::read(path)?;
+                let data = file.audit.get("data");
+                let names_source = data.and_then(|data| data.get("source")).is_some();
+                let config = file.config().map_err(|e| e.at(path.display()))?;
+                (config, names_source)
             }
             None => (Config::default(), false),
         };
         match &self.data {
-            None if !names_source => {
+            None if !names_source
+                && self.records.per_class.is_none()
+                && config.data.per_class.is_none() =>
+            {
                 config
                     .data
                     .training_units
@@ -582,6 +577,7 @@ impl ModelOptions {
         }
         self.records.apply(&mut config);
         self.target.apply(&mut config)?;
+        self.trainer.apply(&mut config)?;
         self.reference.apply(&mut config)?;
         set(&mut config.seed, self.work.seed);
         if self.work.no_records {
@@ -594,30 +590,33 @@ impl ModelOptions {
 /// Size of the training sets where no data are named: the Adult data take long as a whole.
 const DEFAULT_TRAINING_UNITS: usize = 10_000;
 
-/// The name of a shipped data set means that, unless there is a file of that name.
-fn source(data: &str) -> String {
-    let is_shipped = shipped().iter().any(|s| s.name == data);
-    if is_shipped && !std::path::Path::new(data).exists() {
+/// The name of a known data set means that, unless there is a file of that name.
+pub(crate) fn source(data: &str) -> String {
+    if std::path::Path::new(data).exists() {
+        data.to_owned()
+    } else if shipped().iter().any(|s| s.name == data) {
         format!("shipped:{data}")
+    } else if known::is_to_be_fetched(data) {
+        format!("cached:{data}")
     } else {
         data.to_owned()
     }
 }
 
-fn set<T, U: Into<T>>(slot: &mut T, value: Option<U>) {
+pub(crate) fn set<T, U: Into<T>>(slot: &mut T, value: Option<U>) {
     if let Some(value) = value {
         *slot = value.into();
     }
 }
 
-fn set_some<T, U: Into<T>>(slot: &mut Option<T>, value: Option<U>) {
+pub(crate) fn set_some<T, U: Into<T>>(slot: &mut Option<T>, value: Option<U>) {
     if let Some(value) = value {
         *slot = Some(value.into());
     }
 }
 
 impl RecordOptions {
-    fn apply(&self, config: &mut Config) {
+    pub(crate) fn apply(&self, config: &mut Config) {
         let data = &mut config.data;
         set_some(&mut data.label, self.label.clone());
         set_some(&mut data.labels_file, self.labels_file.clone());
@@ -639,23 +638,8 @@ impl RecordOptions {
         set(&mut data.unknown_categories, self.unknown_categories);
         set(&mut data.duplicates, self.duplicates);
         set_some(&mut data.training_units, self.train_size);
+        set_some(&mut data.per_class, self.per_class);
         set_some(&mut data.reference, self.reference.clone());
-    }
-}
-
-impl TargetOptions {
-    fn apply(&self, config: &mut Config) -> Result<()> {
-        set_some(&mut config.target.outputs, self.target_outputs.clone());
-        set_some(&mut config.target.members, self.members.clone());
-        set_some(&mut config.target.output_kind, self.output_kind);
-        if self.output_kind.is_some() && config.target.outputs.is_none() {
-            return Err(
-                Error::usage("says what outputs are that are not given")
-                    .at("--output-kind")
-                    .hint("give them with --target-outputs, or leave --output-kind out to train a target here"),
-            );
-        }
-        Ok(())
     }
 }
 
@@ -695,7 +679,49 @@ impl ReferenceOptions {
         Ok(())
     }
 
+    /// Options of networks mean nothing to other trainers.
+    fn refuse_those_of_networks(&self, trainer: TrainerName) -> Result<()> {
+        if trainer == TrainerName::Network {
+            return Ok(());
+        }
+        let boosting = trainer == TrainerName::Boosting;
+        let given = [
+            ("--convolutions", self.convolutions.is_some()),
+            ("--pool", self.pool.is_some()),
+            ("--padding", self.padding.is_some()),
+            ("--hidden", self.hidden.is_some()),
+            ("--activation", self.activation.is_some()),
+            ("--dropout", self.dropout.is_some()),
+            ("--epochs", self.epochs.is_some()),
+            ("--batch-size", self.batch_size.is_some()),
+            ("--learning-rate", self.learning_rate.is_some() && !boosting),
+            ("--optimiser", self.optimiser.is_some()),
+            ("--momentum", self.momentum.is_some()),
+            ("--weight-decay", self.weight_decay.is_some()),
+            ("--l2", self.l2.is_some() && !boosting),
+            ("--label-smoothing", self.label_smoothing.is_some()),
+            ("--augment-shift", self.augment_shift.is_some()),
+            ("--augment-flip", self.augment_flip),
+            ("--schedule", self.schedule.is_some()),
+            (
+                "--patience",
+                self.patience.is_some() && trainer == TrainerName::Forest,
+            ),
+            ("--kernel", self.kernel.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Error::usage(format!(
+                "means nothing to the trainer {}",
+                trainer.name()
+            ))
+            .at(option)
+            .hint("leave it out, or choose --trainer network")),
+            None => Ok(()),
+        }
+    }
+
     fn apply(&self, config: &mut Config) -> Result<()> {
+        self.refuse_those_of_networks(config.reference.trainer)?;
         self.apply_convolutions(config)?;
         let reference = &mut config.reference;
         set(&mut reference.models, self.models);
@@ -707,7 +733,6 @@ impl ReferenceOptions {
         set(&mut reference.dropout, self.dropout);
         set(&mut reference.epochs, self.epochs);
         set_some(&mut reference.batch_size, self.batch_size);
-        set(&mut reference.learning_rate, self.learning_rate);
         if let Some(given) = self.optimiser.map(Optimiser::from) {
             // The penalty that is usual differs, and a configuration may name that of another.
             if std::mem::discriminant(&given) != std::mem::discriminant(&reference.optimiser) {
@@ -737,7 +762,14 @@ impl ReferenceOptions {
                 }
             }
         }
-        set_some(&mut reference.l2, self.l2);
+        if reference.trainer == TrainerName::Boosting {
+            set(&mut reference.boosting.l2, self.l2.map(f64::from));
+            let rate = self.learning_rate.map(f64::from);
+            set(&mut reference.boosting.learning_rate, rate);
+        } else {
+            set_some(&mut reference.l2, self.l2);
+            set(&mut reference.learning_rate, self.learning_rate);
+        }
         set(&mut reference.label_smoothing, self.label_smoothing);
         if self.augment_shift.is_some() || self.augment_flip {
             let augmentation = reference.augmentation.get_or_insert_default();
@@ -785,7 +817,7 @@ impl TestOptions {
         if let Some(alpha) = self.alpha {
             test.amount = Amount::Alpha(alpha);
         }
-        set(&mut test.null, self.null);
+        set_some(&mut test.null, self.null);
         set(&mut test.fdr, self.fdr);
         if let Some(names) = &self.attacks {
             test.attacks = Some(attacks(names, config.data.reference.is_some())?);
@@ -869,6 +901,8 @@ mod tests {
         assert_eq!(units("seed = 3\n", ""), Some(10_000));
         assert_eq!(units("[data]\ntraining-units = 50\n", ""), Some(50));
         assert_eq!(units("seed = 3\n", " --train-size 70"), Some(70));
+        assert_eq!(units("seed = 3\n", " --per-class 70"), None);
+        assert_eq!(units("[data]\nper-class = 70\n", ""), None);
         assert_eq!(units("seed = 3\n", " adult"), None);
         assert_eq!(units("[data]\nsource = \"shipped:adult\"\n", ""), None);
     }
@@ -936,7 +970,7 @@ mod tests {
             }
         );
         assert_eq!(config.test.amount, Amount::Share(0.025));
-        assert_eq!(config.test.null, Null::Ecdf);
+        assert_eq!(config.test.null(), Null::Ecdf);
         assert_eq!(config.test.select, Some(Rule::OutLoss));
         assert_eq!((config.seed, config.data.delimiter), (4, Some(';')));
     }

@@ -1,6 +1,5 @@
-//! `giveaway audit`, `giveaway reference` and `giveaway data`.
+//! `giveaway audit` and `giveaway reference`.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,11 +11,13 @@ use giveaway::run::{self, Shard};
 
 use crate::arguments::{AuditOptions, ModelOptions, ShareOptions, WorkOptions};
 use crate::exit_code;
+use crate::targets::{self, Targets};
 use crate::terminal::{Bars, print_data, print_error, print_line};
 
 /// Audits and prints the result.
 pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
     let config = options.resolve()?;
+    targets::check(&config.target)?;
     let conditions: Vec<Condition> = options
         .result
         .fail_on
@@ -24,7 +25,8 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
         .map(|text| Condition::parse(text))
         .collect::<Result<_>>()?;
     let outcome = on_threads(&options.models.work, |progress| {
-        run::audit(&config, options.models.run().as_deref(), progress)
+        let run = options.models.run();
+        run::audit_through(&config, run.as_deref(), &Targets, progress)
     })
     .map_err(|error| where_the_data_are(error, &options.models, &config))?;
     if options.result.json {
@@ -64,6 +66,7 @@ pub(crate) fn audit(options: &AuditOptions) -> Result<ExitCode> {
 /// Trains a share of the reference models.
 pub(crate) fn train_share(options: &ShareOptions) -> Result<ExitCode> {
     let config = options.models.resolve()?;
+    targets::check(&config.target)?;
     let shard = match &options.shard {
         Some(text) => Shard::parse(text)?,
         None => Shard::WHOLE,
@@ -89,7 +92,7 @@ fn where_the_data_are(error: Error, models: &ModelOptions, config: &Config) -> E
     match &models.data {
         Some(run)
             if Path::new(run).join("run.toml").is_file()
-                && !source.starts_with("shipped:")
+                && !["shipped:", "cached:"].iter().any(|known| source.starts_with(known))
                 && !Path::new(source).exists() =>
         {
             let run = run.trim_end_matches(std::path::MAIN_SEPARATOR);
@@ -150,36 +153,4 @@ pub(crate) fn with_threads<T: Send>(
                 .hint("ask for fewer with --threads")
         })?;
     threads.install(work)
-}
-
-/// Lists the shipped data sets.
-pub(crate) fn list_shipped(json: bool) -> Result<ExitCode> {
-    let all = giveaway::dataset::shipped();
-    let text = if json {
-        let list: Vec<_> = all
-            .iter()
-            .map(|s| {
-                serde_json::json!({
-                    "name": s.name, "title": s.title, "records": s.records, "columns": s.columns,
-                    "label": s.label, "licence": s.licence, "source": s.source, "changes": s.changes,
-                })
-            })
-            .collect();
-        let json = serde_json::to_string_pretty(&list)
-            .map_err(|e| Error::unexpected(format!("cannot write JSON: {e}")))?;
-        format!("{json}\n")
-    } else {
-        let mut text = String::new();
-        for s in all {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "{}\n  {}\n  {} records, {} columns, label {}\n  {}\n  {}\n  changes: {}",
-                s.name, s.title, s.records, s.columns, s.label, s.source, s.licence, s.changes
-            );
-        }
-        text
-    };
-    print_data(&text)?;
-    Ok(ExitCode::from(exit_code::DONE))
 }

@@ -16,6 +16,8 @@ pub enum OutputKind {
     Logits,
     /// Probabilities that sum to one.
     Probabilities,
+    /// The answered class alone: 1 for it, 0 for all others.
+    Labels,
 }
 
 impl OutputKind {
@@ -25,6 +27,7 @@ impl OutputKind {
         match self {
             Self::Logits => "logits",
             Self::Probabilities => "probabilities",
+            Self::Labels => "labels",
         }
     }
 }
@@ -32,10 +35,25 @@ impl OutputKind {
 /// The target's interface, as far as it changes numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channel {
-    /// Logits, or probabilities in float32.
+    /// Logits, probabilities in float32, or labels.
     pub kind: OutputKind,
     /// Decimals to which outputs are rounded, if they are.
     pub decimals: Option<u8>,
+    /// Whether they are cut after these decimals rather than rounded to the nearest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// The largest outputs alone, if the others are not shown: they are 0 then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<Top>,
+}
+
+/// The largest of the outputs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Top {
+    /// How many are shown.
+    pub outputs: usize,
+    /// Whether they were divided by their sum, and so sum to one again.
+    pub renormalised: bool,
 }
 
 /// Probabilities nearer than this to 0 or 1 count as this far away: some 16 units of
@@ -47,6 +65,8 @@ impl Default for Channel {
         Self {
             kind: OutputKind::Logits,
             decimals: None,
+            truncated: false,
+            top: None,
         }
     }
 }
@@ -67,7 +87,9 @@ impl Channel {
     ///
     /// Rows that are all within [0, 1] and sum to one (to 1e-3, or to what rounding can
     /// do) are probabilities. If every number is a multiple of 10^-d for some d of at
-    /// most 6, the outputs are taken as rounded to the smallest such d.
+    /// most 6, the outputs are taken as rounded to the smallest such d. Probabilities that are
+    /// all 0 or 1 are labels. If no row shows more than k of the classes, and most rows as many,
+    /// the others are taken as cut; what is left need not sum to one.
     #[must_use]
     pub fn detect(outputs: &ndarray::Array2<f32>) -> Self {
         let decimals = (0..=6u8).find(|&decimals| {
@@ -79,20 +101,88 @@ impl Channel {
             })
         });
         let tolerance = decimals.map_or(1e-3, |decimals| {
-            outputs.ncols() as f64 * 0.5 * 10f64.powi(-i32::from(decimals)) + 1e-3
+            // half a unit each where they are rounded, a whole one where they are cut
+            outputs.ncols() as f64 * 10f64.powi(-i32::from(decimals)) + 1e-3
         });
-        let probabilities = outputs.rows().into_iter().all(|row| {
-            let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
-            row.iter().all(|&p| (0.0..=1.0).contains(&p)) && (sum - 1.0).abs() <= tolerance
-        });
-        Self {
-            kind: if probabilities {
-                OutputKind::Probabilities
-            } else {
-                OutputKind::Logits
-            },
-            decimals,
+        let sum = |row: &ndarray::ArrayView1<f32>| row.iter().map(|&p| f64::from(p)).sum::<f64>();
+        let within = outputs.iter().all(|p| (0.0..=1.0).contains(p));
+        let whole = |sum: f64| (sum - 1.0).abs() <= tolerance;
+        let sums_to_one = outputs.rows().into_iter().all(|row| whole(sum(&row)));
+        let top = within
+            .then(|| cut_to(outputs, sums_to_one))
+            .flatten()
+            .filter(|_| {
+                sums_to_one
+                    || outputs
+                        .rows()
+                        .into_iter()
+                        .all(|row| sum(&row) <= 1.0 + tolerance)
+            })
+            .map(|outputs| Top {
+                outputs,
+                renormalised: sums_to_one,
+            });
+        if within && (sums_to_one || top.is_some()) {
+            if decimals == Some(0) && sums_to_one {
+                return Self {
+                    kind: OutputKind::Labels,
+                    ..Self::default()
+                };
+            }
+            return Self {
+                kind: OutputKind::Probabilities,
+                decimals,
+                truncated: top.is_none()
+                    && decimals.is_some_and(|decimals| are_cut(outputs, decimals)),
+                top,
+            };
         }
+        Self {
+            kind: OutputKind::Logits,
+            decimals,
+            ..Self::default()
+        }
+    }
+
+    /// The limits of the interface in words, each with what it means; none of exact numbers.
+    #[must_use]
+    pub fn limits(self) -> Vec<String> {
+        let mut limits = Vec::new();
+        if self.kind == OutputKind::Labels {
+            limits.push("it answers with the class alone".to_owned());
+        }
+        if let Some(top) = self.top {
+            limits.push(format!(
+                "it shows the {} largest outputs alone{}",
+                top.outputs,
+                if top.renormalised {
+                    ", divided by their sum"
+                } else {
+                    ""
+                }
+            ));
+        }
+        if let Some(decimals) = self.decimals {
+            limits.push(format!(
+                "its outputs are {} {decimals} decimals",
+                if self.truncated {
+                    "cut after"
+                } else {
+                    "rounded to"
+                }
+            ));
+        }
+        limits
+    }
+
+    /// Whether so few different answers are possible that losses of different models often
+    /// are equal: tests that go by the shape of a smooth distribution do not hold then.
+    #[must_use]
+    pub fn is_coarse(self) -> bool {
+        self.kind == OutputKind::Labels
+            || self.top.is_some()
+            || self.truncated
+            || self.decimals.is_some_and(|decimals| decimals <= COARSE)
     }
 
     /// The signal of a reference model's logits after the channel.
@@ -115,10 +205,20 @@ impl Channel {
             OutputKind::Probabilities => {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 output.extend(logits.iter().map(|&z| (z - largest).exp()));
-                let sum: f32 = output.iter().sum();
+                let mut sum: f32 = output.iter().sum();
+                if let Some(top) = self.top {
+                    keep_largest(output, top.outputs);
+                    if top.renormalised {
+                        sum = output.iter().sum();
+                    }
+                }
                 for p in output.iter_mut() {
                     *p = self.round(*p / sum);
                 }
+            }
+            OutputKind::Labels => {
+                let answered = first_of_largest(logits);
+                output.extend((0..logits.len()).map(|c| f32::from(u8::from(Some(c) == answered))));
             }
         }
     }
@@ -126,8 +226,7 @@ impl Channel {
     /// The signal of a row that has passed the channel already: the target's own output.
     #[must_use]
     pub fn signal(self, output: &[f32], label: usize) -> RecordSignal {
-        let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let correct = output.iter().position(|&x| x >= largest) == Some(label);
+        let correct = first_of_largest(output) == Some(label);
         let scaled_logit = match self.kind {
             OutputKind::Logits => {
                 let mut largest_other = f64::NEG_INFINITY;
@@ -144,7 +243,7 @@ impl Channel {
                     .sum();
                 f64::from(output[label]) - largest_other - others.ln()
             }
-            OutputKind::Probabilities => {
+            OutputKind::Probabilities | OutputKind::Labels => {
                 let others: f64 = output
                     .iter()
                     .enumerate()
@@ -162,6 +261,18 @@ impl Channel {
             scaled_logit,
             correct,
         }
+    }
+
+    /// The scaled logit from which down the interface shows no difference: that of a true class
+    /// whose probability is not shown. Where only the largest outputs are shown, the others need
+    /// not sum to one, and it is a little higher than its least value.
+    #[must_use]
+    pub fn cut(self) -> Option<f64> {
+        let margin = if self.top.is_some() { 1.5 } else { 1e-3 };
+        (self.kind != OutputKind::Logits).then(|| {
+            let resolution = self.resolution();
+            (resolution / (1.0 - resolution)).ln() + margin
+        })
     }
 
     /// The smallest probability that counts as different from zero, and from one.
@@ -183,10 +294,70 @@ impl Channel {
             None => x,
             Some(decimals) => {
                 let scale = 10f64.powi(i32::from(decimals));
-                ((f64::from(x) * scale).round_ties_even() / scale) as f32
+                let scaled = f64::from(x) * scale;
+                let whole = if self.truncated {
+                    // what float32 makes of a number with so many decimals is that number
+                    (scaled * (1.0 + 1.2e-7)).floor()
+                } else {
+                    scaled.round_ties_even()
+                };
+                (whole / scale) as f32
             }
         }
     }
+}
+
+/// Up to so many decimals, losses of different models are often equal. At two the t null still
+/// holds (docs/limited-targets.md).
+const COARSE: u8 = 1;
+
+/// The position of the largest number, the first of equals; none where all are `NaN`.
+fn first_of_largest(numbers: &[f32]) -> Option<usize> {
+    let largest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    numbers.iter().position(|&x| x >= largest)
+}
+
+/// Sets all but the `count` largest probabilities to 0; of equals the first are kept.
+fn keep_largest(probabilities: &mut [f32], count: usize) {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| {
+        probabilities[b]
+            .total_cmp(&probabilities[a])
+            .then(a.cmp(&b))
+    });
+    for &class in order.iter().skip(count) {
+        probabilities[class] = 0.0;
+    }
+}
+
+/// Whether probabilities of so many decimals were cut rather than rounded: no row sums to more
+/// than one, and many to less. Rounding errs to both sides.
+fn are_cut(probabilities: &ndarray::Array2<f32>, decimals: u8) -> bool {
+    let unit = 10f64.powi(-i32::from(decimals));
+    let (mut less, mut more) = (0, 0);
+    for row in probabilities.rows() {
+        let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
+        less += usize::from(sum < 1.0 - 0.5 * unit);
+        more += usize::from(sum > 1.0 + 0.5 * unit);
+    }
+    more == 0 && 4 * less > probabilities.nrows() && less >= 10
+}
+
+/// To how many classes rows of probabilities were cut, if they were: no row shows more, and
+/// most rows as many. A single one is a label with its probability.
+fn cut_to(probabilities: &ndarray::Array2<f32>, renormalised: bool) -> Option<usize> {
+    let shown = |row: ndarray::ArrayView1<f32>| row.iter().filter(|&&p| p > 0.0).count();
+    let counts: Vec<usize> = probabilities.rows().into_iter().map(shown).collect();
+    let most = *counts.iter().max()?;
+    let as_many = counts.iter().filter(|&&count| count == most).count();
+    // a class that the target never shows, such as one that it has not learnt, is not cut
+    let ever_shown = probabilities
+        .columns()
+        .into_iter()
+        .filter(|class| class.iter().any(|&p| p > 0.0))
+        .count();
+    // Rows that sum to less than one have lost something, however few they show.
+    (most < ever_shown && (!renormalised || 2 * as_many > counts.len())).then_some(most)
 }
 
 /// `ln(1 + e^x)`, without overflow and exact in the tails; `NaN` stays `NaN`.
@@ -232,7 +403,7 @@ mod tests {
         assert!(loss(50.0) > loss(60.0) && loss(60.0) > 0.0);
         let probabilities = Channel {
             kind: OutputKind::Probabilities,
-            decimals: None,
+            ..Channel::default()
         };
         let signal = probabilities.signal_of_logits(&[500.0, -500.0], 1, &mut Vec::new());
         assert!(signal.loss.is_finite() && signal.scaled_logit.is_finite());
@@ -242,7 +413,7 @@ mod tests {
     fn the_two_kinds_agree_where_nothing_is_rounded() {
         let probabilities = Channel {
             kind: OutputKind::Probabilities,
-            decimals: None,
+            ..Channel::default()
         };
         let (a, b) = (
             Channel::default().signal(&[0.3, -0.2, 1.1], 0),
@@ -264,7 +435,7 @@ mod tests {
             let written = [exact[0], exact[1]].map(|p| format!("{p:.8}").parse::<f32>().unwrap());
             let channel = Channel {
                 kind: OutputKind::Probabilities,
-                decimals: None,
+                ..Channel::default()
             };
             for label in [0, 1] {
                 let logits = [0.0, margin as f32];
@@ -289,7 +460,8 @@ mod tests {
             channel,
             Channel {
                 kind: OutputKind::Probabilities,
-                decimals: Some(2)
+                decimals: Some(2),
+                ..Channel::default()
             }
         );
         let mut scratch = Vec::new();
@@ -308,7 +480,7 @@ mod tests {
             Channel::detect(&probabilities),
             Channel {
                 kind: OutputKind::Probabilities,
-                decimals: None
+                ..Channel::default()
             }
         );
     }

@@ -73,6 +73,13 @@ impl Error {
         Self::new(ErrorKind::Unexpected, message)
     }
 
+    /// The same, for somebody else to act on.
+    #[must_use]
+    pub fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// An error of the operating system at a path; one that another path would mend is the
     /// user's, the rest is unexpected.
     pub fn io(doing: &str, path: impl Into<PathBuf>, error: &std::io::Error) -> Self {

@@ -18,6 +18,7 @@ pub struct Signals {
     loss: Vec<f32>,
     scaled_logit: Vec<f32>,
     accuracies: Vec<Accuracy>,
+    cut: Option<f32>,
 }
 
 /// Loss and scaled logit of every unit on one model: the target, or a reference model in its place.
@@ -165,6 +166,7 @@ impl Signals {
             loss: vec![0.0; units.len() * models],
             scaled_logit: vec![0.0; units.len() * models],
             accuracies: Vec::with_capacity(models),
+            cut: channel.cut().map(|phi| phi as f32),
         };
         for first in (0..models).step_by(AT_ONCE) {
             let last = models.min(first + AT_ONCE);
@@ -208,7 +210,24 @@ impl Signals {
             loss: loss.iter().copied().collect(),
             scaled_logit: scaled_logit.iter().copied().collect(),
             accuracies: vec![Accuracy::default(); loss.ncols()],
+            cut: None,
         }
+    }
+
+    /// The same, of outputs whose scaled logits cannot be told apart from this one down.
+    #[must_use]
+    pub fn cut_at(self, scaled_logit: f32) -> Self {
+        Self {
+            cut: Some(scaled_logit),
+            ..self
+        }
+    }
+
+    /// The scaled logit from which down the target's interface shows no difference: see
+    /// [`Channel::cut`].
+    #[must_use]
+    pub fn cut(&self) -> Option<f32> {
+        self.cut
     }
 
     /// Number of models.

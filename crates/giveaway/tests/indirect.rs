@@ -396,7 +396,7 @@ fn combined_p_values_are_those_of_the_stored_answers() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut config = configuration("shipped:breast-cancer");
-    config.test.null = Null::T;
+    config.test.null = Some(Null::T);
     let section = audit(&config, &run).indirect.unwrap();
     let file = |name: &str| run.join("indirect").join(name);
     let (shape, signals) = floats(&file("signals.npy"));
@@ -570,7 +570,7 @@ fn a_target_that_is_a_file_is_asked_in_two_steps() {
         path
     };
     config.target.outputs = Some(table("outputs.csv", &logits));
-    config.test.null = Null::Ecdf;
+    config.test.null = Some(Null::Ecdf);
     let waiting = audit(&config, &run);
     assert!(waiting.indirect.is_none());
     assert!(

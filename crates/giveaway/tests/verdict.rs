@@ -52,7 +52,7 @@ fn configuration(rule: Rule, null: Null) -> Config {
     config.reference.learning_rate = 0.01;
     config.test.select = Some(rule);
     config.test.amount = Amount::Share(SHARE);
-    config.test.null = null;
+    config.test.null = Some(null);
     config.test.fdr = FDR;
     config
 }

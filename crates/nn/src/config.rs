@@ -1,5 +1,6 @@
 //! What to train and how: the descriptions of a network and of its training.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -10,7 +11,7 @@ use crate::memory;
 /// Every hidden layer is followed by the activation and then by dropout. Without
 /// hidden layers it is softmax (multinomial logistic) regression. The default has no
 /// inputs and no classes, and so is no network yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Features of a record.
@@ -42,7 +43,7 @@ pub struct Network {
 ///
 /// A record's features are the rows of the image from the top; a row is its pixels from
 /// the left, a pixel its channels side by side (height × width × channels).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// Rows of pixels.
@@ -70,7 +71,7 @@ const fn one_channel() -> usize {
 ///
 /// Layers are counted from 1; 0 is what the first of them sees. Several may start from or end
 /// in one layer, and each counts, the same twice too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Skip {
     /// The layer whose output is added.
@@ -99,7 +100,7 @@ impl Skip {
 
 /// A convolution (as PyTorch's `Conv2d` with a bias and stride 1), the network's
 /// activation after it, and perhaps pooling after that. Dropout does not follow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Convolution {
     /// Channels of its output.
@@ -115,7 +116,7 @@ pub struct Convolution {
 }
 
 /// What a convolution sees beyond the edges of the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {
     /// Nothing: filters stay inside, and the output is smaller by their size less 1.
@@ -127,7 +128,7 @@ pub enum Padding {
 
 /// What becomes of each square of 2 × 2 pixels, channel by channel; a last odd row or
 /// column is left out. As PyTorch's `MaxPool2d(2)` and `AvgPool2d(2)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
     /// Their largest number.
@@ -271,7 +272,7 @@ impl Image {
 }
 
 /// The function that follows a convolution or a hidden layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(x, 0).
@@ -282,7 +283,7 @@ pub enum Activation {
 }
 
 /// How a network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// Passes over the rows; 0 leaves the network as it was initialised.
@@ -320,7 +321,7 @@ pub struct Training {
 /// Each epoch has a random stream of its own, keyed by the seed and the epoch. A row's draws
 /// follow those of the row used before it: rows down, pixels right (neither if `shift` is
 /// 0), whether to mirror (not if `flip` is false).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// The image moves down and right by whole numbers of pixels, each uniform in −`shift` to
@@ -354,7 +355,7 @@ impl Augmentation {
 }
 
 /// The rule that turns gradients into steps. The default is Adam with PyTorch's defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Optimiser {
     /// Adam (Kingma and Ba 2015) with bias correction.
@@ -456,7 +457,7 @@ impl Optimiser {
 }
 
 /// The learning rate of each epoch, as a multiple of the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
     /// Always the same.
@@ -493,7 +494,7 @@ impl Schedule {
 /// for `patience` epochs; the weights of the epoch with the lowest are kept.
 ///
 /// The loss is the cross-entropy without label smoothing and without dropout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without a new lowest loss after which training stops, at least 1.
@@ -502,7 +503,7 @@ pub struct EarlyStopping {
 
 /// What training makes small. The default is the cross-entropy. Validation and traces stay with
 /// the cross-entropy, whatever the objective.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
     /// The cross-entropy of the labels, smoothed or soft where they are.
@@ -559,7 +560,7 @@ impl Objective {
 ///
 /// What privacy this gives, an accountant must say. The noise is drawn as an f64 from the
 /// stream of the seed: who knows the seed knows the noise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Privacy {
     /// The largest norm of one row's gradient; positive.

@@ -214,22 +214,6 @@ fn another_test_of_the_same_models_replaces_the_result_whole() {
     assert!(models == sandbox.contents("run"));
 }
 
-#[test]
-fn shipped_data_sets_are_listed() {
-    let sandbox = Sandbox::new();
-    let list = sandbox.run("data");
-    list.succeeded();
-    assert!(list.stdout.contains("adult\n") && list.stdout.contains("breast-cancer\n"));
-    assert!(list.stdout.contains("48842 records"), "{}", list.stdout);
-    let json = sandbox.run("data --json");
-    json.succeeded();
-    let json: Value = serde_json::from_str(&json.stdout).unwrap();
-    for set in json.as_array().unwrap() {
-        assert!(set["licence"].as_str().is_some_and(|l| !l.is_empty()));
-        assert!(set["source"].as_str().is_some_and(|s| s.contains("http")));
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {

@@ -9,7 +9,8 @@
 //! - `ecdf`: `p = (1 + #{L_i ≤ L}) / (k_out + 1)`. The only one valid in finite samples;
 //!   it cannot go below `1/(k_out + 1)`.
 //! - `t`: scaled logits, right tail of Student's t with the prediction variance. Exact if
-//!   they are normal. Below [`FEW_MODELS`] OUT models the variance is moderated by the
+//!   they are normal. Where the target's interface hides how small several OUT models' outputs
+//!   are (zeros after rounding, classes beyond the k largest), `ecdf` takes its place. Below [`FEW_MODELS`] OUT models the variance is moderated by the
 //!   other tested units' (Smyth 2004).
 //! - `pchip`: the paper's smoothed distribution function. No guarantee in finite samples.
 
@@ -93,6 +94,8 @@ struct OutSample {
     /// Mean and sum of squared deviations of the scaled logits.
     logit_mean: f64,
     logit_deviations: f64,
+    /// Whether several of the logits are cut: what they would be is not known.
+    cut: bool,
 }
 
 /// The null distributions of many units, from one half of the reference models.
@@ -143,7 +146,12 @@ impl<'a> DirectInference<'a> {
                 let logit = |&(_, model): &(f64, u32)| f64::from(logits[model as usize]);
                 let logit_mean = out.iter().map(logit).sum::<f64>() / count;
                 let logit_deviations = out.iter().map(|o| (logit(o) - logit_mean).powi(2)).sum();
+                let is_cut = |o: &(f64, u32)| {
+                    let cut = signals.cut().map(f64::from);
+                    cut.is_some_and(|cut| logit(o) <= cut)
+                };
                 OutSample {
+                    cut: out.iter().filter(|o| is_cut(o)).count() > 1,
                     losses: out.iter().map(|o| o.0).collect(),
                     models: out.iter().map(|o| o.1).collect(),
                     logit_mean,
@@ -163,6 +171,13 @@ impl<'a> DirectInference<'a> {
     #[must_use]
     pub fn models_out(&self, position: usize) -> usize {
         self.samples[position].losses.len()
+    }
+
+    /// Whether the null t gives way to ranks for a candidate: the interface hides how far several
+    /// of its OUT models are out.
+    #[must_use]
+    pub fn is_cut(&self, position: usize) -> bool {
+        self.samples[position].cut
     }
 
     /// Mean loss of a candidate over its OUT models.
@@ -231,7 +246,7 @@ impl<'a> DirectInference<'a> {
                         let logit = f64::from(target.scaled_logit[unit.unit]);
                         self.t_p_value(unit, prior, logit)
                             // All OUT models agree to the last bit (a label-only channel,
-                            // say): ranks are all that is left.
+                            // say), or are cut: ranks are all that is left.
                             .unwrap_or_else(|| unit.ecdf(loss))
                     }
                 }
@@ -239,8 +254,12 @@ impl<'a> DirectInference<'a> {
             .collect()
     }
 
-    /// The t null of one unit; `None` where its OUT models do not differ.
+    /// The t null of one unit; `None` where its OUT models do not differ, or the interface hides
+    /// how far several of them are out: their spread would be taken as smaller than it is.
     fn t_p_value(&self, unit: &Tested<'_>, prior: Option<Prior>, logit: f64) -> Option<f64> {
+        if unit.sample.cut {
+            return None;
+        }
         let (mean, deviations) = self.logit_moments(unit.sample, unit.unit, unit.removed);
         let prior = prior.filter(|_| unit.has_few_models());
         t_p_value(logit, mean, deviations, unit.models as f64, prior)
@@ -297,7 +316,7 @@ impl<'a> DirectInference<'a> {
         }
         let (variances, freedoms): (Vec<f64>, Vec<f64>) = tested
             .iter()
-            .filter(|unit| unit.models >= 2)
+            .filter(|unit| unit.models >= 2 && !unit.sample.cut)
             .map(|unit| {
                 let freedom = unit.models as f64 - 1.0;
                 let deviations = self.logit_moments(unit.sample, unit.unit, unit.removed).1;

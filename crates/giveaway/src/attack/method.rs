@@ -202,6 +202,13 @@ impl Method {
         )
     }
 
+    /// Whether it needs more than the class that the target answers. Direct inference makes do
+    /// with it: the losses of two kinds that are left have ranks.
+    #[must_use]
+    pub fn needs_confidences(self) -> bool {
+        !matches!(self, Self::Gap | Self::LabelOnly | Self::GmiaDirect)
+    }
+
     /// Whether it needs the whole outputs of the models, and not one number for each record.
     #[must_use]
     pub fn needs_outputs(self) -> bool {

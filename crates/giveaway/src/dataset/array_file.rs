@@ -27,6 +27,8 @@ pub(super) struct Array {
 #[derive(Debug)]
 pub(super) enum Elements {
     Real(Vec<f64>),
+    /// Finite numbers that are float32 already.
+    Single(Vec<f32>),
     /// Bytes without a sign, of which images are made.
     Bytes(Vec<u8>),
     /// Whole numbers, kept exact.
@@ -360,6 +362,7 @@ fn finite_values(array: Array, width: usize) -> Result<Vec<f32>> {
     match array.elements {
         Elements::Whole(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
         Elements::Bytes(values) => Ok(values.into_iter().map(f32::from).collect()),
+        Elements::Single(values) => Ok(values),
         Elements::Real(values) => {
             if let Some(index) = values.iter().position(|value| !(*value as f32).is_finite()) {
                 let place = format!("row {}, column {}", index / width + 1, index % width + 1);
@@ -383,7 +386,7 @@ fn finite_values(array: Array, width: usize) -> Result<Vec<f32>> {
 }
 
 /// The elements of an array of one dimension, or of records × 1.
-fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
+pub(super) fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
     if !matches!(array.shape.as_slice(), [_] | [_, 1]) {
         return Err(Error::input(format!(
             "`{what}` has the shape {:?}, where one value per record is wanted",
@@ -393,6 +396,7 @@ fn one_dimension(array: Array, what: &str) -> Result<RawValues> {
     }
     Ok(match array.elements {
         Elements::Real(values) => RawValues::Float(values),
+        Elements::Single(values) => RawValues::Float(values.into_iter().map(f64::from).collect()),
         Elements::Bytes(values) => RawValues::Integer(
             values
                 .into_iter()
@@ -594,6 +598,7 @@ pub(super) fn parse_npy(content: &[u8]) -> Result<Array> {
     let elements = if header.fortran && header.shape.len() > 1 {
         match elements {
             Elements::Real(values) => Elements::Real(from_fortran(&values, &header.shape)),
+            Elements::Single(values) => Elements::Single(from_fortran(&values, &header.shape)),
             Elements::Bytes(values) => Elements::Bytes(from_fortran(&values, &header.shape)),
             Elements::Whole(values) => Elements::Whole(from_fortran(&values, &header.shape)),
             Elements::Text(values) => Elements::Text(from_fortran(&values, &header.shape)),
@@ -690,4 +695,22 @@ fn from_fortran<T: Clone>(values: &[T], shape: &[usize]) -> Vec<T> {
         }
     }
     reordered
+}
+
+/// The NPY header, format 1.0, padded so that the data start at a multiple of 64.
+pub(crate) fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
+    let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let mut text = format!(
+        "{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({}{}), }}",
+        lengths.join(", "),
+        if shape.len() == 1 { "," } else { "" }
+    );
+    while (10 + text.len() + 1) % 64 != 0 {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ndarray::Array2;
 
 use super::image::ImageShape;
-use super::table::{Body, Column, MISSING, Table, TableOptions, Values};
+use super::table::{Body, Column, ColumnKind, MISSING, Table, TableOptions, Values};
+use crate::suggest::edit_distance;
 use crate::{Error, Result};
 
 /// Column names that are taken for the label when none is named.
@@ -439,21 +440,6 @@ fn listed(names: &[String]) -> String {
     text
 }
 
-/// Levenshtein's distance between two texts, in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut previous: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut current = vec![i + 1];
-        for (j, &to) in b.iter().enumerate() {
-            let change = previous[j] + usize::from(from != to);
-            current.push(change.min(previous[j + 1] + 1).min(current[j] + 1));
-        }
-        previous = current;
-    }
-    previous[b.len()]
-}
-
 pub(super) fn id_values(column: RawColumn, place: &dyn Fn(usize) -> String) -> Result<Vec<String>> {
     let RawColumn { name, values } = column;
     let interned = values.into_text();
@@ -640,6 +626,7 @@ fn type_column(
     notes: &mut Vec<String>,
 ) -> Result<Column> {
     let RawColumn { name, values } = column;
+    let kind = kind_of(&values);
     let values = if options.categorical.contains(&name) {
         categorical(values.into_text())
     } else {
@@ -668,7 +655,44 @@ fn type_column(
             }
         }
     };
-    Ok(Column { name, values })
+    Ok(Column { name, kind, values })
+}
+
+/// The type in which pandas would read a column: that of the file, or for texts without a
+/// declared type the narrowest that takes them all.
+fn kind_of(values: &RawValues) -> ColumnKind {
+    let all = |interned: &Interned, fits: &dyn Fn(&str) -> bool| {
+        !interned.levels.is_empty() && interned.levels.iter().all(|level| fits(level))
+    };
+    match values {
+        RawValues::Integer(_) => ColumnKind::Whole,
+        RawValues::Float(_) | RawValues::List { .. } => ColumnKind::Number,
+        // a boolean column of a Parquet file comes as these two words
+        RawValues::Category(interned) if all(interned, &|l| matches!(l, "true" | "false")) => {
+            ColumnKind::Truth
+        }
+        RawValues::Category(_) => ColumnKind::Text,
+        RawValues::Text(interned) => {
+            if all(interned, &|l| l.trim().parse::<i64>().is_ok()) {
+                ColumnKind::Whole
+            } else if all_numbers(interned.levels.iter().map(String::as_str)).is_some() {
+                ColumnKind::Number
+            } else if all(interned, &|l| truth(l).is_some()) {
+                ColumnKind::Truth
+            } else {
+                ColumnKind::Text
+            }
+        }
+    }
+}
+
+/// The truth value that a text stands for, as pandas reads it.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
+    }
 }
 
 fn categorical(interned: Interned) -> Values {

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::{Array2, Axis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::image::{ImageShape, joined};
@@ -17,7 +18,7 @@ use super::{Dataset, FeatureInfo, FeatureKind, OneHotGroup, Schema};
 use crate::{Error, Result};
 
 /// What is done to numeric values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scaling {
     /// The mean of the reference records is taken off and their standard deviation divides.
@@ -30,7 +31,7 @@ pub enum Scaling {
 }
 
 /// What happens to a category that no reference record has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownCategories {
     /// It is an error.
@@ -166,7 +167,68 @@ impl Scale {
     }
 }
 
+/// How a number became a feature, for [decoding](super::decoding).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inverse {
+    /// None for bytes of images, which are divided by 255.
+    scale: Option<Scale>,
+    scaling: Scaling,
+}
+
+impl Inverse {
+    /// The feature of a number.
+    pub(super) fn apply(self, value: f64) -> f32 {
+        match self.scale {
+            None => value as f32 / 255.0,
+            Some(scale) => scale.apply(value, self.scaling),
+        }
+    }
+
+    /// The number of a feature, as exactly as the feature says.
+    pub(super) fn undo(self, feature: f32) -> f64 {
+        let feature = f64::from(feature);
+        match (self.scale, self.scaling) {
+            (None, _) => feature * 255.0,
+            (Some(_), Scaling::None) => feature,
+            (Some(scale), Scaling::Standard) => feature * scale.sd + scale.mean,
+        }
+    }
+}
+
 impl Encoding {
+    /// How a number of this column became a feature, if it is a numeric one.
+    pub(super) fn inverse_of_column(&self, column: &str) -> Option<Inverse> {
+        let Plan::Columns(plans) = &self.plan else {
+            return None;
+        };
+        plans
+            .iter()
+            .find(|plan| plan.name == column)
+            .and_then(|plan| match plan.code {
+                Code::Numeric { scale, .. } => Some(Inverse {
+                    scale: Some(scale),
+                    scaling: self.options.scaling,
+                }),
+                Code::Levels { .. } | Code::LeftOut => None,
+            })
+    }
+
+    /// How this feature of a block of numbers was made.
+    pub(super) fn inverse_of_feature(&self, feature: usize) -> Option<Inverse> {
+        let Plan::Dense { scales, .. } = &self.plan else {
+            return None;
+        };
+        let scale = match scales.as_deref() {
+            None | Some([]) => None,
+            // Channels lie side by side in each pixel.
+            Some(scales) => Some(scales[feature % scales.len()]),
+        };
+        Some(Inverse {
+            scale,
+            scaling: self.options.scaling,
+        })
+    }
+
     /// How the features make an image, where they do.
     #[must_use]
     pub fn image(&self) -> Option<ImageShape> {

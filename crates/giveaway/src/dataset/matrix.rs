@@ -16,6 +16,8 @@ pub struct Matrix {
     pub values: Array2<f32>,
     /// Names of the columns.
     pub names: Option<Vec<String>>,
+    /// Whether it was text, in which a header of numbers looks like a row.
+    pub is_text: bool,
 }
 
 /// Reads a matrix. A text table may have a header; missing values are `NaN`.
@@ -24,13 +26,62 @@ pub struct Matrix {
 /// If the file cannot be read or holds something else than numbers.
 pub fn read(path: &Path) -> Result<Matrix> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))?;
-    let matrix = match bytes.as_slice() {
+    parse(bytes).map_err(|error| error.at(path.display()))
+}
+
+/// As [`read`], from the content of a file.
+pub(crate) fn parse(bytes: Vec<u8>) -> Result<Matrix> {
+    match bytes.as_slice() {
         [] => Err(Error::input("the file is empty").hint("give a row of outputs for each record")),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => from_npy(&bytes),
         [b'P', b'A', b'R', b'1', ..] => parquet_file::read_raw(bytes).and_then(from_columns),
         _ => from_text(&bytes),
-    };
-    matrix.map_err(|error| error.at(path.display()))
+    }
+}
+
+/// The entries of a file that holds a single column of texts, not all of which are numbers: an
+/// array of texts, a column of Parquet, or lines. The first line may be a header.
+pub(crate) fn column_of_texts(bytes: &[u8]) -> Option<Vec<String>> {
+    match bytes {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+            let array = parse_npy(bytes).ok()?;
+            match array.elements {
+                Elements::Text(texts) if array.shape == [texts.len()] => Some(texts),
+                _ => None,
+            }
+        }
+        [b'P', b'A', b'R', b'1', ..] => {
+            let (columns, rows) = parquet_file::read_raw(bytes.to_vec()).ok()?;
+            let mut texts = columns
+                .into_iter()
+                .filter_map(|column| match column.values {
+                    RawValues::Text(texts) | RawValues::Category(texts) => Some(texts),
+                    _ => None,
+                });
+            let texts = texts.next().filter(|_| texts.next().is_none())?;
+            let of_code = |&code: &u32| texts.levels.get(code as usize).cloned();
+            let entries: Vec<String> = texts
+                .codes
+                .iter()
+                .map(|code| of_code(code).unwrap_or_default())
+                .collect();
+            (entries.len() == rows).then_some(entries)
+        }
+        _ => {
+            let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .from_reader(text);
+            let mut entries = Vec::new();
+            for record in reader.records() {
+                let record = record.ok().filter(|record| record.len() == 1)?;
+                entries.push(record[0].trim().to_owned());
+            }
+            let is_text = entries.iter().skip(1).any(|entry| number(entry).is_none());
+            is_text.then_some(entries)
+        }
+    }
 }
 
 fn from_npy(bytes: &[u8]) -> Result<Matrix> {
@@ -48,6 +99,7 @@ fn from_npy(bytes: &[u8]) -> Result<Matrix> {
     let values = match array.elements {
         Elements::Real(values) => values.into_iter().map(|v| v as f32).collect(),
         Elements::Bytes(values) => values.into_iter().map(f32::from).collect(),
+        Elements::Single(values) => values,
         Elements::Whole(values) => values.into_iter().map(|v| v as f32).collect(),
         Elements::Text(_) => {
             return Err(Error::input("an array of texts").hint("give an array of numbers"));
@@ -56,6 +108,7 @@ fn from_npy(bytes: &[u8]) -> Result<Matrix> {
     Ok(Matrix {
         values: shaped(shape, values)?,
         names: None,
+        is_text: false,
     })
 }
 
@@ -84,6 +137,7 @@ fn from_columns((columns, rows): (Vec<RawColumn>, usize)) -> Result<Matrix> {
     Ok(Matrix {
         values: shaped((rows, width), values)?,
         names: Some(names),
+        is_text: false,
     })
 }
 
@@ -126,6 +180,7 @@ fn from_text(bytes: &[u8]) -> Result<Matrix> {
     Ok(Matrix {
         values: shaped((rows, width), values)?,
         names,
+        is_text: true,
     })
 }
 
@@ -162,6 +217,16 @@ mod tests {
         let without = read_text("1,2\n3,4\n").unwrap();
         assert!(without.names.is_none());
         assert_eq!(without.values.dim(), (2, 2));
+    }
+
+    #[test]
+    fn a_single_column_of_texts_is_no_matrix() {
+        let texts = |text: &str| column_of_texts(text.as_bytes());
+        assert_eq!(texts("class\nno\nyes\n").unwrap(), ["class", "no", "yes"]);
+        assert_eq!(texts("\"<=50K\"\n>50K").unwrap(), ["<=50K", ">50K"]);
+        for other in ["p\n.5\n.25\n", "no,yes\n.5,.5\n", "1\n2\n", ""] {
+            assert!(texts(other).is_none(), "{other}");
+        }
     }
 
     #[test]

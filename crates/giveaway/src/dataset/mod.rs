@@ -3,7 +3,7 @@
 //! Reading order: [`table`] holds the records as they were read, before any encoding;
 //! the file formats ([`Table::read`] chooses one by content and extension) live in files
 //! of their own; [`encoding`] learns from reference records alone how records become
-//! numbers; what comes out is a [`Dataset`].
+//! numbers; what comes out is a [`Dataset`]; [`decoding`] goes the way back.
 //!
 //! ```
 //! use giveaway::dataset::{Encoding, EncodingOptions, Table, TableOptions};
@@ -18,12 +18,16 @@
 //! ```
 
 pub(crate) mod array_file;
-mod assemble;
+pub(crate) mod assemble;
+mod cifar_file;
+pub mod decoding;
 mod delimited;
 pub mod duplicates;
 pub mod encoding;
 mod idx_file;
 pub(crate) mod image;
+pub mod joined;
+pub mod known;
 pub mod matrix;
 pub(crate) mod parquet_file;
 mod parquet_footer;
@@ -35,11 +39,13 @@ mod zip_file;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+pub use decoding::Decoding;
 pub use duplicates::exact_duplicates;
 pub use encoding::{Encoding, EncodingOptions, Scaling, UnknownCategories};
 pub use image::ImageShape;
+pub use joined::joined;
 pub use shipped::{ShippedData, shipped};
-pub use table::{Body, Column, Table, TableOptions, Values};
+pub use table::{Body, Column, ColumnKind, Table, TableOptions, Values};
 
 /// Records as numbers, with what is known of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 
-use super::{ImageShape, array_file, delimited, idx_file, image, parquet_file, shipped};
+use super::{
+    ImageShape, array_file, cifar_file, delimited, idx_file, image, known, parquet_file, shipped,
+};
 use crate::{Error, Result};
 
 /// Stands for a missing value among the codes of a categorical column.
@@ -87,8 +89,23 @@ pub enum Body {
 pub struct Column {
     /// Its name in the file.
     pub name: String,
+    /// In which type the file gave the values, whatever they are read as.
+    pub kind: ColumnKind,
     /// One value per record.
     pub values: Values,
+}
+
+/// The type of a column in its file: a target that takes raw records gets them back in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Numbers, of which some have decimals.
+    Number,
+    /// Whole numbers.
+    Whole,
+    /// Texts.
+    Text,
+    /// Truth values.
+    Truth,
 }
 
 /// The values of a column.
@@ -107,7 +124,7 @@ pub enum Values {
 
 impl Table {
     /// Reads a file, in the format that its content and its extension say: CSV or TSV (gzip or
-    /// not), Parquet, NPY, NPZ, or IDX images (gzip or not).
+    /// not), Parquet, NPY, NPZ, IDX images (gzip or not), or CIFAR's binary format (`.bin`).
     ///
     /// # Errors
     ///
@@ -130,6 +147,21 @@ impl Table {
     /// When there is none of that name, or an option names a column that is not there.
     pub fn shipped(name: &str, options: &TableOptions) -> Result<Self> {
         shipped::read(name, options)?.formed(options)
+    }
+
+    /// Reads a known data set from the user's cache, where [`known::fetch`] put it. Its files
+    /// are compared with the checksums that they were stored with.
+    ///
+    /// # Errors
+    ///
+    /// When none of that name is known, when it was not fetched or its files are changed or
+    /// damaged, or an option makes no sense for it.
+    pub fn cached(name: &str, options: &TableOptions) -> Result<Self> {
+        let data = known::find(name)?;
+        if data.is_shipped() {
+            return Self::shipped(name, options);
+        }
+        known::read(&known::Cache::of_user()?, data, options)?.formed(options)
     }
 
     /// With its features as the pixels of images, if the options ask for that.
@@ -156,6 +188,10 @@ impl Table {
             bytes
         };
         let unread = |what: &str, hint: &str| Err(Error::input(what).hint(hint));
+        if extension(".bin") {
+            // It has no first bytes of its own.
+            return cifar_file::read(&name, &content, hash, options);
+        }
         match content.as_slice() {
             [b'P', b'A', b'R', b'1', ..] => {
                 refuse_delimiter(options)?;
@@ -193,7 +229,7 @@ impl Table {
             ),
             content_bytes if content_bytes.iter().take(4096).any(|&byte| byte == 0) => unread(
                 "neither a text table nor any other format that can be read",
-                "CSV, TSV, Parquet, NPY, NPZ and IDX can be read, the text tables and IDX also compressed with gzip",
+                "CSV, TSV, Parquet, NPY, NPZ, IDX and CIFAR's .bin can be read, the text tables and IDX also compressed with gzip; archives of known data sets with: giveaway data fetch NAME --from ARCHIVE",
             ),
             _ => {
                 refuse_labels_file(options)?;
@@ -228,6 +264,7 @@ impl Table {
                     .iter()
                     .map(|column| Column {
                         name: column.name.clone(),
+                        kind: column.kind,
                         values: match &column.values {
                             Values::Numeric(values) => Values::Numeric(pick(values, rows)),
                             Values::Categorical { codes, levels } => Values::Categorical {

@@ -104,7 +104,7 @@ pub fn enhance(
         }
     }
     let guard = space.guard(own, search.floor_multiple);
-    let mut stream = Stream::new(seed, "enhancing records", u64::from(own[0]));
+    let mut stream = stream_of(own, seed);
     let (chosen, evaluated) = choose(space, &guard, own, building, search, &mut stream)?;
     let (queries, weights) = confirm(space, &guard, &chosen, building, confirming, search)?;
     Ok(Enhanced {
@@ -113,6 +113,32 @@ pub fn enhance(
         weights,
         evaluated,
     })
+}
+
+/// What is drawn for a unit follows from this.
+fn stream_of(own: &[u32], seed: u64) -> Stream {
+    Stream::new(seed, "enhancing records", u64::from(own[0]))
+}
+
+/// The candidates that [`enhance`] draws for a unit: all that it asks models about where
+/// `search.steps` is 0.
+#[must_use]
+pub fn drawn(space: &QuerySpace<'_>, own: &[u32], search: &Search, seed: u64) -> Vec<Query> {
+    let guard = space.guard(own, search.floor_multiple);
+    draw(space, &guard, own, search, &mut stream_of(own, seed))
+}
+
+fn draw(
+    space: &QuerySpace<'_>,
+    guard: &Guard,
+    own: &[u32],
+    search: &Search,
+    stream: &mut Stream,
+) -> Vec<Query> {
+    let each = search.candidates.div_ceil(own.len());
+    own.iter()
+        .flat_map(|&record| candidates::candidates(space, guard, record, each, stream))
+        .collect()
 }
 
 /// The queries that set A likes best, twice as many as are wanted, and how many were evaluated.
@@ -124,11 +150,7 @@ fn choose(
     search: &Search,
     stream: &mut Stream,
 ) -> Result<(Vec<Query>, u64)> {
-    let each = search.candidates.div_ceil(own.len());
-    let mut pool: Vec<Query> = Vec::new();
-    for &record in own {
-        pool.extend(candidates::candidates(space, guard, record, each, stream));
-    }
+    let mut pool = draw(space, guard, own, search, stream);
     if pool.is_empty() {
         return Ok((pool, 0));
     }

@@ -47,9 +47,15 @@ pub fn optimise(
     let signs: Vec<f64> = began.iter().map(|e| e.difference.signum()).collect();
     let mut scores: Vec<f64> = began.into_iter().map(Effect::score).collect();
     let mut asked = 0;
+    let mut have_gradients = true;
     let mut lengths = vec![guard.floor.max(f32::MIN_POSITIVE) / 4.0; current.len()];
     for _ in 0..steps {
-        let gradients = gradients(contrast, space, &current, &signs)?;
+        let gradients = if have_gradients {
+            gradients(contrast, space, &current, &signs)?
+        } else {
+            None
+        };
+        have_gradients = gradients.is_some();
         let mut tried = Vec::new();
         let mut owner = Vec::new();
         for (number, query) in current.iter().enumerate() {

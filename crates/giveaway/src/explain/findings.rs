@@ -133,8 +133,13 @@ fn named(p: &Predictor) -> Option<String> {
 
 fn outliers(explanation: &Explanation) -> Option<String> {
     let measure = first(explanation, |p| p.measure == OUTLIER_OF_CLASS)?;
+    // The label of the measure says where: "distance to the class centre (penultimate layer)".
+    let place = measure.label.rsplit_once('(');
+    let place = place.map_or("penultimate layer", |(_, place)| {
+        place.trim_end_matches(')')
+    });
     let figures = format!(
-        "the distance to the class centre in the penultimate layer has correlation {} with the leak and AUC {} for the leakiest, and of as many farthest records {} are among them",
+        "the distance to the class centre in the {place} has correlation {} with the leak and AUC {} for the leakiest, and of as many farthest records {} are among them",
         with_interval(&measure.spearman)?,
         with_interval(&measure.auc)?,
         percent(measure.precision.value?)

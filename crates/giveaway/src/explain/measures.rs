@@ -86,7 +86,8 @@ pub enum Space {
     Input,
     /// The logits of the reference models that measure, side by side, brought to length one.
     Outputs,
-    /// What the last layer of a few models sees, side by side.
+    /// What the last layer of a few models sees, side by side; their logits where models have no
+    /// layers.
     Penultimate,
 }
 
@@ -104,12 +105,13 @@ impl Space {
         }
     }
 
-    /// Its name in words.
-    fn place(self) -> &'static str {
+    /// Its name in words, for models with layers or without.
+    fn place(self, layers: bool) -> &'static str {
         match self {
             Self::Input => "input",
             Self::Outputs => "outputs",
-            Self::Penultimate => "penultimate layer",
+            Self::Penultimate if layers => "penultimate layer",
+            Self::Penultimate => "outputs of a few models",
         }
     }
 
@@ -199,10 +201,10 @@ fn numbers(values: &[f32]) -> Vec<f64> {
     values.iter().map(number).collect()
 }
 
-/// Measures of where records lie in one space.
+/// Measures of where records lie in one space, of models that have layers or have none.
 #[must_use]
-pub fn of_space(space: Space, places: &Places) -> Vec<Measure> {
-    let (name, place, needs) = (space.name(), space.place(), space.needs());
+pub fn of_space(space: Space, places: &Places, layers: bool) -> Vec<Measure> {
+    let (name, place, needs) = (space.name(), space.place(layers), space.needs());
     let measure = |suffix: &str, words: &str, family, reversed, values| {
         Measure::new(
             format!("{name}_{suffix}"),
@@ -368,15 +370,15 @@ pub fn of_rarity(rarity: &Rarity) -> Vec<Measure> {
     ]
 }
 
-/// Measures of training: the epoch from which on a record is learnt, and LT-IQR; means over the
-/// models that were trained on it.
+/// Measures of training: the epoch, or whatever `step` training goes by, from which on a record is
+/// learnt, and LT-IQR; means over the models that were trained on it.
 #[must_use]
-pub fn of_learning(epoch_learned: Vec<f64>, loss_spread: Vec<f64>) -> Vec<Measure> {
+pub fn of_learning(epoch_learned: Vec<f64>, loss_spread: Vec<f64>, step: &str) -> Vec<Measure> {
     let kind = ("difficulty", Needs::FewModels, false);
     vec![
         Measure::new(
             "epoch_learned",
-            "epoch from which on the record is learnt",
+            format!("{step} from which on the record is learnt"),
             kind,
             epoch_learned,
         ),

@@ -51,6 +51,8 @@ pub struct Words<'a> {
 pub struct Learning<'a> {
     /// Epoch from which on each record is learnt, mean over the models trained on it.
     pub epoch: &'a [f64],
+    /// What training goes by: "epoch" or "round".
+    pub step: &'static str,
     /// Median over the records.
     pub median: f64,
     /// Models that were trained on each record, and those of them that never learn it for good.
@@ -490,8 +492,8 @@ impl Words<'_> {
                 )
             } else {
                 format!(
-                    "models trained on it learn it in epoch {epoch:.1} on average (the median record: {:.1})",
-                    self.learning.median
+                    "models trained on it learn it in {} {epoch:.1} on average (the median record: {:.1})",
+                    self.learning.step, self.learning.median
                 )
             }
         });
@@ -587,6 +589,7 @@ mod tests {
                 usual_distance: 0.1,
                 learning: Learning {
                     epoch: &self.epochs,
+                    step: "epoch",
                     median: 2.0,
                     trained: &self.trained,
                 },

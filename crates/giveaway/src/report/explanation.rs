@@ -309,7 +309,7 @@ pub struct MapSummary {
 pub struct MapView {
     /// The prefix of its columns `_x` and `_y` in `map.parquet`.
     pub name: String,
-    /// "penultimate features" or "logits".
+    /// "penultimate features" ("logits of a few models" where they have no layers) or "logits".
     pub space: String,
     /// "t-SNE" or "PCA".
     pub method: String,

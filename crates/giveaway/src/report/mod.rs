@@ -118,6 +118,22 @@ pub struct TargetSummary {
     pub channel: Channel,
     /// Its accuracy.
     pub accuracy: Accuracy,
+    /// How it was asked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedTarget>,
+}
+
+/// How a target was asked, as a black box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AskedTarget {
+    /// What it is and where.
+    pub name: String,
+    /// Queries that it saw or may have seen, each a record; what `--max-queries` limits.
+    pub queries: u64,
+    /// Of those, the ones it answered.
+    pub answered: u64,
+    /// In so many requests.
+    pub requests: u64,
 }
 
 /// The reference models.

@@ -22,6 +22,8 @@ pub enum Values {
     Text(Vec<Option<String>>),
     /// Numbers.
     Number(Vec<f64>),
+    /// Numbers in single precision.
+    Single(Vec<f32>),
     /// Whole numbers.
     Whole(Vec<Option<i64>>),
     /// Truth values.
@@ -61,6 +63,13 @@ pub fn to_parquet(columns: &[(String, Values)], metadata: &[(&str, String)]) -> 
                     .map_err(failed)?;
             }
             (Values::Number(values), ColumnWriter::DoubleColumnWriter(writer)) => {
+                let (present, levels) = split(values.iter().map(|&v| (!v.is_nan()).then_some(v)));
+                writer
+                    .write_batch(&present, Some(&levels), None)
+                    .map(drop)
+                    .map_err(failed)?;
+            }
+            (Values::Single(values), ColumnWriter::FloatColumnWriter(writer)) => {
                 let (present, levels) = split(values.iter().map(|&v| (!v.is_nan()).then_some(v)));
                 writer
                     .write_batch(&present, Some(&levels), None)
@@ -191,6 +200,7 @@ impl Table {
         let mut values = match descriptor.physical_type() {
             parquet::basic::Type::BYTE_ARRAY => Values::Text(Vec::new()),
             parquet::basic::Type::DOUBLE => Values::Number(Vec::new()),
+            parquet::basic::Type::FLOAT => Values::Single(Vec::new()),
             parquet::basic::Type::INT64 => Values::Whole(Vec::new()),
             parquet::basic::Type::BOOLEAN => Values::Truth(Vec::new()),
             other => return Err(foreign(&format!("a column of type {other}"))),
@@ -209,6 +219,12 @@ impl Table {
                 (Values::Number(numbers), ColumnReader::DoubleColumnReader(reader)) => {
                     drain(reader, |value| {
                         numbers.push(value.copied().unwrap_or(f64::NAN));
+                        Ok(())
+                    })?;
+                }
+                (Values::Single(numbers), ColumnReader::FloatColumnReader(reader)) => {
+                    drain(reader, |value| {
+                        numbers.push(value.copied().unwrap_or(f32::NAN));
                         Ok(())
                     })?;
                 }
@@ -245,6 +261,7 @@ impl Values {
         match self {
             Self::Text(values) => values.len(),
             Self::Number(values) => values.len(),
+            Self::Single(values) => values.len(),
             Self::Whole(values) => values.len(),
             Self::Truth(values) => values.len(),
         }
@@ -339,6 +356,7 @@ fn schema(columns: &[(String, Values)]) -> parquet::errors::Result<parquet::sche
             let physical = match values {
                 Values::Text(_) => Physical::BYTE_ARRAY,
                 Values::Number(_) => Physical::DOUBLE,
+                Values::Single(_) => Physical::FLOAT,
                 Values::Whole(_) => Physical::INT64,
                 Values::Truth(_) => Physical::BOOLEAN,
             };
@@ -369,6 +387,12 @@ mod tests {
                         .zip(b)
                         .all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
             }
+            (Values::Single(a), Values::Single(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(b)
+                        .all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+            }
             (Values::Whole(a), Values::Whole(b)) => a == b,
             (Values::Truth(a), Values::Truth(b)) => a == b,
             _ => false,
@@ -386,6 +410,8 @@ mod tests {
             prop::collection::vec(text, rows).prop_map(Values::Text),
             prop::collection::vec(prop_oneof![any::<f64>(), Just(f64::NAN), Just(-0.0)], rows)
                 .prop_map(Values::Number),
+            prop::collection::vec(prop_oneof![any::<f32>(), Just(f32::NAN), Just(-0.0)], rows)
+                .prop_map(Values::Single),
             prop::collection::vec(any::<Option<i64>>(), rows).prop_map(Values::Whole),
             prop::collection::vec(any::<Option<bool>>(), rows).prop_map(Values::Truth),
         ]

@@ -189,16 +189,55 @@ fn about(out: &mut String, audit: &Audit) {
         ));
     }
     row(out, "data", &format!("{}: {}", data.name, parts.join(", ")));
+    about_target(out, audit);
+    about_references(out, audit);
+}
+
+fn about_target(out: &mut String, audit: &Audit) {
+    let data = &audit.data;
     let target = &audit.target;
     let trained = match (target.trained_here, target.training_units) {
         (true, Some(n)) => format!(
             "{}, trained here on {n} {}",
             audit.reference.network, data.unit_name
         ),
-        (_, Some(n)) => format!("given by its outputs, trained on {n} {}", data.unit_name),
-        (_, None) => "given by its outputs, training records unknown".to_owned(),
+        (_, members) => format!(
+            "{}, {}",
+            if target.asked.is_some() {
+                "asked as a black box"
+            } else {
+                "given by its outputs"
+            },
+            members.map_or_else(
+                || "training records unknown".to_owned(),
+                |n| format!("trained on {n} {}", data.unit_name)
+            )
+        ),
     };
     row(out, "target", &trained);
+    if let Some(asked) = &target.asked {
+        row(
+            out,
+            "asked",
+            &format!(
+                "{}: {} queries in {} request{}, {} answered",
+                asked.name,
+                asked.queries,
+                asked.requests,
+                if asked.requests == 1 { "" } else { "s" },
+                asked.answered
+            ),
+        );
+    }
+    if !target.trained_here {
+        for limit in target.channel.limits() {
+            row(out, "limited", &limit);
+        }
+    }
+}
+
+fn about_references(out: &mut String, audit: &Audit) {
+    let target = &audit.target;
     let reference = &audit.reference;
     let design = match reference.design {
         Design::Halves => "random halves of the pool in complementary pairs".to_owned(),

@@ -9,26 +9,9 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::directory::RunDirectory;
+use crate::dataset::array_file::header;
 use crate::error::{Error, Result};
 use crate::trainer::Sink;
-
-/// The NPY header, format 1.0, padded so that the data start at a multiple of 64.
-fn header(descriptor: &str, shape: &[usize]) -> Vec<u8> {
-    let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    let mut text = format!(
-        "{{'descr': '{descriptor}', 'fortran_order': False, 'shape': ({}{}), }}",
-        lengths.join(", "),
-        if shape.len() == 1 { "," } else { "" }
-    );
-    while (10 + text.len() + 1) % 64 != 0 {
-        text.push(' ');
-    }
-    text.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((text.len() as u16).to_le_bytes());
-    bytes.extend(text.as_bytes());
-    bytes
-}
 
 /// Writes an array of float32 of this shape, row after row as `fill` hands them out.
 ///

@@ -21,7 +21,6 @@ use crate::evaluate::leave_one_out::Recurrence;
 use crate::evaluate::{Estimate, LOW_RATES};
 use crate::report::attacks::{AttackSection, AttackSummary, TailFigure};
 use crate::signals::{ModelSignals, Signals};
-use crate::trainer::Trainer;
 
 /// What the attacks found.
 pub(super) struct Attacked {
@@ -89,6 +88,9 @@ pub(super) fn attack(
 ) -> Result<Option<Attacked>> {
     let mut notes = Vec::new();
     let mut methods = pool.config.attacks();
+    if channel.kind == OutputKind::Labels {
+        notes.extend(on_labels_alone(pool, &mut methods));
+    }
     if methods.is_empty() {
         return Ok(None);
     }
@@ -110,7 +112,7 @@ pub(super) fn attack(
     if methods.contains(&Method::QuantileRegression) && has_both(pool) {
         audited.features = Some(features_and_class(pool));
     }
-    if methods.contains(&Method::LtIqr) && pool.target_outputs.is_none() {
+    if methods.contains(&Method::LtIqr) && pool.trains_target() {
         match traces(pool) {
             Ok(found) => audited.traces = Some(found),
             Err(error) => notes.push(format!("no losses by epoch: {error}")),
@@ -337,6 +339,29 @@ fn collect<'a>(
     })
 }
 
+/// Takes out the attacks that need more than labels; where they were not asked for, those that
+/// do with labels come in their place.
+fn on_labels_alone(pool: &Pool, methods: &mut Vec<Method>) -> Option<String> {
+    if pool.config.test.attacks.is_none() {
+        *methods = vec![Method::Gap, Method::GmiaDirect];
+        if pool.config.data.reference.is_none() {
+            methods.insert(1, Method::LabelOnly);
+        }
+        return None;
+    }
+    let (left_out, kept): (Vec<Method>, Vec<Method>) = methods
+        .iter()
+        .partition(|method| method.needs_confidences());
+    *methods = kept;
+    let names: Vec<&str> = left_out.iter().map(|method| method.name()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the target answers with labels alone, and these attacks need more: {}; gap, label-only and gmia-direct do with labels",
+            names.join(", ")
+        )
+    })
+}
+
 /// Whether members and non-members of the target are known.
 fn has_both(pool: &Pool) -> bool {
     let known = |member| {
@@ -422,7 +447,7 @@ fn outputs(
         temperature: 1.0,
         clamp: match channel.kind {
             OutputKind::Logits => f64::from(f32::MIN_POSITIVE),
-            OutputKind::Probabilities => channel.resolution(),
+            OutputKind::Probabilities | OutputKind::Labels => channel.resolution(),
         },
     };
     let (mut row, mut wide, mut scratch) = (Vec::new(), Vec::new(), Vec::new());

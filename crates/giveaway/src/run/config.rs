@@ -6,6 +6,7 @@ use giveaway_nn::{
     Activation, Augmentation, Convolution, EarlyStopping, Image, Network, Optimiser, Padding,
     Schedule, Skip, Training,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::direct::Null;
@@ -15,15 +16,26 @@ use crate::dataset::image::{arranged, joined};
 use crate::dataset::{Scaling, Schema, TableOptions, UnknownCategories};
 use crate::error::{Error, Result};
 use crate::membership::Design;
+use crate::process::{CommandLine, Secrets};
 use crate::select::{Amount, Rule};
+use crate::suggest::nearest;
+use crate::target::asking::Manner;
 
 mod indirect;
+pub mod trainer;
+
+use trainer::{BoostingConfig, CommandSettings, ForestConfig, TrainerName};
 
 pub use indirect::{Build, IndirectConfig};
 
+/// Whether settings are the usual ones, and need not be written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Everything that an audit depends on. Two runs with equal configurations and equal
 /// input files give equal results.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[derive(Default)]
 pub struct Config {
@@ -40,10 +52,10 @@ pub struct Config {
 }
 
 /// The records and how they are read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// A file, or `shipped:NAME`.
+    /// A file, `shipped:NAME`, or `cached:NAME` for a known data set that was fetched.
     pub source: String,
     /// A second file whose records train the reference models; without it the pool itself does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,12 +96,15 @@ pub struct DataConfig {
     /// Size of the target's training set, in units; the pool is twice that. All of the file without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training_units: Option<usize>,
+    /// Records of each class that are drawn from the file; all of them without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<usize>,
     /// Whether the run directory keeps a copy of the records.
     pub keep_records: bool,
 }
 
 /// What records are that equal each other in every feature and the label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Duplicates {
     /// One unit: in a training set together or not at all.
@@ -99,7 +114,7 @@ pub enum Duplicates {
 }
 
 /// The reference models and their training; the target is trained the same way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct ReferenceConfig {
     /// How training sets are drawn; chosen by the circumstances if not given.
@@ -107,6 +122,8 @@ pub struct ReferenceConfig {
     pub design: Option<Design>,
     /// Number of reference models.
     pub models: usize,
+    /// What trains them; the settings of the others than networks are in tables of their own.
+    pub trainer: TrainerName,
     /// Convolutions before the hidden layers; they need images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub convolutions: Vec<Convolution>,
@@ -152,14 +169,45 @@ pub struct ReferenceConfig {
     /// What is kept of every model beside its outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<Keep>,
+    /// How forests are grown.
+    #[serde(skip_serializing_if = "is_default")]
+    pub forest: ForestConfig,
+    /// How trees are boosted.
+    #[serde(skip_serializing_if = "is_default")]
+    pub boosting: BoostingConfig,
+    /// The command that trains.
+    #[serde(skip_serializing_if = "is_default")]
+    pub command: CommandSettings,
     /// Bytes that models in training may take together, beside the data. Of one machine and
     /// command, as threads are, and so not stored.
     #[serde(skip)]
     pub max_memory: Option<u64>,
 }
 
+impl ReferenceConfig {
+    /// The words of the trainer's command that are files: its script, whose content counts. What
+    /// it reads in turn is not known.
+    #[must_use]
+    pub fn command_words(&self) -> Vec<String> {
+        match self.trainer {
+            TrainerName::Command => files_among(&self.command.command),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The words of a command line that name files, but for the program.
+fn files_among(command: &str) -> Vec<String> {
+    let words = CommandLine::parse(command).map_or_else(|_| Vec::new(), |line| line.words());
+    words
+        .into_iter()
+        .skip(1)
+        .filter(|word| std::path::Path::new(word).is_file())
+        .collect()
+}
+
 /// What can be kept of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
     /// Its weights, in `models/`, as safetensors with PyTorch's layouts.
@@ -169,7 +217,7 @@ pub enum Keep {
 }
 
 /// The model under audit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct TargetConfig {
     /// File with the target's output on every record; without it a target is trained here.
@@ -181,10 +229,114 @@ pub struct TargetConfig {
     /// File that names the target's training records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<PathBuf>,
+    /// Queries of the whole run that a target may be asked; a target known by a file is not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_queries: Option<u64>,
+    /// How often a request is made again after failures that may pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Requests per second, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// A service: the settings of the crate giveaway-remote's `Endpoint`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub http: Option<toml::Table>,
+    /// An ONNX file: the settings of the crate giveaway-onnx's `OnnxSettings`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub onnx: Option<toml::Table>,
+    /// A command: the settings of [`CommandTarget`](crate::target).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub command: Option<toml::Table>,
+}
+
+impl TargetConfig {
+    /// Whether a model answers that was trained elsewhere.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.outputs.is_some() || self.is_asked()
+    }
+
+    /// Whether a model is asked, rather than read of or trained.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.http.is_some() || self.onnx.is_some() || self.command.is_some()
+    }
+
+    /// The file of a model that is asked, if it is one: its content counts, and not where it lies.
+    #[must_use]
+    pub fn model_file(&self) -> Option<PathBuf> {
+        let path = self.onnx.as_ref()?.get("path")?.as_str()?;
+        Some(PathBuf::from(path))
+    }
+
+    /// The words of a target's command that are files: its scripts and models, whose content
+    /// counts. What these read in turn is not known.
+    #[must_use]
+    pub fn command_words(&self) -> Vec<String> {
+        let command = self.command.as_ref().and_then(|table| table.get("command"));
+        files_among(command.and_then(toml::Value::as_str).unwrap_or_default())
+    }
+
+    /// The same target, without what does not change its answers: how it is asked, and where the
+    /// files lie.
+    #[must_use]
+    pub fn what_it_is(&self) -> Self {
+        let without = |table: &Option<toml::Table>, keys: &[&str]| {
+            let mut table = table.clone()?;
+            table.retain(|key, _| !keys.contains(&key));
+            Some(table)
+        };
+        let how = ["batch-size", "concurrency", "timeout"];
+        let of_http = [
+            &how[..],
+            &[
+                "token-env",
+                "token-file",
+                "plain-token",
+                "ca-file",
+                "max-answer-bytes",
+            ],
+        ]
+        .concat();
+        let of_onnx = [&how[..], &["path", "runtime", "threads"]].concat();
+        Self {
+            output_kind: self.output_kind,
+            http: without(&self.http, &of_http),
+            onnx: without(&self.onnx, &of_onnx),
+            command: without(&self.command, &how),
+            ..Self::default()
+        }
+    }
+
+    /// The secrets of its settings, which children must not inherit and messages not tell.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        let text = |key: &str| self.http.as_ref()?.get(key)?.as_str();
+        let mut variables: Vec<String> = text("token-env").map(str::to_owned).into_iter().collect();
+        let settings = self.http.as_ref().map(toml::Table::to_string);
+        variables.extend(named_variables(&settings.unwrap_or_default()));
+        let values = text("token-file").and_then(|path| std::fs::read_to_string(path).ok());
+        Secrets::new(variables, values.into_iter().collect())
+    }
+
+    /// How it is asked.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        let usual = Manner::default();
+        Manner {
+            max_queries: self.max_queries,
+            retries: self.retries.unwrap_or(usual.retries),
+            requests_per_second: self.requests_per_second,
+            ..usual
+        }
+    }
 }
 
 /// Selection and test. The reference models do not depend on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct TestConfig {
     /// By what vulnerable records are selected; chosen by the circumstances if not given.
@@ -192,8 +344,9 @@ pub struct TestConfig {
     pub select: Option<Rule>,
     /// How many are selected.
     pub amount: Amount,
-    /// The null distribution.
-    pub null: Null,
+    /// The null distribution; chosen by what the target shows of its outputs, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null: Option<Null>,
     /// False discovery rate.
     pub fdr: f64,
     /// Attacks to compare; a few, chosen by the circumstances, if not given.
@@ -231,6 +384,7 @@ impl Default for DataConfig {
             unknown_categories: UnknownCategories::Error,
             duplicates: Duplicates::Group,
             training_units: None,
+            per_class: None,
             keep_records: true,
         }
     }
@@ -241,6 +395,10 @@ impl Default for ReferenceConfig {
         Self {
             design: None,
             models: 256,
+            trainer: TrainerName::Network,
+            forest: ForestConfig::default(),
+            boosting: BoostingConfig::default(),
+            command: CommandSettings::default(),
             convolutions: Vec::new(),
             convolution_skips: Vec::new(),
             skips: Vec::new(),
@@ -269,13 +427,21 @@ impl Default for TestConfig {
         Self {
             select: None,
             amount: Amount::Share(0.01),
-            null: Null::T,
+            null: None,
             fdr: 0.05,
             attacks: None,
             gamma: Parameters::default().gamma,
             offline_a: None,
             indirect: None,
         }
+    }
+}
+
+impl TestConfig {
+    /// The null distribution: t, unless said or chosen otherwise.
+    #[must_use]
+    pub fn null(&self) -> Null {
+        self.null.unwrap_or(Null::T)
     }
 }
 
@@ -292,10 +458,15 @@ impl Config {
     /// # Errors
     /// If the text is not one; the message names the line and the key.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|e| {
-            Error::usage(format!("not a configuration: {}", e.to_string().trim_end()))
-                .hint("the run.toml of any run shows every key")
-        })
+        toml::from_str(text).map_err(|e| not_a_configuration(&e))
+    }
+
+    /// Reads a configuration from a table, as [`from_toml`](Self::from_toml) does from text.
+    ///
+    /// # Errors
+    /// If it is not one; the message names the key.
+    pub fn from_table(table: toml::Table) -> Result<Self> {
+        table.try_into().map_err(|e| not_a_configuration(&e))
     }
 
     /// Whether the text of a configuration says which records are audited: without a
@@ -328,7 +499,7 @@ impl Config {
         Parameters {
             gamma: self.test.gamma,
             offline_a: self.test.offline_a,
-            null: self.test.null,
+            null: self.test.null(),
         }
     }
 
@@ -393,6 +564,60 @@ impl Config {
         Ok(())
     }
 
+    fn check_target(&self) -> Result<()> {
+        let target = &self.target;
+        let kinds: Vec<&str> = [
+            ("--target-outputs", target.outputs.is_some()),
+            ("--target-url", target.http.is_some()),
+            ("--target-onnx", target.onnx.is_some()),
+            ("--target-command", target.command.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(option, given)| given.then_some(option))
+        .collect();
+        if let [first, second, ..] = kinds[..] {
+            return refused(
+                second,
+                format!("names a second target beside that of {first}"),
+                "audit one model at a time",
+            );
+        }
+        if !target.is_asked() {
+            let option = [
+                ("--max-queries", target.max_queries.is_some()),
+                ("--retries", target.retries.is_some()),
+                (
+                    "--requests-per-second",
+                    target.requests_per_second.is_some(),
+                ),
+            ];
+            if let Some((option, _)) = option.into_iter().find(|(_, given)| *given) {
+                return refused(
+                    option,
+                    "says how a target is asked, and none is".to_owned(),
+                    "name a target that is asked, such as with --target-url, or leave it out",
+                );
+            }
+        }
+        if target.max_queries == Some(0) {
+            return refused(
+                "--max-queries",
+                "a target that may not be asked cannot be audited".to_owned(),
+                "allow as many queries as there are records, or some thousands for a part of them",
+            );
+        }
+        if let Some(rate) = target.requests_per_second
+            && !((1e-4..=1e6).contains(&rate))
+        {
+            return refused(
+                "--requests-per-second",
+                format!("{rate} requests per second make no sense"),
+                "give a number from 0.0001 to a million, such as 5 or 0.2",
+            );
+        }
+        Ok(())
+    }
+
     /// Checks what can be checked without the data.
     ///
     /// # Errors
@@ -408,6 +633,7 @@ impl Config {
                 "give a number between 0 and 1, such as 0.05",
             );
         }
+        self.check_target()?;
         self.check_amount()?;
         self.check_attacks()?;
         if let Some(indirect) = &self.test.indirect {
@@ -429,9 +655,7 @@ impl Config {
                 &format!("give at most {MAXIMUM_MODELS}; 100 to 10,000 are usual"),
             );
         }
-        self.check_convolutions()?;
-        self.check_network()?;
-        self.check_training()?;
+        self.check_trainer()?;
         if self.data.max_levels < 2 {
             return usage(
                 "--max-levels",
@@ -459,6 +683,20 @@ impl Config {
                 ),
             );
         }
+        if self.data.per_class == Some(0) {
+            return usage(
+                "--per-class",
+                "0 records of each class leave none".to_owned(),
+                "give a larger number, or leave it out to use the whole file",
+            );
+        }
+        if self.data.per_class.is_some() && self.data.training_units.is_some() {
+            return usage(
+                "--per-class",
+                "--train-size says how many records, too".to_owned(),
+                "give one of them: of the records that --per-class draws, half are trained on",
+            );
+        }
         let answers = self.test.indirect.as_ref().and_then(|i| i.answers.as_ref());
         if answers.is_some() && self.target.outputs.is_none() {
             return usage(
@@ -467,7 +705,7 @@ impl Config {
                 "give its outputs with --target-outputs, or leave --indirect-answers out: a target trained here is asked here",
             );
         }
-        if self.target.members.is_some() && self.target.outputs.is_none() {
+        if self.target.members.is_some() && !self.target.is_given() {
             return usage(
                 "--members",
                 "names the training records of a target that is not given".to_owned(),
@@ -475,6 +713,58 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    fn check_trainer(&self) -> Result<()> {
+        let reference = &self.reference;
+        match reference.trainer {
+            TrainerName::Network => {
+                self.check_convolutions()?;
+                self.check_network()?;
+                return self.check_training();
+            }
+            TrainerName::Forest => reference.forest.check()?,
+            TrainerName::Boosting => {
+                reference.boosting.check()?;
+                return self.check_early_stopping();
+            }
+            TrainerName::Command if reference.command.command.trim().is_empty() => {
+                return refused(
+                    "--trainer",
+                    "the trainer is a command, and none is named".to_owned(),
+                    "give it in quotes, such as --trainer 'python train.py'",
+                );
+            }
+            TrainerName::Command => self.check_saved_models()?,
+        }
+        if reference.patience.is_some() {
+            return refused(
+                "--patience",
+                format!("means nothing to the trainer {}", reference.trainer.name()),
+                "leave it out, or choose --trainer network or boosting",
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses what needs saved models of a command that saves none, before anything is trained.
+    fn check_saved_models(&self) -> Result<()> {
+        let reference = &self.reference;
+        let option = if reference.keep.contains(&Keep::Weights) {
+            "--keep weights"
+        } else if self.test.indirect.is_some() {
+            "--indirect"
+        } else {
+            return Ok(());
+        };
+        if reference.command.saves_model {
+            return Ok(());
+        }
+        refused(
+            option,
+            "the trainer's command has to save its models for that".to_owned(),
+            "let it save its model to the path after --model and answer with it where --train is missing, and say so with --trainer-saves-model",
+        )
     }
 
     /// Checks the shape of the images and the convolutions.
@@ -652,6 +942,11 @@ impl Config {
             );
         }
         self.check_optimiser()?;
+        self.check_early_stopping()
+    }
+
+    fn check_early_stopping(&self) -> Result<()> {
+        let reference = &self.reference;
         if reference.patience == Some(0) {
             return refused(
                 "--patience",
@@ -791,6 +1086,9 @@ impl Config {
     /// If the records are no images, or nothing is left of them after the convolutions; if
     /// layers that are added to each other have different shapes.
     pub fn settle_network(&mut self, schema: &Schema) -> Result<()> {
+        if self.reference.trainer != TrainerName::Network {
+            return Ok(());
+        }
         let features = schema.features.len();
         let convolutional = !self.reference.convolutions.is_empty();
         if convolutional {
@@ -889,6 +1187,35 @@ impl Config {
 }
 
 /// A value of an option that makes no sense.
+/// The names in `${NAME}` of a text.
+fn named_variables(text: &str) -> Vec<String> {
+    let parts = text.split("${").skip(1);
+    parts
+        .filter_map(|part| Some(part.split_once('}')?.0.to_owned()))
+        .collect()
+}
+
+/// Why a text is no configuration; an unknown key with the one that was probably meant.
+#[must_use]
+pub fn not_a_configuration(error: &toml::de::Error) -> Error {
+    let text = error.to_string();
+    let suggestion =
+        unknown_and_known(error.message()).and_then(|(unknown, known)| nearest(unknown, known));
+    Error::usage(format!("not a configuration: {}", text.trim_end())).hint(match suggestion {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "`giveaway init` writes a configuration that shows every key".to_owned(),
+    })
+}
+
+/// The names in what serde says of an unknown field or variant: the unknown one, and the known.
+fn unknown_and_known(message: &str) -> Option<(&str, Vec<&str>)> {
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let mut names = message.split('`').skip(1).step_by(2);
+    Some((names.next()?, names.collect()))
+}
+
 fn refused(option: &str, message: String, hint: impl Into<String>) -> Result<()> {
     Err(Error::usage(message).at(option).hint(hint))
 }

@@ -388,13 +388,16 @@ impl RunDirectory {
             "indirect",
             "indirect/units",
             "defend",
+            "target",
+            "target/records",
             "figures",
             "redacted",
             "redacted/figures",
         ];
-        // one for each defence at work
-        let at_work = fs::read_dir(self.file("defend"))
+        // one for each defence at work, and for each kind of questions in hand
+        let at_work = ["defend", "target"]
             .into_iter()
+            .filter_map(|name| fs::read_dir(self.file(name)).ok())
             .flatten()
             .flatten()
             .map(|entry| entry.path())

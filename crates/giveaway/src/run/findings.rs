@@ -6,15 +6,18 @@ use giveaway_stats::multiplicity::{benjamini_yekutieli, minimum_rejections, mode
 use rayon::prelude::*;
 
 use super::array_file::read_outputs;
+use super::asking::{self, Connector};
 use super::attacking::{self, Attacked};
 use super::config::MINIMUM_MODELS;
+use super::config::trainer::TrainerName;
 use super::directory::{Manifest, RunDirectory};
 use super::indirect;
 use super::pool::Pool;
 use super::progress::Progress;
 use super::selecting::{self, NearestOfUnits, Selections};
+use super::training;
 use crate::attack::direct::{DirectInference, LeftOut, Null};
-use crate::channel::Channel;
+use crate::channel::{Channel, OutputKind};
 use crate::error::{Error, Result};
 use crate::evaluate::leave_one_out::{self, LeaveOneOut, Protocol, Recurrence};
 use crate::evaluate::{Decision, Estimate, LEVELS, adjust_tested, q_values, target as on_target};
@@ -44,6 +47,8 @@ pub(super) struct Findings {
     pub(super) tested_p: BTreeMap<u32, f64>,
     /// Adjusted p-value of each selected unit.
     pub(super) q: BTreeMap<u32, f64>,
+    /// The units that the reference models were judged on, by the rule of the verdict.
+    evaluated: Vec<u32>,
     /// How each selected unit fares in the reference models.
     pub(super) recurrence: BTreeMap<u32, Recurrence>,
     /// Mean losses per audited unit.
@@ -62,15 +67,13 @@ pub(super) fn find(
     pool: &Pool,
     trainer: &dyn Trainer,
     manifest: &Manifest,
+    connector: &dyn Connector,
     progress: &dyn Progress,
 ) -> Result<Findings> {
     let membership = &pool.membership;
     let classes = pool.dataset.schema.classes.len();
     let labels = &pool.dataset.labels;
-    let channel = pool
-        .target_outputs
-        .as_ref()
-        .map_or(Channel::default(), |t| t.channel);
+    let channel = channel_of_target(run, pool)?;
     let read = |model: usize| read_outputs(&run.signal_file(model), pool.dataset.len(), classes);
 
     progress.begin("reading signals", 0);
@@ -87,7 +90,7 @@ pub(super) fn find(
 
     let halves = membership.halves();
     let inference = DirectInference::new(&signals, membership, &pool.audited, halves[1].clone());
-    let null = pool.config.test.null;
+    let null = pool.config.test.null();
     enough_models(pool, &inference, halves[1].len())?;
     let position_of = positions(pool);
     let p_of_verdict = |units: &[u32]| {
@@ -109,6 +112,7 @@ pub(super) fn find(
             run,
             pool,
             trainer,
+            connector,
             identity: &manifest.identity,
             channel,
             signals: &signals,
@@ -128,6 +132,11 @@ pub(super) fn find(
         selections: chosen.for_target,
         tested_p: BTreeMap::new(),
         q: BTreeMap::new(),
+        evaluated: chosen
+            .for_evaluation
+            .iter()
+            .find(|(rule, _)| *rule == chosen.rule)
+            .map_or_else(Vec::new, |(_, halves)| halves[0].clone()),
         recurrence: BTreeMap::new(),
         out_loss: Vec::new(),
         in_loss: Vec::new(),
@@ -144,7 +153,11 @@ pub(super) fn find(
         findings.audit.notes.extend(inferred.notes);
     }
     findings.audit.notes.extend(chosen.notes);
-    findings.audit.notes.extend(rounding_note(channel, null));
+    findings.audit.target.asked = asking::summary(run, pool)?;
+    findings
+        .audit
+        .notes
+        .extend(interface_notes(pool, channel, null));
     findings.mean_losses(pool, &signals);
     findings.judge(
         pool,
@@ -183,7 +196,7 @@ fn let_play(
         selections: &chosen.for_evaluation,
         nulls: &Null::EVERY,
         decisions,
-        headline: (pool.config.test.null, verdict_decision(pool)),
+        headline: (pool.config.test.null(), verdict_decision(pool)),
         drawn: chosen.rule,
         misfit_sample: non_members(pool),
         seed: pool.config.seed,
@@ -197,17 +210,64 @@ fn let_play(
     left_out
 }
 
-/// What rounded outputs of the target mean, where they are.
-fn rounding_note(channel: Channel, null: Null) -> Option<String> {
-    let decimals = channel.decimals?;
-    Some(format!(
-        "the target's outputs are rounded to {decimals} decimals; those of the reference models are rounded alike{}",
-        if null == Null::T && decimals <= 2 {
-            "; with so few values the null t is a guess, and ecdf is the better choice (--null ecdf)"
-        } else {
-            ""
+/// The interface of the target. Of those that are trained here networks give logits. Trees and commands
+/// give probabilities, and those of fully grown trees are few different numbers.
+fn channel_of_target(run: &RunDirectory, pool: &Pool) -> Result<Channel> {
+    if let Some(given) = &pool.target_outputs {
+        return Ok(given.channel);
+    }
+    if pool.config.reference.trainer == TrainerName::Network {
+        return Ok(Channel::default());
+    }
+    let classes = pool.dataset.schema.classes.len();
+    let mut outputs = read_outputs(&run.file("signals/target.npy"), pool.dataset.len(), classes)?;
+    let probabilities = Channel {
+        kind: OutputKind::Probabilities,
+        ..Channel::default()
+    };
+    let mut row_after = Vec::new();
+    for mut row in outputs.rows_mut() {
+        probabilities.pass(&row.to_vec(), &mut row_after);
+        for (slot, &p) in row.iter_mut().zip(&row_after) {
+            // what a logarithm and its inverse leave of rounded numbers
+            *slot = ((f64::from(p) / NOISE).round() * NOISE) as f32;
         }
-    ))
+    }
+    let decimals = Channel::detect(&outputs).decimals;
+    Ok(Channel {
+        decimals: decimals.filter(|&decimals| decimals < DECIMALS_OF_NOISE),
+        ..probabilities
+    })
+}
+
+/// Probabilities that went through a logarithm are right to this, which is so many decimals.
+const NOISE: f64 = 1e-5;
+const DECIMALS_OF_NOISE: u8 = 5;
+
+/// What the target's interface does to its outputs, and what that means for the test.
+fn interface_notes(pool: &Pool, channel: Channel, null: Null) -> Vec<String> {
+    let limits = if pool.trains_target() {
+        Vec::new()
+    } else {
+        channel.limits()
+    };
+    let mut notes: Vec<String> = limits
+        .into_iter()
+        .map(|limit| {
+            format!("the target's interface is limited: {limit}; the reference models' outputs are treated alike")
+        })
+        .collect();
+    if pool
+        .target_outputs
+        .as_ref()
+        .is_some_and(|given| given.normalised_here)
+    {
+        notes.push("the target's outputs are between 0 and 1 and do not sum to one: each row was divided by its sum".to_owned());
+    }
+    if channel.is_coarse() && null == Null::T {
+        notes.push("with so few different losses the null t is a guess, and ecdf is the better choice (--null ecdf)".to_owned());
+    }
+    notes
 }
 
 /// Known non-members among the audited units; all of them where none is known.
@@ -258,7 +318,12 @@ fn decisions(pool: &Pool) -> Vec<Decision> {
 }
 
 fn target_signals(run: &RunDirectory, pool: &Pool, channel: Channel) -> Result<ModelSignals> {
-    let is_in = |unit: usize| pool.is_member[unit];
+    // What was not asked is neither right nor wrong.
+    let asked_in_part = pool.config.target.is_asked();
+    let is_in = |unit: usize| {
+        let answered = !asked_in_part || pool.audited.binary_search(&(unit as u32)).is_ok();
+        answered.then(|| pool.is_member[unit]).flatten()
+    };
     let labels = &pool.dataset.labels;
     match &pool.target_outputs {
         None => {
@@ -317,6 +382,40 @@ impl Findings {
             .map_or(&[], |(_, p)| p)
     }
 
+    /// How each selected unit fares in the reference models.
+    fn recur(&mut self, pool: &Pool, left_out: &LeaveOneOut, rule: Rule, selected: &[u32]) {
+        // Reference data of their own, or a budget: those that the models were judged on are
+        // others than those that the target is.
+        if pool.config.data.reference.is_some() {
+            return;
+        }
+        if let Some((_, counts)) = left_out.recurrence.iter().find(|(r, _)| *r == rule) {
+            let judged = self.evaluated.iter().copied();
+            self.recurrence = judged
+                .zip(counts.iter().copied())
+                .filter(|(unit, _)| selected.contains(unit))
+                .collect();
+        }
+    }
+
+    /// Says how many of the tested, by their positions, are judged by ranks though the null is t.
+    fn note_cut(
+        &mut self,
+        pool: &Pool,
+        inference: &DirectInference<'_>,
+        tested: impl ExactSizeIterator<Item = usize>,
+    ) {
+        let all = tested.len();
+        let cut = tested
+            .filter(|&position| inference.is_cut(position))
+            .count();
+        if cut > 0 && pool.config.test.null() == Null::T {
+            self.audit.notes.push(format!(
+                "{cut} of the {all} tested are judged by ranks (ecdf) rather than by the null t: the target shows no difference between the small outputs that several models without them give; their p-values cannot be below 1/(k_out + 1)"
+            ));
+        }
+    }
+
     /// Verdicts, the table of the most exposed, and the evaluation on the target.
     fn judge(
         &mut self,
@@ -333,27 +432,21 @@ impl Findings {
             .selections
             .iter()
             .find(|s| s.rule == rule)
-            .ok_or_else(|| Error::unexpected("the selection was not made"))?;
+            .ok_or_else(|| Error::unexpected("the selection was not made"))?
+            .clone();
         let selected = selection.selected.clone();
         let positions: Vec<usize> = selected.iter().map(|&u| position_of[u as usize]).collect();
         let of_tested = |positions: &[usize], null: Null| {
             inference.p_values_of(positions, null, &self.target, LeftOut::Nobody)
         };
-        let p = of_tested(&positions, test.null);
+        let p = of_tested(&positions, test.null());
         let q = q_values(&p);
         let by_any_dependence =
             adjust_tested(&p, |tested| benjamini_yekutieli(tested).unwrap_or_default());
         self.q = selected.iter().copied().zip(q.iter().copied()).collect();
-        if pool.config.data.reference.is_none()
-            && let Some((_, counts)) = left_out.recurrence.iter().find(|(r, _)| *r == rule)
-        {
-            self.recurrence = selected
-                .iter()
-                .copied()
-                .zip(counts.iter().copied())
-                .collect();
-        }
+        self.recur(pool, left_out, rule, &selected);
         let tested: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
+        self.note_cut(pool, inference, tested.iter().map(|&i| positions[i]));
         let models_out: Vec<usize> = tested
             .iter()
             .map(|&i| inference.models_out(positions[i]))
@@ -374,7 +467,7 @@ impl Findings {
             tested: tested.len(),
             untestable: p.len() - tested.len(),
             unranked: selection.unranked,
-            null: test.null,
+            null: test.null(),
             fdr: test.fdr,
             selecting_models: pool.membership.halves()[0].len(),
             testing_models: pool.membership.halves()[1].len(),
@@ -556,7 +649,7 @@ impl Findings {
         let outside: Vec<f64> = pool
             .audited
             .iter()
-            .zip(self.p_values_of(pool.config.test.null))
+            .zip(self.p_values_of(pool.config.test.null()))
             .filter(|&(&unit, _)| pool.is_member[unit as usize] == Some(false))
             .map(|(_, &p)| p)
             .collect();
@@ -574,10 +667,9 @@ impl Findings {
                 self.audit.reference.test_accuracy,
             ),
         ];
-        let pooled = left_out
-            .evaluations
-            .iter()
-            .find(|e| e.selection == self.audit.test.selection && e.null == pool.config.test.null);
+        let pooled = left_out.evaluations.iter().find(|e| {
+            e.selection == self.audit.test.selection && e.null == pool.config.test.null()
+        });
         self.audit.checks.extend(pooled.map(validity::calibration));
         if pool.config.data.reference.is_some() {
             let share = training_share(pool);
@@ -629,7 +721,7 @@ impl Findings {
 
 /// Refuses an audit in which nobody is OUT for as many models as the null needs.
 fn enough_models(pool: &Pool, inference: &DirectInference<'_>, testing: usize) -> Result<()> {
-    let null = pool.config.test.null;
+    let null = pool.config.test.null();
     let most_out = (0..pool.audited.len())
         .map(|i| inference.models_out(i))
         .max()
@@ -702,20 +794,18 @@ fn empty_audit(
             validation_units: pool.validation_units.len(),
         },
         target: TargetSummary {
-            trained_here: pool.target_outputs.is_none(),
+            trained_here: pool.trains_target(),
             training_units: pool.target_training_size(),
             channel,
             accuracy: target.accuracy,
+            asked: None,
         },
         reference: ReferenceSummary {
             models: membership.models(),
             design: membership.design(),
             training_units,
             expected_overlap: pool.eligible.len() as f64 * training_share(pool).powi(2),
-            network: text::network(&pool.config.network(
-                pool.dataset.features.ncols(),
-                pool.dataset.schema.classes.len(),
-            )),
+            network: training::in_words(pool),
             kernel: kernel.to_owned(),
             train_accuracy: accuracies(&|a| a.train),
             test_accuracy: accuracies(&|a| a.test),
@@ -727,7 +817,7 @@ fn empty_audit(
             tested: 0,
             untestable: 0,
             unranked: 0,
-            null: pool.config.test.null,
+            null: pool.config.test.null(),
             fdr: pool.config.test.fdr,
             selecting_models: 0,
             testing_models: 0,

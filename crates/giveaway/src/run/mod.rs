@@ -6,6 +6,7 @@ pub mod directory;
 pub mod pool;
 pub mod progress;
 
+mod asking;
 mod attacking;
 mod defending;
 mod explaining;
@@ -23,12 +24,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::report::Audit;
-use crate::trainer::NetworkTrainer;
 use config::{Config, Keep};
 use directory::{Access, FORMAT_VERSION, Manifest, RunDirectory};
 use pool::Pool;
 use progress::Progress;
 
+pub use asking::{Connector, Unconnected};
 pub use defending::{DefendRequest, Defended, Identification, defend};
 pub use explaining::{ExplainRequest, Explained, explain, explained_record};
 pub use publish::{ReportRequest, report};
@@ -56,17 +57,34 @@ pub struct Outcome {
 /// # Errors
 /// On bad input, impossible requests, and files that cannot be written.
 pub fn audit(config: &Config, path: Option<&Path>, progress: &dyn Progress) -> Result<Outcome> {
+    audit_through(config, path, &Unconnected, progress)
+}
+
+/// As [`audit`], where the target may be one that is asked: `connector` reaches it. It is asked
+/// before models are trained.
+///
+/// # Errors
+/// As [`audit`], and if the target fails; what it has answered is kept.
+pub fn audit_through(
+    config: &Config,
+    path: Option<&Path>,
+    connector: &dyn Connector,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     let Prepared {
-        pool,
-        trainer,
+        mut pool,
         run,
         mut manifest,
     } = prepare(config, path, Access::Alone, progress)?;
+    asking::ask_about_records(&run, &mut pool, Some(connector), progress)?;
+    pool.settle_test();
+    let pool = pool;
+    let trainer = training::trainer(&pool)?;
     let config = &pool.config;
-    let resumed_models = training::train_missing(&run, &pool, &trainer, Shard::WHOLE, progress)?;
+    let resumed_models = training::train_missing(&run, &pool, &*trainer, Shard::WHOLE, progress)?;
     finish_stage(&run, &mut manifest, "reference")?;
 
-    let findings = findings::find(&run, &pool, &trainer, &manifest, progress)?;
+    let findings = findings::find(&run, &pool, &*trainer, &manifest, connector, progress)?;
     let records = record_table::records_parquet(&findings, &pool)?;
     let neighbours = record_table::neighbours_parquet(&findings, &pool)?;
     let mut json = serde_json::to_string_pretty(&findings.audit)
@@ -140,10 +158,9 @@ pub fn train_share(
     progress: &dyn Progress,
 ) -> Result<ShareOutcome> {
     let prepared = prepare(config, path, Access::Shared, progress)?;
-    let Prepared {
-        pool, trainer, run, ..
-    } = &prepared;
-    let resumed_models = training::train_missing(run, pool, trainer, shard, progress)?;
+    let Prepared { pool, run, .. } = &prepared;
+    let trainer = training::trainer(pool)?;
+    let resumed_models = training::train_missing(run, pool, &*trainer, shard, progress)?;
     Ok(ShareOutcome {
         path: run.path().to_path_buf(),
         models: (0..pool.membership.models())
@@ -156,7 +173,6 @@ pub fn train_share(
 /// An audit before its first model.
 struct Prepared {
     pool: Pool,
-    trainer: NetworkTrainer,
     run: RunDirectory,
     manifest: Manifest,
 }
@@ -173,14 +189,16 @@ fn prepare(
         // Models are asked about more than the records, so they have to be there.
         config.reference.keep.push(Keep::Weights);
     }
-    let pool = Pool::prepare(&config, progress)?;
+    let mut pool = Pool::prepare(&config, progress)?;
+    if !config.target.is_asked() {
+        pool.settle_test();
+    }
     let config = &pool.config;
-    let trainer = training::trainer(&pool)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         identity: identity(config, &pool.inputs)?,
         inputs: pool.inputs.clone(),
-        kernel: crate::trainer::Trainer::kernel(&trainer),
+        kernel: training::kernel(config)?,
         stages: Vec::new(),
     };
     let path = path.map_or_else(
@@ -220,7 +238,6 @@ fn prepare(
 
     Ok(Prepared {
         pool,
-        trainer,
         run,
         manifest,
     })
@@ -249,8 +266,10 @@ fn reopen(
         .map_err(|e| Error::io("read the settings", &settings, &e))?;
     let mut config = Config::from_toml(&text).map_err(|e| e.at(settings.display()))?;
     config.reference.max_memory = max_memory;
-    let prepared = prepare(&config, Some(path), Access::Alone, progress)
+    let mut prepared = prepare(&config, Some(path), Access::Alone, progress)
         .map_err(|e| from_where(e, &config))?;
+    asking::ask_about_records(&prepared.run, &mut prepared.pool, None, progress)?;
+    prepared.pool.settle_test();
     // Now that nobody else is at work in it.
     let (audit, _) = publish::read_result(path)?;
     Ok((prepared, audit))
@@ -284,8 +303,10 @@ fn identity(config: &Config, inputs: &BTreeMap<String, String>) -> Result<String
     config.data.source = String::new();
     config.data.labels_file = None;
     config.data.reference = None;
-    config.target.outputs = None;
-    config.target.members = None;
+    config.target = config.target.what_it_is();
+    // Neither changes what a command answers.
+    config.reference.command.timeout = None;
+    config.reference.command.saves_model = false;
     let text = config.to_toml()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(&MODELS_VERSION.to_le_bytes());

@@ -9,6 +9,7 @@ use super::array_file::write_bytes;
 use super::config::{Config, Duplicates};
 use super::directory::RunDirectory;
 use super::progress::Progress;
+use crate::attack::direct::Null;
 use crate::dataset::{
     Body, Dataset, Encoding, EncodingOptions, Table, Values as ColumnValues, exact_duplicates,
 };
@@ -53,7 +54,7 @@ pub struct Pool {
     pub is_member: Vec<Option<bool>>,
     /// Units that the target is trained on, if it is trained here.
     pub target_training_units: Vec<u32>,
-    /// The target's outputs, if they were given.
+    /// The target's outputs, if they were given or it has been asked.
     pub target_outputs: Option<TargetOutputs>,
     /// Groups with records among the members and among the non-members.
     pub split_units: usize,
@@ -143,6 +144,7 @@ impl Pool {
             }
             drawn
         };
+        within_budget(&config, &units, &mut audited, &mut notes)?;
         if config.reference.batch_size.is_none() {
             let records = units.expand(membership.training_units(0)).len();
             config.reference.batch_size = Some(config.training(records).batch_size);
@@ -165,11 +167,28 @@ impl Pool {
             membership,
             is_member,
             target_training_units,
-            target_outputs: given.map(|g| g.outputs),
+            target_outputs: given.and_then(|g| g.outputs),
             split_units,
             exact_duplicates,
             notes,
         })
+    }
+
+    /// Chooses what depends on the target's interface, where nothing was said: the shape of a
+    /// distribution says nothing where losses are often equal, and ranks are all that is left.
+    pub fn settle_test(&mut self) {
+        let coarse = self
+            .target_outputs
+            .as_ref()
+            .is_some_and(|given| given.channel.is_coarse());
+        let usual = if coarse { Null::Ecdf } else { Null::T };
+        self.config.test.null.get_or_insert(usual);
+    }
+
+    /// Whether the target is trained here.
+    #[must_use]
+    pub fn trains_target(&self) -> bool {
+        !self.config.target.is_given()
     }
 
     /// Records in the first reference model's training set.
@@ -210,7 +229,8 @@ impl Pool {
 }
 
 struct GivenTarget {
-    outputs: TargetOutputs,
+    /// Nothing of a target that has yet to be asked.
+    outputs: Option<TargetOutputs>,
     members: Option<Vec<bool>>,
 }
 
@@ -230,6 +250,11 @@ fn read_inputs(
     hashes.insert("data".to_owned(), whole.content_hash.clone());
     notes.extend(whole.notes.iter().cloned());
     let records_in_file = whole.len();
+    for word in config.reference.command_words() {
+        let bytes = std::fs::read(&word).map_err(|e| Error::io("read the file", &word, &e))?;
+        let role = format!("trainer's {word}");
+        hashes.insert(role, blake3::hash(&bytes).to_hex().to_string());
+    }
     let reference = match &config.data.reference {
         Some(path) => {
             let table = Table::read(path, &config.table_options())?;
@@ -249,15 +274,25 @@ fn read_inputs(
     })
 }
 
-fn read_source(config: &Config) -> Result<Table> {
-    match config.data.source.strip_prefix("shipped:") {
-        Some(name) => Table::shipped(name, &config.table_options()),
-        None => Table::read(Path::new(&config.data.source), &config.table_options()),
+/// Reads the records that a configuration names, all of them.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn read_source(config: &Config) -> Result<Table> {
+    let source = config.data.source.as_str();
+    let options = config.table_options();
+    match source.split_once(':') {
+        Some(("shipped", name)) => Table::shipped(name, &options),
+        Some(("cached", name)) => Table::cached(name, &options),
+        _ => Table::read(Path::new(source), &options),
     }
 }
 
 fn short_name(source: &str) -> String {
-    let name = source.strip_prefix("shipped:").unwrap_or(source);
+    let name = ["shipped:", "cached:"]
+        .iter()
+        .find_map(|prefix| source.strip_prefix(prefix))
+        .unwrap_or(source);
     let stem = Path::new(name)
         .file_name()
         .map_or_else(|| name.to_owned(), |n| n.to_string_lossy().into_owned());
@@ -285,22 +320,34 @@ fn given_target(
     classes: &[String],
     inputs: &mut BTreeMap<String, String>,
 ) -> Result<Option<GivenTarget>> {
-    let Some(path) = &config.target.outputs else {
+    if !config.target.is_given() {
         return Ok(None);
-    };
+    }
     let mut hash = |role: &str, path: &Path| -> Result<()> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))?;
         inputs.insert(role.to_owned(), blake3::hash(&bytes).to_hex().to_string());
         Ok(())
     };
-    hash("target outputs", path)?;
-    let outputs = target::read_outputs(
-        path,
-        table.len(),
-        "records",
-        classes,
-        config.target.output_kind,
-    )?;
+    for word in config.target.command_words() {
+        hash(&format!("target command's {word}"), Path::new(&word))?;
+    }
+    if let Some(path) = config.target.model_file() {
+        hash("target model", &path)?;
+    }
+    let outputs = match &config.target.outputs {
+        Some(path) => {
+            hash("target outputs", path)?;
+            let kind = config.target.output_kind;
+            Some(target::read_outputs(
+                path,
+                table.len(),
+                "records",
+                classes,
+                kind,
+            )?)
+        }
+        None => None,
+    };
     let members = match &config.target.members {
         Some(path) => {
             hash("members", path)?;
@@ -315,9 +362,51 @@ fn given_target(
     Ok(Some(GivenTarget { outputs, members }))
 }
 
+/// Takes so many records of each class at random, in the order of the file.
+fn balanced(config: &Config, whole: &Table, per_class: usize, target_given: bool) -> Result<Table> {
+    let refused = |what: &str, hint: &str| Err(Error::usage(what).at("--per-class").hint(hint));
+    if target_given {
+        return refused(
+            "a given target's training set cannot be resized",
+            "leave it out: with --target-outputs every record of the file is audited",
+        );
+    }
+    if whole.groups.is_some() {
+        return refused(
+            "records of groups belong together, and a group may have several classes",
+            "leave --per-class out, or --group",
+        );
+    }
+    let mut of_class: Vec<Vec<u32>> = vec![Vec::new(); whole.classes.len()];
+    for (record, &label) in whole.labels.iter().enumerate() {
+        of_class[label as usize].push(record as u32);
+    }
+    let mut records = Vec::new();
+    for (class, mut order) in of_class.into_iter().enumerate() {
+        if order.len() < per_class {
+            return Err(Error::usage(format!(
+                "{per_class} records of each class are wanted, and class {} has {}",
+                whole.classes[class],
+                order.len()
+            ))
+            .at("--per-class")
+            .hint(
+                "give at most as many as the smallest class has, or leave classes out of the file",
+            ));
+        }
+        Stream::new(config.seed, "pool of a class", class as u64).shuffle(&mut order);
+        records.extend_from_slice(&order[..per_class]);
+    }
+    records.sort_unstable();
+    Ok(whole.select(&records))
+}
+
 /// Takes twice the wanted training units at random, by group where there are groups, in
-/// the order of the file.
+/// the order of the file; or so many records of each class.
 fn sample(config: &Config, whole: Table, target_given: bool) -> Result<Table> {
+    if let Some(per_class) = config.data.per_class {
+        return balanced(config, &whole, per_class, target_given);
+    }
     let Some(training_units) = config.data.training_units else {
         return Ok(whole);
     };
@@ -325,7 +414,7 @@ fn sample(config: &Config, whole: Table, target_given: bool) -> Result<Table> {
         return Err(
             Error::usage("a given target's training set cannot be resized")
                 .at("--train-size")
-                .hint("leave it out: with --target-outputs every record of the file is audited"),
+                .hint("leave it out: of a model that is there already (--target-outputs and its like), every record of the file is audited"),
         );
     }
     let units = match &whole.groups {
@@ -580,6 +669,50 @@ fn settle_design(
     } else {
         size
     })
+}
+
+/// Share of a budget that is kept for questions that have to be asked again.
+const FOR_RETRIES: f64 = 0.05;
+
+/// Where a target may not be asked about all records, a random part of the units is audited. A
+/// larger budget adds to them.
+fn within_budget(
+    config: &Config,
+    units: &Units,
+    audited: &mut Vec<u32>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let Some(most) = config.target.max_queries else {
+        return Ok(());
+    };
+    let records = units.count(audited);
+    if records as u64 <= most {
+        return Ok(());
+    }
+    let most = most - (most as f64 * FOR_RETRIES).ceil() as u64;
+    let mut order = audited.clone();
+    Stream::new(config.seed, "within the budget", 0).shuffle(&mut order);
+    let mut queries = 0;
+    let mut kept: Vec<u32> = order
+        .into_iter()
+        .take_while(|&unit| {
+            queries += units.records(unit as usize).len() as u64;
+            queries <= most
+        })
+        .collect();
+    if kept.is_empty() {
+        return Err(Error::usage(format!("{most} queries are too few to audit anything"))
+            .at("--max-queries")
+            .hint("allow as many as there are records, or some thousands for a random part of them"));
+    }
+    notes.push(format!(
+        "{records} records would take more queries than --max-queries allows: a random {} of {} units are audited, and a twentieth of the queries is kept for retries",
+        kept.len(),
+        audited.len()
+    ));
+    kept.sort_unstable();
+    *audited = kept;
+    Ok(())
 }
 
 /// Draws the training set of a target that is trained here, as those of the reference

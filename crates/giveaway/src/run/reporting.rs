@@ -443,9 +443,13 @@ fn feature(
     let numbers: Vec<f64>;
     let cells = match values {
         Values::Text(texts) => categories(texts, first, labels, &mut typical),
-        Values::Number(_) | Values::Whole(_) | Values::Truth(_) => {
+        Values::Number(_) | Values::Single(_) | Values::Whole(_) | Values::Truth(_) => {
             let values: &[f64] = match values {
                 Values::Number(values) => values,
+                Values::Single(values) => {
+                    numbers = values.iter().map(|&v| v.into()).collect();
+                    &numbers
+                }
                 Values::Whole(values) => {
                     numbers = values
                         .iter()

@@ -255,10 +255,10 @@ fn search(run: &RunDirectory, pool: &Pool, progress: &dyn Progress) -> Result<Se
     let second = search(&gather(run, pool, 1)?, &pool.eligible)?;
     let features = gather(run, pool, 0)?;
     let first = search(&features, &pool.eligible)?;
-    let audited = if pool.config.data.reference.is_some() {
-        search(&features, &pool.audited)?
-    } else {
+    let audited = if pool.audited == pool.eligible {
         first.clone()
+    } else {
+        search(&features, &pool.audited)?
     };
     Ok(Searched {
         eligible: [first, second],

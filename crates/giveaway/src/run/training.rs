@@ -1,34 +1,85 @@
 //! Training what is missing: the target, if it is trained here, and the reference models.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use giveaway_nn::Kernel;
 use giveaway_stats::random::derive_seed;
 use ndarray::{Axis, Slice};
 
 use super::array_file::{read_outputs, write_floats};
-use super::config::Keep;
+use super::config::trainer::TrainerName;
+use super::config::{Config, Keep};
 use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
 use super::schedule;
+use crate::dataset::Table;
 use crate::error::{Error, Result};
-use crate::trainer::{Model, NetworkTrainer, Trainer};
+use crate::report::text;
+use crate::trainer::{CommandTrainer, Model, NetworkTrainer, Trainer, TreeTrainer};
 
 /// The trainer of target and reference models.
-pub(super) fn trainer(pool: &Pool) -> Result<NetworkTrainer> {
+pub(super) fn trainer(pool: &Pool) -> Result<Box<dyn Trainer + '_>> {
     let config = &pool.config;
     let dataset = &pool.dataset;
-    let network = config.network(dataset.features.ncols(), dataset.schema.classes.len());
-    let kernel = match &config.reference.kernel {
+    let reference = &config.reference;
+    Ok(match reference.trainer {
+        TrainerName::Network => {
+            let network = config.network(dataset.features.ncols(), dataset.schema.classes.len());
+            let training = config.training(pool.training_records());
+            let kernel = network_kernel(config)?;
+            Box::new(NetworkTrainer::new(network, training, dataset, kernel)?)
+        }
+        TrainerName::Forest => Box::new(TreeTrainer::forest(reference.forest.forest(), dataset)?),
+        TrainerName::Boosting => {
+            let boosting = reference.boosting.boosting(reference.patience);
+            Box::new(TreeTrainer::boosting(boosting, dataset)?)
+        }
+        TrainerName::Command => {
+            let tables: Vec<&Table> = std::iter::once(&pool.table)
+                .chain(&pool.reference)
+                .collect();
+            let trainer =
+                CommandTrainer::new(&reference.command, &tables, dataset, &pool.encoding)?;
+            let label = config.data.label.as_deref().unwrap_or("label");
+            Box::new(trainer.label(label)?.secrets(config.target.secrets()))
+        }
+    })
+}
+
+fn network_kernel(config: &Config) -> Result<Kernel> {
+    match &config.reference.kernel {
         Some(name) => name.parse().map_err(|e: giveaway_nn::Error| {
             Error::usage(e.to_string())
                 .at("--kernel")
                 .hint("leave it out to use the fastest")
-        })?,
-        None => giveaway_nn::kernel(),
-    };
-    let training = config.training(pool.training_records());
-    NetworkTrainer::new(network, training, dataset, kernel)
+        }),
+        None => Ok(giveaway_nn::kernel()),
+    }
+}
+
+/// The name of the arithmetic in use, as [`Trainer::kernel`] tells it.
+pub(super) fn kernel(config: &Config) -> Result<String> {
+    Ok(match config.reference.trainer {
+        TrainerName::Network => network_kernel(config)?.to_string(),
+        TrainerName::Forest | TrainerName::Boosting => "trees".to_owned(),
+        TrainerName::Command => "command".to_owned(),
+    })
+}
+
+/// What is trained, in words.
+pub(super) fn in_words(pool: &Pool) -> String {
+    let reference = &pool.config.reference;
+    match reference.trainer {
+        TrainerName::Network => text::network(&pool.config.network(
+            pool.dataset.features.ncols(),
+            pool.dataset.schema.classes.len(),
+        )),
+        TrainerName::Forest => reference.forest.words(),
+        TrainerName::Boosting => reference.boosting.words(),
+        TrainerName::Command => format!("model of the command `{}`", reference.command.command),
+    }
 }
 
 /// The records that the target is trained on, and the seed of its training.
@@ -83,6 +134,8 @@ impl Shard {
 
 /// A model to be trained and what of it is to be written.
 struct Task<'a> {
+    /// What it is, in messages.
+    name: String,
     units: &'a [u32],
     seed: u64,
     files: Vec<(Part, String)>,
@@ -149,14 +202,20 @@ pub(super) fn train_missing(
             Some((*part, part.file(&name))).filter(|(_, file)| !run.file(file).exists())
         };
         let files: Vec<_> = parts.iter().filter_map(missing).collect();
+        let what = if purpose == TARGET {
+            "target".to_owned()
+        } else {
+            format!("reference model {number}")
+        };
         (!files.is_empty()).then(|| Task {
+            name: what,
             units,
             seed: derive_seed(pool.config.seed, purpose, number),
             files,
         })
     };
     let mut tasks = Vec::new();
-    if shard == Shard::WHOLE && pool.target_outputs.is_none() {
+    if shard == Shard::WHOLE && pool.trains_target() {
         let units = &pool.target_training_units[..];
         tasks.extend(task("target".to_owned(), units, TARGET, 0));
     }
@@ -172,12 +231,7 @@ pub(super) fn train_missing(
     if tasks.is_empty() {
         return Ok(resumed);
     }
-    for folder in ["features", "models"] {
-        let wanted = |(_, file): &(Part, String)| file.starts_with(folder);
-        if tasks.iter().any(|task| task.files.iter().any(wanted)) {
-            run.make_folder(folder)?;
-        }
-    }
+    make_folders(run, &tasks)?;
     if resumed > 0 {
         progress.note(&format!(
             "{resumed} of {} reference models are there already",
@@ -199,6 +253,7 @@ pub(super) fn train_missing(
         bytes(memory(threads / lanes) as u64),
     ));
     progress.begin("training reference models", tasks.len() as u64);
+    let begun = std::time::Instant::now();
     let outcome = schedule::run(tasks.len(), threads, at_once, |number| {
         let task = &tasks[number];
         // Another process may have been at the same share.
@@ -209,6 +264,7 @@ pub(super) fn train_missing(
         } else {
             trainer
                 .train(&records(task), &validation, task.seed)
+                .map_err(|e| e.at(task.name.clone()))
                 .and_then(|model| {
                     files
                         .iter()
@@ -219,7 +275,40 @@ pub(super) fn train_missing(
         done
     });
     progress.end();
+    tell_time_elsewhere(run, trainer, begun.elapsed(), tasks.len(), progress)?;
     outcome.map(|()| resumed)
+}
+
+/// Tells how much of the time the user's program took, if one trains.
+fn tell_time_elsewhere(
+    run: &RunDirectory,
+    trainer: &dyn Trainer,
+    wall: Duration,
+    models: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let Some(time) = trainer.time_elsewhere() else {
+        return Ok(());
+    };
+    let (inside, wall) = (time.as_secs_f64(), wall.as_secs_f64());
+    progress.note(&format!(
+        "the command worked {inside:.1} s in all, over {wall:.1} s"
+    ));
+    run.event(
+        "command",
+        &serde_json::json!({ "seconds_in_command": inside, "seconds": wall, "models": models }),
+    )
+}
+
+/// Makes the folders that the tasks write to.
+fn make_folders(run: &RunDirectory, tasks: &[Task]) -> Result<()> {
+    for folder in ["features", "models"] {
+        let wanted = |(_, file): &(Part, String)| file.starts_with(folder);
+        if tasks.iter().any(|task| task.files.iter().any(wanted)) {
+            run.make_folder(folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// Trains `count` models side by side, as many as memory allows, and keeps them, in order.

@@ -1,7 +1,9 @@
 //! Trainers make models from records; models answer with logits.
 
+pub mod command;
 mod lesson;
 mod network;
+mod trees;
 
 use std::io;
 
@@ -9,8 +11,10 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::error::{Error, Result};
 
+pub use command::{CommandSettings, CommandTrainer};
 pub use lesson::{Added, Alteration, Lesson};
 pub use network::NetworkTrainer;
+pub use trees::TreeTrainer;
 
 /// Trains models of one kind on subsets of one data set.
 ///
@@ -45,9 +49,29 @@ pub trait Trainer: Sync {
     ) -> Result<(Box<dyn Model + '_>, Array2<f32>)> {
         let _ = (rows, validation, traced, seed);
         Err(
-            Error::usage("this trainer does not tell losses after every epoch")
-                .hint("leave out what needs traces (LT-IQR), or train with the built-in networks"),
+            Error::usage("this trainer does not tell losses after every epoch").hint(
+                "leave out what needs traces (LT-IQR), or train networks (--trainer network)",
+            ),
         )
+    }
+
+    /// Whether [`Self::train_traced`] can tell losses: whether training goes by steps that can be
+    /// looked at.
+    fn tells_losses(&self) -> bool {
+        false
+    }
+
+    /// Whether models have a layer before their answer. Where they have none, their features
+    /// ([`Model::each_features`]) are their logits.
+    fn has_layers(&self) -> bool {
+        false
+    }
+
+    /// Whether asking a model about anything but the records of the data set takes seconds
+    /// however little is asked, as where a program is started for it. Many questions are then to
+    /// be asked at once, and those that depend on the answers to others left out.
+    fn answers_slowly(&self) -> bool {
+        false
     }
 
     /// Bytes that training one model on so many records takes on so many threads, with so
@@ -76,7 +100,7 @@ pub trait Trainer: Sync {
         let _ = weights;
         Err(
             Error::usage("models of this trainer cannot be kept and asked again")
-                .hint("leave --indirect out, or train with the built-in networks"),
+                .hint("leave --indirect out, or train networks (--trainer network)"),
         )
     }
 
@@ -93,7 +117,7 @@ pub trait Trainer: Sync {
         Err(Error::usage(
             "this trainer learns from records as they are, without weights or other labels",
         )
-        .hint("choose defences that need no more, or train with the built-in networks"))
+        .hint("choose defences that need no more, or train networks (--trainer network)"))
     }
 
     /// A trainer of the same kind whose training differs.
@@ -104,7 +128,13 @@ pub trait Trainer: Sync {
     fn altered(&self, alteration: &Alteration) -> Result<Box<dyn Trainer + '_>> {
         let _ = alteration;
         Err(Error::usage("this trainer has no settings that a defence could change")
-            .hint("choose defences of the records or the answers, or train with the built-in networks"))
+            .hint("choose defences of the records or the answers, or train networks (--trainer network)"))
+    }
+
+    /// The time that programs of others have taken so far, where they do the training: one
+    /// after another, though they ran side by side.
+    fn time_elsewhere(&self) -> Option<std::time::Duration> {
+        None
     }
 
     /// Records of a step of training, where it goes by steps.

@@ -163,6 +163,14 @@ impl Trainer for NetworkTrainer {
         Ok((self.model(trained), traces))
     }
 
+    fn tells_losses(&self) -> bool {
+        true
+    }
+
+    fn has_layers(&self) -> bool {
+        true
+    }
+
     fn memory(&self, records: usize, validation: usize, threads: usize) -> usize {
         // A network that cannot be trained takes nothing: `train` says why.
         self.trainer().map_or(0, |trainer| {

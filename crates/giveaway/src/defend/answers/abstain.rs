@@ -62,7 +62,7 @@ impl Defence for Abstain {
             scikit_learn: "d = euclidean_distances(X, means), means being those of each class over the training records; c = \
                  model.predict_proba(X).argmax(1); m = d[i, c] minus the smallest other entry of the row; \
                  p[m > the quantile of m over the training records] = (np.bincount(y_train) + 1) / (len(y_train) + classes). \
-                 A network measures d in what its last layer sees, as audited here"
+                 As audited here, a network measures d in what its last layer sees, and a model without layers in its logits"
                 .to_owned(),
             pytorch: "z[outlying] = torch.log((torch.bincount(y_train) + 1) / (len(y_train) + classes)) after the forward \
                  pass, with outlying as for scikit-learn, d measured in the input of the last layer"

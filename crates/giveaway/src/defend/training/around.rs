@@ -79,6 +79,14 @@ impl<C: Change> Trainer for Around<'_, C> {
         self.inner().restore(weights)
     }
 
+    fn has_layers(&self) -> bool {
+        self.inner().has_layers()
+    }
+
+    fn answers_slowly(&self) -> bool {
+        self.inner().answers_slowly()
+    }
+
     fn batch_size(&self) -> Option<usize> {
         self.inner().batch_size()
     }

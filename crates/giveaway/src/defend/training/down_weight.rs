@@ -77,7 +77,7 @@ impl Defence for DownWeight {
             title: format!("Exposed records with weight {}", self.weight),
             source: "after Khalil and others 2025; weights as Huber 1964",
             what: format!("The losses of the exposed records are multiplied by {}.", self.weight),
-            promise: Some("Nothing is guaranteed: a network that trains long enough fits a record of small weight too.".into()),
+            promise: Some("Nothing is guaranteed: a model that fits its records closely fits one of small weight too.".into()),
             stage: Stage::Training,
             sample_aware: true,
             keeps_labels: false,

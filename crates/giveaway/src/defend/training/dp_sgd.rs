@@ -117,7 +117,7 @@ impl DpSgd {
             return Err(Error::usage(
                 "DP-SGD is for training by steps on batches, which this trainer has not",
             )
-            .hint("choose another defence, or train with the built-in networks"));
+            .hint("choose another defence, or train networks (--trainer network)"));
         };
         let rate = batch.min(records) as f64 / records as f64;
         let steps = (epochs * records.div_ceil(batch.max(1))) as u64;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refused;
@@ -10,7 +11,7 @@ use crate::error::Result;
 
 /// Indirect inference: which records are attacked by queries that do not contain them, and how
 /// those are found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct IndirectConfig {
     /// The most vulnerable selected units are attacked, so many of them; all if not given.
@@ -44,7 +45,7 @@ pub struct IndirectConfig {
 }
 
 /// Models that tell what a query does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Build {
     /// The IN and the OUT reference models: no model is trained.

@@ -76,6 +76,12 @@ fn values_that_make_no_sense_name_their_option() {
     assert!(refused(&|c| c.reference.epochs = 0).starts_with("--epochs"));
     assert!(refused(&|c| c.target.members = Some("m".into())).starts_with("--members"));
     assert!(refused(&|c| c.data.training_units = Some(1)).starts_with("--train-size"));
+    assert!(refused(&|c| c.data.per_class = Some(0)).starts_with("--per-class"));
+    let both = refused(&|c| {
+        c.data.per_class = Some(5);
+        c.data.training_units = Some(50);
+    });
+    assert!(both.starts_with("--per-class"), "{both}");
     let largest = u32::MAX as usize / 2;
     for units in [largest + 1, usize::MAX] {
         let message = refused(&|c| c.data.training_units = Some(units));

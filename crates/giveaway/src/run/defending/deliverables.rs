@@ -169,7 +169,7 @@ impl Files<'_> {
         let Arm::Defended(defence) = arm else {
             return Ok(());
         };
-        if pool.target_outputs.is_some() {
+        if !pool.trains_target() {
             return Ok(());
         }
         progress.begin("training the target through the recommended defence", 0);

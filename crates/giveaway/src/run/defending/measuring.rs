@@ -314,7 +314,7 @@ impl<'a> Judges<'a> {
         let labels = &pool.dataset.labels;
         let channel = Channel {
             kind,
-            decimals: None,
+            ..Channel::default()
         };
         let standard = answers.as_standard_layout();
         let rows: Vec<&[f32]> = standard
@@ -555,7 +555,7 @@ impl<'a> Judges<'a> {
             Ok(take(Rule::Influence, vulnerability, judged, amount)?.selected)
         };
         let decision = Decision::Level(DIRECT_LEVEL);
-        let null = self.shop.pool.config.test.null;
+        let null = self.shop.pool.config.test.null();
         let left_out = leave_one_out::run(
             &Protocol {
                 signals: &signals,
@@ -586,10 +586,12 @@ impl<'a> Judges<'a> {
 fn probability_row(row: &[f32], kind: OutputKind) -> Vec<f32> {
     let mut probabilities = Vec::new();
     match kind {
-        OutputKind::Probabilities => probabilities.extend_from_slice(row),
+        OutputKind::Probabilities | OutputKind::Labels => {
+            probabilities.extend_from_slice(row);
+        }
         OutputKind::Logits => Channel {
             kind: OutputKind::Probabilities,
-            decimals: None,
+            ..Channel::default()
         }
         .pass(row, &mut probabilities),
     }

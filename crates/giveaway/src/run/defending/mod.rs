@@ -18,8 +18,8 @@ use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
 use super::publish::{as_json, write_page};
-use super::{Prepared, finish_stage, reopen};
-use crate::defend::Bench;
+use super::{Prepared, finish_stage, reopen, training};
+use crate::defend::{Bench, registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::spread::{Grouping, grouping};
 use crate::report::Audit;
@@ -98,16 +98,20 @@ pub struct Defended {
 /// more or are others, on requests that make no sense, and on files that cannot be written.
 pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> Result<Defended> {
     let begun = Instant::now();
-    let wanted = candidates::candidates(&request.defences)?;
+    for name in &request.defences {
+        // A slip is told before the data are read.
+        registry::parse(name)?;
+    }
     let (
         Prepared {
             pool,
-            trainer,
             run,
             mut manifest,
         },
         mut audit,
     ) = reopen(path, request.max_memory, progress)?;
+    let trainer = training::trainer(&pool)?;
+    let wanted = candidates::candidates(&request.defences, &pool.config.reference)?;
     let models = check(request, &pool)?;
     let groupings = groupings(request, &pool)?;
     progress.begin("finding whom to protect", 0);
@@ -116,7 +120,7 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
     let bench = Bench {
         dataset: &pool.dataset,
         units: &pool.units,
-        trainer: &trainer,
+        trainer: &*trainer,
         training_records: smallest_training_set(&pool, &models),
         exposed: &protected.exposed,
         suspects: &protected.suspects,
@@ -131,7 +135,7 @@ pub fn defend(path: &Path, request: &DefendRequest, progress: &dyn Progress) -> 
             manifest.kernel,
             models,
             protected.units,
-            pool.config.test.null,
+            pool.config.test.null(),
             request.groups
         )
         .as_bytes(),

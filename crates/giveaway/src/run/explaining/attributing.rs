@@ -18,7 +18,8 @@ const LISTED_COLUMNS: usize = 8;
 
 impl Work<'_> {
     /// What in the input makes the exposed units leak, and random ones beside them. Nothing for
-    /// images: a share of a pixel tells nobody anything, and they have maps instead.
+    /// images: a share of a pixel tells nobody anything, and they have maps instead; and nothing
+    /// where every question to a model takes seconds.
     pub(super) fn attribute(
         &self,
         inner: &InnerModels<'_>,
@@ -26,7 +27,7 @@ impl Work<'_> {
         progress: &dyn Progress,
     ) -> Result<(BTreeMap<u32, UnitAttribution>, Option<AttributionSummary>)> {
         let pool = self.pool;
-        if pool.dataset.schema.image.is_some() {
+        if pool.dataset.schema.image.is_some() || self.trainer.answers_slowly() {
             return Ok((BTreeMap::new(), None));
         }
         let both = |unit: u32| {

@@ -1,5 +1,5 @@
 //! Models that are trained again to look inside: what their last layer sees, and how the losses
-//! of records went while they were trained.
+//! of records went while they were trained, as far as the trainer tells.
 //!
 //! They are the first reference models of the half that measures. Training is deterministic, so
 //! these are the models whose outputs are in the run directory; that is checked, since an
@@ -34,6 +34,7 @@ pub(super) struct InnerModels<'a> {
     /// Their numbers.
     pub(super) numbers: Vec<usize>,
     models: Vec<Box<dyn Model + 'a>>,
+    /// One for each model; none where the trainer does not tell losses.
     traced: Vec<Traced>,
 }
 
@@ -46,7 +47,8 @@ pub(super) struct Learning {
 }
 
 impl<'a> InnerModels<'a> {
-    /// Trains these reference models again.
+    /// Trains these reference models again, with the losses after every epoch if the trainer
+    /// tells them.
     ///
     /// # Errors
     /// If training fails, or a model does not answer as the one in the run directory.
@@ -57,13 +59,23 @@ impl<'a> InnerModels<'a> {
         numbers: &[usize],
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let all: Vec<u32> = (0..pool.dataset.len() as u32).collect();
+        let all: Vec<u32> = if trainer.tells_losses() {
+            (0..pool.dataset.len() as u32).collect()
+        } else {
+            Vec::new()
+        };
         let validation = pool.units.expand(&pool.validation_units);
         let slots: Vec<OnceLock<Traced>> = numbers.iter().map(|_| OnceLock::new()).collect();
         let models = side_by_side(pool, trainer, numbers.len(), all.len(), |position| {
             let number = numbers[position];
             let rows = pool.units.expand(pool.membership.training_units(number));
             let seed = derive_seed(pool.config.seed, REFERENCE, number as u64);
+            if !trainer.tells_losses() {
+                let model = trainer.train(&rows, &validation, seed)?;
+                answers_as_stored(run, pool, number, &*model)?;
+                progress.advance(1);
+                return Ok(model);
+            }
             let (model, traces) = trainer.train_traced(&rows, &validation, &all, seed)?;
             answers_as_stored(run, pool, number, &*model)?;
             let epoch = (0..all.len())

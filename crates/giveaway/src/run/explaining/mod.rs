@@ -22,7 +22,7 @@ use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
 use super::publish::{as_json, write_page};
-use super::{Prepared, finish_stage, reopen};
+use super::{Prepared, finish_stage, reopen, training};
 use crate::error::{Error, Result};
 use crate::explain::answers::Answers;
 use crate::explain::findings::sentences;
@@ -115,16 +115,16 @@ pub fn explain(
     let (
         Prepared {
             pool,
-            trainer,
             run,
             mut manifest,
         },
         audit,
     ) = reopen(path, request.max_memory, progress)?;
+    let trainer = training::trainer(&pool)?;
     let (neighbours, models) = check(request, &pool)?;
     let verdicts = Verdicts::read(&run, &pool)?;
 
-    let mut work = Work::new(&run, &pool, &trainer, &audit, verdicts, request);
+    let mut work = Work::new(&run, &pool, &*trainer, &audit, verdicts, request);
     work.neighbours = neighbours;
     work.models = models;
     let made = work.explain(progress)?;
@@ -319,8 +319,14 @@ impl<'a> Work<'a> {
             .iter()
             .map(|&u| self.stands_for[u as usize])
             .collect();
-        let all_places =
-            places::measure(self.run, pool, &inner, self.neighbours, &mapped, progress)?;
+        let all_places = places::measure(
+            self.run,
+            pool,
+            (&inner, self.trainer.has_layers()),
+            self.neighbours,
+            &mapped,
+            progress,
+        )?;
 
         progress.begin("comparing measures with the leak", 0);
         let mut described = self.describe(&answers, &all_places.places, &inner.learning(pool));
@@ -381,6 +387,7 @@ impl<'a> Work<'a> {
             map: map_summary,
         };
         explanation.findings = sentences(&explanation, &self.audit.data.unit_name);
+        explanation.findings.extend(self.untold());
         Ok(Made {
             explanation,
             records: self.records_parquet(&described, &answers)?,
@@ -422,14 +429,17 @@ impl<'a> Work<'a> {
         let rarity = rarity(&tables);
         let mut all = measures::of_answers(answers, labels);
         for (space, places) in measures::Space::EVERY.into_iter().zip(places) {
-            all.extend(measures::of_space(space, places));
+            all.extend(measures::of_space(space, places, self.trainer.has_layers()));
         }
         all.extend(measures::of_duplicates(&places[0], &twins(pool)));
         all.extend(rarity.iter().flat_map(measures::of_rarity));
-        all.extend(measures::of_learning(
-            learning.epoch.clone(),
-            learning.spread.clone(),
-        ));
+        if self.trainer.tells_losses() {
+            all.extend(measures::of_learning(
+                learning.epoch.clone(),
+                learning.spread.clone(),
+                self.step(),
+            ));
+        }
         let values_of = |name: &str| -> &[f64] {
             let found = all.iter().find(|measure| measure.name == name);
             found.map_or(&[], |measure| &measure.values)
@@ -473,6 +483,7 @@ impl<'a> Work<'a> {
             usual_distance: usual(&places[0].farthest_neighbour()),
             learning: words::Learning {
                 epoch: &learning.epoch,
+                step: self.step(),
                 median: usual(&learning.epoch),
                 trained: &learning.trained,
             },
@@ -505,6 +516,15 @@ impl<'a> Work<'a> {
             measures: all,
             reasons,
             statements,
+        }
+    }
+
+    /// What training goes by.
+    fn step(&self) -> &'static str {
+        if self.trainer.has_layers() {
+            "epoch"
+        } else {
+            "round"
         }
     }
 
@@ -609,6 +629,18 @@ impl<'a> Work<'a> {
             .zip(leaks)
             .filter(|(_, leak)| !leak.is_nan())
             .collect()
+    }
+
+    /// What this trainer's models cannot be explained by, in sentences.
+    fn untold(&self) -> Vec<String> {
+        let mut untold = Vec::new();
+        if !self.trainer.tells_losses() {
+            untold.push("When records are learnt is not told: this trainer does not tell losses while it trains.".to_owned());
+        }
+        if self.trainer.answers_slowly() && self.pool.dataset.schema.image.is_none() {
+            untold.push("Which columns make records leak is not told: models would have to be asked thousands of questions, and a command is started for each.".to_owned());
+        }
+        untold
     }
 
     fn explained_unit(

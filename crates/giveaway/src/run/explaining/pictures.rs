@@ -92,8 +92,13 @@ pub(super) fn map(
         ),
     ];
     let mut views = Vec::new();
+    let few = if work.trainer.has_layers() {
+        "penultimate features"
+    } else {
+        "logits of a few models"
+    };
     for (name, space, vectors) in [
-        ("penultimate", "penultimate features", &vectors[1]),
+        ("penultimate", few, &vectors[1]),
         ("logits", "logits", &vectors[0]),
     ] {
         for laid_out in layouts(vectors, &|steps| progress.advance(steps))? {
@@ -242,7 +247,7 @@ pub(super) fn activations(
                 }
             }),
     );
-    progress.begin("looking where the networks look", wanted.len() as u64);
+    progress.begin("looking where the models look", wanted.len() as u64);
     let models = inner.all();
     let maps: Vec<Option<String>> = wanted
         .par_iter()

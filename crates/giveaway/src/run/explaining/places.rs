@@ -42,10 +42,11 @@ fn models_that_fit(records: usize, width: usize, wanted: usize) -> usize {
 }
 
 /// Measures where every record lies; `mapped` are the records whose vectors are wanted.
+/// `layers` says whether models have any.
 pub(super) fn measure(
     run: &RunDirectory,
     pool: &Pool,
-    inner: &InnerModels<'_>,
+    (inner, layers): (&InnerModels<'_>, bool),
     neighbours: usize,
     mapped: &[u32],
     progress: &dyn Progress,
@@ -99,8 +100,11 @@ pub(super) fn measure(
                 let wanted = PENULTIMATE_MODELS.min(inner.numbers.len());
                 let models = models_that_fit(records, width, wanted);
                 let vectors = inner.penultimate(models)?;
-                let description =
-                    format!("what the last layers of {models} reference models see, side by side");
+                let description = if layers {
+                    format!("what the last layers of {models} reference models see, side by side")
+                } else {
+                    format!("the logits of {models} reference models, side by side")
+                };
                 all.of_map[1] = place(vectors.view(), models, description)?;
             }
         }

@@ -39,7 +39,7 @@ impl Verdicts {
             columns.push((table.name(column).to_owned(), values));
         }
         let find = |name: &str| columns.iter().find(|c| c.0 == name).map(|c| &c.1);
-        let null = format!("p_value_{}", pool.config.test.null.name());
+        let null = format!("p_value_{}", pool.config.test.null().name());
         let (
             Some(Values::Truth(given_away)),
             Some(Values::Number(p)),

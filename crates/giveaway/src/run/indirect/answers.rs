@@ -6,15 +6,17 @@ use std::path::Path;
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
-use super::models;
 use super::queries::UnitQueries;
+use super::{Context, models, query_table};
 use crate::channel::Channel;
 use crate::enhance::effect::{matrix, scaled_logits};
 use crate::enhance::space::{Query, QuerySpace};
 use crate::error::{Error, Result};
 use crate::run::array_file::{write_array, write_floats};
+use crate::run::asking;
 use crate::run::directory::RunDirectory;
 use crate::run::pool::Pool;
+use crate::run::progress::Progress;
 use crate::target;
 use crate::trainer::Trainer;
 
@@ -37,10 +39,7 @@ pub(super) fn ask(
     units: &[UnitQueries],
     step: impl Fn(u64) + Sync,
 ) -> Result<Answers> {
-    let queries: Vec<Query> = units
-        .iter()
-        .flat_map(|unit| unit.enhanced.queries.iter().map(|kept| kept.query.clone()))
-        .collect();
+    let queries = queries_of(units);
     let labels = space.labels(&queries);
     let inputs = matrix(&queries)?;
     let width = pool.dataset.features.ncols();
@@ -89,33 +88,52 @@ pub(super) fn ask(
     written?;
     let testing = Array2::from_shape_vec((numbers.len(), queries.len()), testing)
         .map_err(|e| Error::unexpected(format!("cannot lay out the answers: {e}")))?;
-    let target = ask_target(run, pool, trainer, channel, &inputs, &labels, &testing)?;
-    Ok(Answers { testing, target })
+    Ok(Answers {
+        testing,
+        target: None,
+    })
 }
 
 /// The hash of the queries that a target known by its outputs was to be asked.
 const HANDED_OUT: &str = "indirect/handed_out.blake3";
 
-/// The target trained here is asked; the answers of another are read, once they are there.
-fn ask_target(
-    run: &RunDirectory,
-    pool: &Pool,
-    trainer: &dyn Trainer,
-    channel: Channel,
-    inputs: &Array2<f32>,
-    labels: &[u32],
+/// The answers of the target to the queries of all units: a target trained here is asked, and so
+/// is one that is reached through the connector; the answers of another are read, once they are
+/// there.
+pub(super) fn of_target(
+    context: &Context<'_>,
+    space: &QuerySpace<'_>,
+    units: &[UnitQueries],
     testing: &Array2<f32>,
+    progress: &dyn Progress,
 ) -> Result<Option<Vec<f64>>> {
+    let Context {
+        run,
+        pool,
+        trainer,
+        connector,
+        channel,
+        ..
+    } = *context;
+    let queries = queries_of(units);
+    let labels = &space.labels(&queries);
+    let inputs = &matrix(&queries)?;
     let classes = &pool.dataset.schema.classes;
     let shape = [labels.len(), classes.len()];
     let file = "indirect/target.npy";
-    // As float32, like those of the models that test: a tie must stay one.
-    let rounded = |phi: f64| f64::from(phi as f32);
-    if pool.target_outputs.is_none() {
+    if pool.trains_target() {
         let logits = models::load(run, trainer, "target")?.answer(inputs.view())?;
         write_floats(run, file, &shape, |sink| sink(logits.view()))?;
         let phi = scaled_logits(channel, &logits, labels);
-        return Ok(Some(phi.into_iter().map(rounded).collect()));
+        return Ok(Some(phi.into_iter().map(as_of_models).collect()));
+    }
+    if pool.config.target.is_asked() {
+        let questions = query_table::questions(pool, space, &queries, inputs.clone())?;
+        let outputs = asking::ask_about_queries(run, pool, &questions, Some(connector), progress)?;
+        let outputs = outputs.mapv(|x| channel.round(x));
+        let phi = of_outputs(channel, &outputs, labels);
+        write_floats(run, file, &shape, |sink| sink(outputs.view()))?;
+        return Ok(Some(phi));
     }
     let answers = pool.config.test.indirect.as_ref();
     let Some(path) = answers.and_then(|indirect| indirect.answers.as_ref()) else {
@@ -153,14 +171,34 @@ fn ask_target(
         .hint("ask the same interface for both, and keep all digits"));
     }
     let outputs = given.outputs.mapv(|x| channel.round(x));
-    let phi = outputs.axis_iter(Axis(0)).zip(labels).map(|(row, &label)| {
-        let signal = channel.signal(&row.to_vec(), label as usize);
-        rounded(signal.scaled_logit)
-    });
-    let phi: Vec<f64> = phi.collect();
+    let phi = of_outputs(channel, &outputs, labels);
     refuse_strangers(path, testing, &phi)?;
     write_floats(run, file, &shape, |sink| sink(outputs.view()))?;
     Ok(Some(phi))
+}
+
+/// Scaled logits of outputs that have come through the channel.
+fn of_outputs(channel: Channel, outputs: &Array2<f32>, labels: &[u32]) -> Vec<f64> {
+    let rows = outputs.axis_iter(Axis(0)).zip(labels);
+    rows.map(|(row, &label)| {
+        let signal = channel.signal(&row.to_vec(), label as usize);
+        as_of_models(signal.scaled_logit)
+    })
+    .collect()
+}
+
+/// As float32, like those of the models that test: a tie must stay one.
+fn as_of_models(phi: f64) -> f64 {
+    f64::from(phi as f32)
+}
+
+/// The queries of all units, one unit after another.
+fn queries_of(units: &[UnitQueries]) -> Vec<Query> {
+    let of_unit = |unit: &UnitQueries| -> Vec<Query> {
+        let kept = unit.enhanced.queries.iter();
+        kept.map(|kept| kept.query.clone()).collect()
+    };
+    units.iter().flat_map(of_unit).collect()
 }
 
 /// Whether a target answers queries as any model would: where all models that test go up and

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use ndarray::{Axis, Slice};
 use rayon::prelude::*;
 
+use super::asking::Connector;
 use super::config::Build;
 use super::directory::RunDirectory;
 use super::pool::Pool;
@@ -21,7 +22,7 @@ use crate::attack::indirect::{
 };
 use crate::channel::Channel;
 use crate::enhance::space::{QuerySpace, distance};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::evaluate::indirect::Played;
 use crate::evaluate::leave_one_out::Recurrence;
 use crate::evaluate::{LEVELS, q_values};
@@ -59,6 +60,8 @@ pub(super) struct Context<'a> {
     pub(super) run: &'a RunDirectory,
     pub(super) pool: &'a Pool,
     pub(super) trainer: &'a dyn Trainer,
+    /// Reaches a target that is asked.
+    pub(super) connector: &'a dyn Connector,
     /// The run's, which everything that was trained depends on.
     pub(super) identity: &'a str,
     pub(super) channel: Channel,
@@ -93,7 +96,7 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     let donors = donors(pool);
     let selected = pool.units.expand(context.selected);
     let space = QuerySpace::new(&pool.dataset, &donors, pool.config.seed).without(&selected);
-    let builder = Builder::new(
+    let mut builder = Builder::new(
         run,
         pool,
         context.trainer,
@@ -109,6 +112,9 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
         .map(|u| u.unit)
         .collect();
     let mut notes = Vec::new();
+    if context.trainer.answers_slowly() {
+        notes.push("indirect inference: queries were chosen among random ones and not improved, since every question to a model of a command starts the command".to_owned());
+    }
     notes.extend(unsearched(&built));
     built.retain(|unit| !unit.enhanced.queries.is_empty());
     if built.is_empty() {
@@ -122,7 +128,7 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
     run.write("indirect/queries.parquet", &table)?;
     let testing = pool.membership.halves()[1].len();
     progress.begin("asking the models that test", testing as u64);
-    let answers = answers::ask(
+    let mut answers = answers::ask(
         run,
         pool,
         context.trainer,
@@ -134,6 +140,18 @@ pub(super) fn infer(context: &Context<'_>, progress: &dyn Progress) -> Result<Op
         },
     )?;
     progress.end();
+    match answers::of_target(context, &space, &built, &answers.testing, progress) {
+        Ok(target) => answers.target = target,
+        // What was found of the records directly is not to be lost by that.
+        Err(error) if error.kind() == ErrorKind::Target => {
+            notes.push(format!("the target did not answer the queries of indirect inference: {error}; what it answered is kept, and the same command asks the rest"));
+            return Ok(Some(Inferred {
+                section: None,
+                notes,
+            }));
+        }
+        Err(error) => return Err(error),
+    }
     let Some(of_target) = &answers.target else {
         notes.push(format!(
             "indirect inference waits for the target: ask it the {} queries of {}, in their order, and give its answers with --indirect-answers FILE to the same command",
@@ -373,7 +391,7 @@ impl Judge<'_> {
         );
         for (round, (combinations, budgets)) in rounds.enumerate() {
             let settings = Settings {
-                null: pool.config.test.null,
+                null: pool.config.test.null(),
                 combinations: combinations.clone(),
                 budgets: budgets.clone(),
             };
@@ -440,7 +458,7 @@ impl Judge<'_> {
             position_of,
             ..
         } = self.context;
-        let null = pool.config.test.null;
+        let null = pool.config.test.null();
         let positions: Vec<usize> = units.iter().map(|&u| position_of[u as usize]).collect();
         let played: Vec<Vec<f64>> = models
             .par_iter()

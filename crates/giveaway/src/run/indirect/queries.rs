@@ -7,7 +7,7 @@ use super::models::Models;
 use crate::channel::Channel;
 use crate::enhance::effect::{Contrast, Effect};
 use crate::enhance::space::{Guard, Query, QuerySpace};
-use crate::enhance::{Enhanced, EnhancingRecord, FEWEST_MODELS, Search, enhance};
+use crate::enhance::{Enhanced, EnhancingRecord, FEWEST_MODELS, Search, drawn, enhance};
 use crate::error::{Error, Result};
 use crate::run::config::Build;
 use crate::run::directory::RunDirectory;
@@ -88,7 +88,11 @@ impl<'a> Builder<'a> {
     ) -> Result<Self> {
         let config = pool.config.test.indirect.clone().unwrap_or_default();
         let build = config.build.unwrap_or(default_build(pool));
-        let search = config.search(space.is_image(), budgets(config.queries));
+        let mut search = config.search(space.is_image(), budgets(config.queries));
+        if trainer.answers_slowly() {
+            // Each step would wait for the answers to the one before.
+            search.steps = 0;
+        }
         let building = pool.membership.halves()[0].clone();
         if build == Build::Balanced && pool.config.data.reference.is_some() {
             return Err(Error::usage(
@@ -126,7 +130,14 @@ impl<'a> Builder<'a> {
     }
 
     /// The queries of all these units, in their order.
-    pub(super) fn all(&self, units: &[u32], progress: &dyn Progress) -> Result<Vec<UnitQueries>> {
+    pub(super) fn all(
+        &mut self,
+        units: &[u32],
+        progress: &dyn Progress,
+    ) -> Result<Vec<UnitQueries>> {
+        if self.trainer.answers_slowly() && self.build == Build::Balanced {
+            self.ask_at_once(units, progress)?;
+        }
         progress.begin(
             "building queries that are not the record",
             units.len() as u64,
@@ -149,9 +160,36 @@ impl<'a> Builder<'a> {
         Ok(built)
     }
 
+    /// Has the models that build answer for the candidates of all units that are not built yet,
+    /// so that each is asked once.
+    fn ask_at_once(&mut self, units: &[u32], progress: &dyn Progress) -> Result<()> {
+        let missing: Vec<u32> = units
+            .iter()
+            .copied()
+            .filter(|&unit| self.stored(&file_of(unit), unit).is_none())
+            .filter(|&unit| {
+                let [inside, outside] = self.kinds(unit);
+                confirming(&inside).len().min(confirming(&outside).len()) >= FEWEST_MODELS
+            })
+            .collect();
+        let models = std::mem::take(&mut self.models);
+        progress.begin(
+            "asking the models that build",
+            models.numbers().count() as u64,
+        );
+        let (space, pool, search) = (self.space, self.pool, &self.search);
+        let candidates = missing.iter().flat_map(|&unit| {
+            let own = pool.units.records(unit as usize);
+            drawn(space, own, search, pool.config.seed)
+        });
+        self.models = models.asked_at_once(candidates, |n| progress.advance(n))?;
+        progress.end();
+        Ok(())
+    }
+
     /// The queries of a unit, and whether they were there already.
     fn queries(&self, unit: u32) -> Result<(UnitQueries, bool)> {
-        let file = format!("indirect/units/{unit:06}.json");
+        let file = file_of(unit);
         if let Some(found) = self.stored(&file, unit) {
             return Ok((found, true));
         }
@@ -163,16 +201,22 @@ impl<'a> Builder<'a> {
         Ok((made, false))
     }
 
+    /// The models that build which were trained on a unit, and those that were not.
+    fn kinds(&self, unit: u32) -> [Vec<usize>; 2] {
+        let (inside, outside) = self
+            .models
+            .numbers()
+            .partition(|&model| self.pool.membership.is_in(model, unit as usize));
+        [inside, outside]
+    }
+
     fn build(&self, unit: u32) -> Result<UnitQueries> {
         let own = self.pool.units.records(unit as usize);
         let seed = self.pool.config.seed;
         let run = |building: &Contrast<'_>, confirming: &Contrast<'_>| {
             enhance(self.space, own, building, confirming, &self.search, seed)
         };
-        let (inside, outside): (Vec<usize>, Vec<usize>) = self
-            .models
-            .numbers()
-            .partition(|&model| self.pool.membership.is_in(model, unit as usize));
+        let [inside, outside] = self.kinds(unit);
         let unsearched = || UnitQueries {
             unit,
             enhanced: Enhanced {
@@ -187,8 +231,8 @@ impl<'a> Builder<'a> {
         match self.build {
             Build::Balanced => {
                 // In the order of the models, so that of complements both build or both confirm.
-                let (a_inside, b_inside) = inside.split_at((3 * inside.len()).div_ceil(4));
-                let (a_outside, b_outside) = outside.split_at((3 * outside.len()).div_ceil(4));
+                let (a_inside, b_inside) = inside.split_at(building(&inside));
+                let (a_outside, b_outside) = outside.split_at(building(&outside));
                 if b_inside.len() < FEWEST_MODELS || b_outside.len() < FEWEST_MODELS {
                     return Ok(unsearched());
                 }
@@ -366,6 +410,20 @@ impl<'a> Builder<'a> {
                 .collect(),
         }
     }
+}
+
+/// Of so many models of a kind those that build, the first; the others confirm.
+fn building(models: &[usize]) -> usize {
+    (3 * models.len()).div_ceil(4)
+}
+
+fn confirming(models: &[usize]) -> &[usize] {
+    &models[building(models)..]
+}
+
+/// The file of a unit's queries, in the run directory.
+fn file_of(unit: u32) -> String {
+    format!("indirect/units/{unit:06}.json")
 }
 
 /// Numbers of queries for which results are given: those below the most that is asked, and that.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::Array2;
+
 use super::queries::UnitQueries;
 use crate::dataset::{Body, Table, Values as ColumnValues};
 use crate::enhance::EnhancingRecord;
 use crate::enhance::space::{Query, QuerySpace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::FORMAT_VERSION;
 use crate::report::indirect::ChangedValue;
 use crate::report::records::{Values, to_parquet};
 use crate::run::pool::Pool;
+use crate::target::Questions;
+use crate::target::questions::columns_of;
 
 /// Of each column of the table, its place among the columns that queries are made of; none
 /// where the encoding leaves the column out.
@@ -169,6 +173,48 @@ fn features(
         };
         columns.push((names[column].to_owned(), values));
     }
+}
+
+/// The queries as questions to a target that may want raw values, encoded as `features`. A
+/// column takes the value of the record that a query has it from; what models do not see is
+/// taken from the record of the first column that they do, and not from the record attacked.
+pub(super) fn questions(
+    pool: &Pool,
+    space: &QuerySpace<'_>,
+    queries: &[Query],
+    features: Array2<f32>,
+) -> Result<Questions> {
+    let names = pool.dataset.schema.features.iter();
+    let feature_names: Vec<String> = names.map(|feature| feature.name.clone()).collect();
+    let mut columns = Vec::new();
+    if !space.is_image() {
+        let whole = columns_of(&pool.table.body);
+        let reference = pool.reference.as_ref().map(|table| columns_of(&table.body));
+        let seen = places(pool, space);
+        let any = seen.iter().flatten().next().copied();
+        for (mut column, place) in whole.into_iter().zip(seen) {
+            if let Some(reference) = &reference {
+                let same = reference.iter().find(|other| other.name == column.name);
+                column.values = same
+                    .and_then(|other| column.values.followed_by(&other.values))
+                    .ok_or_else(|| {
+                        Error::input(format!(
+                            "column `{}` is of another type in the reference file",
+                            column.name
+                        ))
+                        .hint("give both files the same types of columns")
+                    })?;
+            }
+            let rows: Vec<usize> = queries.iter().map(|q| donor(q, place.or(any))).collect();
+            column.values = column.values.select(&rows);
+            columns.push(column);
+        }
+    }
+    Ok(Questions {
+        features,
+        feature_names,
+        columns,
+    })
 }
 
 /// The name of a tail.

@@ -1,26 +1,17 @@
-//! The model under audit: trained here, or known by a file of its outputs.
+//! A target known by files: of its outputs on every record, and of its training records.
 
 use std::path::Path;
 
-use ndarray::Array2;
-
-use crate::channel::{Channel, OutputKind};
+use super::{Answers, TargetOutputs, interpret, settle};
+use crate::channel::OutputKind;
 use crate::dataset::{Table, matrix};
 use crate::error::{Error, Result};
 
-/// The outputs of a target on every record, and what they went through.
-#[derive(Clone, Debug)]
-pub struct TargetOutputs {
-    /// `[records × classes]`
-    pub outputs: Array2<f32>,
-    /// What the target's interface does to them.
-    pub channel: Channel,
-}
-
 /// Reads a target's outputs: a table or array with one row for each of so many records (`name`
-/// says what they are), in their order, and one column per class of `class_names`. A table whose columns are named like the classes
-/// is put into their order. For two classes a single column of probabilities is that of
-/// the second class.
+/// says what they are), in their order, and one column per class of `class_names`. A table whose
+/// columns are named like the classes is put into their order. For two classes a single column
+/// of probabilities is that of the second class. A single column of classes are labels, and so
+/// are the lines of a text that name a class each.
 ///
 /// # Errors
 /// If the file cannot be read, has other numbers of rows or columns, or holds `NaN`.
@@ -31,87 +22,51 @@ pub fn read_outputs(
     class_names: &[String],
     kind: Option<OutputKind>,
 ) -> Result<TargetOutputs> {
-    let classes = class_names.len();
-    let mut read = matrix::read(path)?;
     let place = path.display();
-    header_of_numbers(&mut read, records, class_names);
-    if read.values.nrows() != records {
+    let answers = read_answers(path, records, class_names)?;
+    if answers.len() != records {
         return Err(Error::input(format!(
             "{} rows of outputs for {records} {name}",
-            read.values.nrows()
+            answers.len()
         ))
         .at(place)
         .hint("give one row for each, in the order of their file"));
     }
-    for ((row, column), value) in read.values.indexed_iter() {
-        if !value.is_finite() {
-            return Err(Error::input(format!("the output is {value}"))
-                .at(format!("row {}, column {}", row + 1, column + 1))
-                .at(place)
-                .hint("a target must answer every record with finite numbers"));
-        }
+    let outputs = interpret(answers, class_names).map_err(|e| e.at(place.to_string()))?;
+    settle(outputs, kind).map_err(|e| e.at(place))
+}
+
+/// What the file holds, as a target would have answered it.
+fn read_answers(path: &Path, records: usize, class_names: &[String]) -> Result<Answers> {
+    let mut read = match matrix::read(path) {
+        Ok(read) => read,
+        // A list of classes is no table of numbers.
+        Err(error) => return labels_in_text(path, records, class_names).ok_or(error),
+    };
+    header_of_numbers(&mut read, records, class_names);
+    Ok(Answers::Numbers {
+        values: read.values,
+        names: read.names,
+    })
+}
+
+/// The lines of a text, if each names a class; the first may be a header.
+fn labels_in_text(path: &Path, records: usize, class_names: &[String]) -> Option<Answers> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut lines: Vec<&str> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(|line| line.trim().trim_matches('"'))
+        .collect();
+    while lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
     }
-    let mut outputs = read.values;
-    // Columns named like the classes are these, whatever else stands beside them.
-    if let Some(names) = &read.names
-        && let Some(order) = class_names
-            .iter()
-            .map(|class| names.iter().position(|name| name == class))
-            .collect::<Option<Vec<usize>>>()
-    {
-        outputs = outputs.select(ndarray::Axis(1), &order);
+    if lines.len() == records + 1 {
+        lines.remove(0);
     }
-    if outputs.ncols() == 1 && classes == 2 {
-        if outputs.iter().any(|p| !(0.0..=1.0).contains(p)) {
-            return Err(Error::input(
-                "a single column of outputs must hold probabilities of the second class",
-            )
-            .at(place)
-            .hint(format!(
-                "give two columns, for {} and {}",
-                class_names[0], class_names[1]
-            )));
-        }
-        // In float32, one minus a rounded number is not quite a rounded one.
-        let rounded = Channel {
-            kind: OutputKind::Probabilities,
-            ..Channel::detect(&outputs)
-        };
-        outputs = Array2::from_shape_fn((outputs.nrows(), 2), |(row, class)| {
-            let p = outputs[[row, 0]];
-            if class == 1 {
-                p
-            } else {
-                rounded.round(1.0 - p)
-            }
-        });
-    } else if outputs.ncols() != classes {
-        return Err(Error::input(format!(
-            "{} columns of outputs for {classes} classes",
-            outputs.ncols()
-        ))
-        .at(place)
-        .hint(format!(
-            "give one column per class, in this order: {}",
-            class_names.join(", ")
-        )));
-    }
-    let mut channel = Channel::detect(&outputs);
-    if let Some(kind) = kind {
-        channel.kind = kind;
-    }
-    if channel.kind == OutputKind::Probabilities && channel.decimals == Some(0) {
-        return Err(Error::input("the outputs are labels, not probabilities: all are 0 or 1")
-            .at(place)
-            .hint("give predict_proba, not predict; a target that answers with labels only cannot be audited by this test"));
-    }
-    if channel.kind == OutputKind::Probabilities && outputs.iter().any(|p| !(0.0..=1.0).contains(p))
-    {
-        return Err(Error::input("not all outputs are between 0 and 1")
-            .at(place)
-            .hint("use --output-kind logits if these are logits"));
-    }
-    Ok(TargetOutputs { outputs, channel })
+    let known = |line: &&str| class_names.iter().any(|class| class == line);
+    (lines.len() == records && lines.iter().all(known))
+        .then(|| Answers::Labels(lines.into_iter().map(str::to_owned).collect()))
 }
 
 /// pandas writes the classes 0 and 1 as a header of numbers: one row too many, which holds
