@@ -1,8 +1,10 @@
 //! What a configuration accepts, refuses and comes to.
 
+use giveaway_nn::{Augmentation, Convolution, Optimiser, Padding, Pool, Schedule, Skip};
+
 use super::*;
-use crate::dataset::{FeatureInfo, FeatureKind, ImageShape};
-use giveaway_nn::Pool;
+use crate::dataset::{FeatureInfo, FeatureKind, ImageShape, Schema};
+use crate::select::{Amount, Rule};
 
 fn convolution(channels: usize, size: usize) -> Convolution {
     Convolution {

@@ -71,6 +71,19 @@ pub struct ForestConfig {
     pub entropy: bool,
 }
 
+/// Up to so many trees a forest has few answers: grown until leaves are pure, it has as many as
+/// outputs of one decimal.
+const FEW_TREES: usize = 10;
+
+impl ForestConfig {
+    /// Whether so few different answers are possible that losses of different models often are
+    /// equal, as of an interface that is [coarse](crate::channel::Channel::is_coarse).
+    #[must_use]
+    pub fn is_coarse(&self) -> bool {
+        self.trees <= FEW_TREES
+    }
+}
+
 impl Default for ForestConfig {
     fn default() -> Self {
         Self {
