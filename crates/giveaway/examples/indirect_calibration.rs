@@ -75,6 +75,7 @@ fn rates(null: Null, shape: Shape, correlation: f64, out: usize) -> Vec<[[f64; 2
                 inside: &vec![false; out],
                 tails: &vec![Tail::Upper; queries],
                 weights: Some(&vec![1.0; queries]),
+                cut: None,
             };
             let mut counts = vec![[[0u32; 2]; 4]; Combination::EVERY.len()];
             if let Ok(found) = test(&record, &target, &settings) {
@@ -160,6 +161,7 @@ fn time() {
                 inside: &inside,
                 tails: &tails,
                 weights: Some(&weights),
+                cut: None,
             })
             .collect();
         let complements: Vec<Option<usize>> = (0..models).map(|model| Some(model ^ 1)).collect();

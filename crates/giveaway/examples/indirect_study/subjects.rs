@@ -134,6 +134,7 @@ impl Subject {
             inside: &self.inside,
             tails: &self.tails,
             weights: Some(weights),
+            cut: None,
         }
     }
 

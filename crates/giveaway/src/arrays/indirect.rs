@@ -321,6 +321,8 @@ impl Arrays {
                 inside: &inside,
                 tails: &tails,
                 weights: None,
+                // numbers alone do not tell what an interface did to them
+                cut: None,
             };
             Ok(Row {
                 tested: Some(test(&record, &target, &settings)?),

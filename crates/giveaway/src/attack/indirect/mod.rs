@@ -146,6 +146,9 @@ pub struct RecordQueries<'a, T> {
     pub tails: &'a [Tail],
     /// Weight of each query's oriented statistic for [`Combination::Discriminant`].
     pub weights: Option<&'a [f64]>,
+    /// The scaled logit from which down, and its negative from which up, the target's interface
+    /// shows no difference ([`Channel::cut`](crate::channel::Channel::cut)), if there is one.
+    pub cut: Option<f64>,
 }
 
 /// What is to be computed.

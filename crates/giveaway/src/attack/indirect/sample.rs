@@ -24,10 +24,13 @@ pub(super) struct OutSample {
     sorted: Vec<f64>,
     /// Where each model is in that order. `[statistics × models]`
     place: Vec<u32>,
+    /// Whether the interface hides how far several models are from the tail that is tested:
+    /// their spread would be taken as smaller than it is, and ranks judge the statistic.
+    hidden: Vec<bool>,
 }
 
 impl OutSample {
-    fn new(values: Vec<f64>, models: usize) -> Self {
+    fn new(values: Vec<f64>, models: usize, hidden: Vec<bool>) -> Self {
         let mut sorted = Vec::with_capacity(values.len());
         let mut place = vec![0; values.len()];
         let mut order: Vec<u32> = Vec::with_capacity(models);
@@ -54,6 +57,7 @@ impl OutSample {
             moments: all_moments,
             sorted,
             place,
+            hidden,
         }
     }
 
@@ -97,6 +101,7 @@ impl OutSample {
                 None => pchip_p_value_sorted(sorted, -u),
                 Some(place) => pchip_p_value_sorted_without(sorted, place, -u),
             },
+            Null::T if self.hidden[statistic] => ranks(),
             Null::T => {
                 let (mean, deviations) = self.moments(statistic, left);
                 t_p_value(u, mean, deviations, models as f64, None)
@@ -134,6 +139,12 @@ pub(super) fn without(values: &[f64], of_all: (f64, f64), left: usize) -> (f64, 
     of_all
 }
 
+/// Whether several of the oriented statistics lie where the interface shows no difference, at
+/// the end away from the tail: the range of scaled logits that it shows is symmetric.
+fn shows_too_little(oriented: &[f64], cut: Option<f64>) -> bool {
+    cut.is_some_and(|cut| oriented.iter().filter(|&&u| u <= cut).count() > 1)
+}
+
 /// Whether two numbers are one: zeros of either sign are.
 fn same(a: f64, b: f64) -> bool {
     a.partial_cmp(&b) == Some(std::cmp::Ordering::Equal)
@@ -168,7 +179,11 @@ impl<'a> Prepared<'a> {
             let u = |&model: &u32| tail.oriented(of_query[model as usize].into());
             values.extend(out.iter().map(u));
         }
-        let sample = OutSample::new(values, out.len());
+        let hidden: Vec<bool> = values
+            .chunks_exact(out.len().max(1))
+            .map(|of_query| shows_too_little(of_query, record.cut))
+            .collect();
+        let sample = OutSample::new(values, out.len(), hidden.clone());
         let ends = settings.ends(queries);
         let asked = |combination| settings.combinations.contains(&combination);
         let products = asked(Combination::Kost).then(|| CrossProducts::new(&sample));
@@ -182,7 +197,10 @@ impl<'a> Prepared<'a> {
             let values = (0..ends.len())
                 .flat_map(|budget| by_model.iter().map(move |sums| sums[budget]))
                 .collect();
-            OutSample::new(values, out.len())
+            let hidden = ends
+                .iter()
+                .map(|&end| hidden.iter().take(end).any(|&hidden| hidden));
+            OutSample::new(values, out.len(), hidden.collect())
         });
         Self {
             settings,

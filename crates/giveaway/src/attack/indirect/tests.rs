@@ -63,6 +63,7 @@ impl Record {
             inside: &self.inside,
             tails: &self.tails,
             weights: Some(&self.weights),
+            cut: None,
         }
     }
 
@@ -95,6 +96,62 @@ impl Record {
             ..self.clone()
         }
     }
+}
+
+/// Where the interface hides how far several OUT models are from the tail, the query is judged
+/// by ranks, in either tail, and so is the weighted sum that such a query is in.
+#[test]
+fn ranks_judge_what_the_interface_hides() {
+    let cut = -1.2;
+    let mut record = Record::drawn(11, 12, 12, 0.2);
+    let shown = |phi: f64| phi.clamp(cut, -cut);
+    record.logits.mapv_inplace(shown);
+    record.target.iter_mut().for_each(|phi| *phi = shown(*phi));
+    let limited = RecordQueries {
+        cut: Some(cut),
+        ..record.queries()
+    };
+    let budgets: Vec<usize> = (1..=12).collect();
+    let [as_shown, by_shape, by_rank] = [
+        (&limited, Null::T),
+        (&record.queries(), Null::T),
+        (&record.queries(), Null::Ecdf),
+    ]
+    .map(|(queries, null)| test(queries, &record.target, &settings(null, &budgets)).unwrap());
+    let hidden: Vec<bool> = (0..12)
+        .map(|query| record.out(query).iter().filter(|&&u| u <= cut).count() > 1)
+        .collect();
+    for (query, &hidden) in hidden.iter().enumerate() {
+        let expected = if hidden { &by_rank } else { &by_shape };
+        assert_same(as_shown.p_values[query], expected.p_values[query]);
+    }
+    for tail in [Tail::Upper, Tail::Lower] {
+        let of_tail: Vec<bool> = (0..12)
+            .filter(|&query| record.tails[query] == tail)
+            .map(|query| hidden[query])
+            .collect();
+        assert!(
+            of_tail.contains(&true) && of_tail.contains(&false),
+            "{of_tail:?}"
+        );
+    }
+    let discriminant = Combination::EVERY
+        .iter()
+        .position(|&combination| combination == Combination::Discriminant)
+        .unwrap();
+    let first = hidden.iter().position(|&hidden| hidden).unwrap();
+    assert!(first > 0);
+    for budget in 0..12 {
+        let expected = if budget >= first { &by_rank } else { &by_shape };
+        assert_same(
+            as_shown.combined(discriminant, budget),
+            expected.combined(discriminant, budget),
+        );
+    }
+}
+
+fn assert_same(a: f64, b: f64) {
+    assert!(close(a, b), "{a} and {b}");
 }
 
 fn settings(null: Null, budgets: &[usize]) -> Settings {
@@ -173,6 +230,7 @@ fn a_query_is_tested_as_in_direct_inference() {
                     inside,
                     tails: std::slice::from_ref(&tail),
                     weights: Some(&[1.0]),
+                    cut: None,
                 })
                 .collect();
             for (unit, record) in records.iter().enumerate() {
@@ -246,6 +304,7 @@ fn numpy_and_scipy_agree() {
             inside: &inside,
             tails: &tails,
             weights: None,
+            cut: None,
         };
         let found = test(&record, &numbers(&case["target"]), &settings).unwrap();
         assert_close(
@@ -406,6 +465,7 @@ fn empirical_p_values_are_uniform_if_models_are_exchangeable() {
                 inside: &vec![false; out],
                 tails: &vec![Tail::Upper; queries],
                 weights: None,
+                cut: None,
             };
             let p = test(&record, &row(), &settings).unwrap().combined(0, 0);
             let rank = p * (out as f64 + 1.0);

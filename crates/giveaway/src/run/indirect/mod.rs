@@ -412,6 +412,7 @@ impl Judge<'_> {
                     inside: &inside[number],
                     tails: &tails[number],
                     weights: Some(&weights[number]),
+                    cut: self.context.channel.cut(),
                 });
                 start = end;
             }
