@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use giveaway::attack::direct::Null;
 use giveaway::process::exchange::RecordForm;
 use giveaway::report::Audit;
 use giveaway::report::explanation::Explanation;
@@ -428,4 +429,26 @@ fn a_command_that_saves_no_models_is_told_so_at_once() {
     assert!(error.to_string().contains("save its models"), "{error}");
     assert!(error.hint_text().unwrap().contains("--trainer-saves-model"));
     assert!(!folder.path().join("calls").exists());
+}
+
+/// Ten fully grown trees answer in tenths: losses of different models are equal so often that
+/// ranks are the null, unless another was asked for.
+#[test]
+fn forests_of_few_trees_are_judged_by_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        (10, None, Null::Ecdf),
+        (11, None, Null::T),
+        (10, Some(Null::T), Null::T),
+    ];
+    for (case, (trees, asked, null)) in cases.into_iter().enumerate() {
+        let mut config = config(TrainerName::Forest);
+        config.reference.models = 16;
+        config.reference.forest.trees = trees;
+        config.test.null = asked;
+        let audit = audit(&config, &folder.path().join(case.to_string()));
+        assert_eq!(audit.test.null, null, "{trees} trees");
+        let warned = audit.notes.iter().any(|note| note.contains("--null ecdf"));
+        assert_eq!(warned, asked.is_some(), "{:?}", audit.notes);
+    }
 }

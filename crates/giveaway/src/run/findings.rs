@@ -264,7 +264,7 @@ fn interface_notes(pool: &Pool, channel: Channel, null: Null) -> Vec<String> {
     {
         notes.push("the target's outputs are between 0 and 1 and do not sum to one: each row was divided by its sum".to_owned());
     }
-    if channel.is_coarse() && null == Null::T {
+    if pool.has_coarse_outputs() && null == Null::T {
         notes.push("with so few different losses the null t is a guess, and ecdf is the better choice (--null ecdf)".to_owned());
     }
     notes

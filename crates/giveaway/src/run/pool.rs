@@ -6,6 +6,7 @@ use std::path::Path;
 use giveaway_stats::random::{Stream, derive_seed};
 
 use super::array_file::write_bytes;
+use super::config::trainer::TrainerName;
 use super::config::{Config, Duplicates};
 use super::directory::RunDirectory;
 use super::progress::Progress;
@@ -174,15 +175,26 @@ impl Pool {
         })
     }
 
-    /// Chooses what depends on the target's interface, where nothing was said: the shape of a
+    /// Chooses what depends on the models' outputs, where nothing was said: the shape of a
     /// distribution says nothing where losses are often equal, and ranks are all that is left.
     pub fn settle_test(&mut self) {
-        let coarse = self
-            .target_outputs
-            .as_ref()
-            .is_some_and(|given| given.channel.is_coarse());
-        let usual = if coarse { Null::Ecdf } else { Null::T };
+        let usual = if self.has_coarse_outputs() {
+            Null::Ecdf
+        } else {
+            Null::T
+        };
         self.config.test.null.get_or_insert(usual);
+    }
+
+    /// Whether target or reference models have so few different answers that losses of different
+    /// models often are equal.
+    #[must_use]
+    pub fn has_coarse_outputs(&self) -> bool {
+        let reference = &self.config.reference;
+        let has_few_trees =
+            reference.trainer == TrainerName::Forest && reference.forest.is_coarse();
+        let target = self.target_outputs.as_ref();
+        has_few_trees || target.is_some_and(|given| given.channel.is_coarse())
     }
 
     /// Whether the target is trained here.
@@ -257,7 +269,7 @@ fn read_inputs(
     }
     let reference = match &config.data.reference {
         Some(path) => {
-            let table = Table::read(path, &config.table_options())?;
+            let table = Table::read(path, &config.data.table_options())?;
             hashes.insert("reference".to_owned(), table.content_hash.clone());
             Some(table)
         }
@@ -280,7 +292,7 @@ fn read_inputs(
 /// If they cannot be read.
 pub fn read_source(config: &Config) -> Result<Table> {
     let source = config.data.source.as_str();
-    let options = config.table_options();
+    let options = config.data.table_options();
     match source.split_once(':') {
         Some(("shipped", name)) => Table::shipped(name, &options),
         Some(("cached", name)) => Table::cached(name, &options),
