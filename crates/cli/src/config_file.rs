@@ -193,7 +193,10 @@ pub(crate) fn with_options(typed: Vec<OsString>) -> Result<Vec<OsString>> {
     else {
         return Ok(typed);
     };
-    if !COMMANDS.contains(&command.as_str()) {
+    let mut options = typed.iter().take_while(|word| *word != "--");
+    // Help is given whatever the configuration is like.
+    if !COMMANDS.contains(&command.as_str()) || options.any(|word| word == "--help" || word == "-h")
+    {
         return Ok(typed);
     }
     let named = named_configuration(&typed);
@@ -286,6 +289,14 @@ mod tests {
                 "{toml}: {error:?}"
             );
         }
+    }
+
+    #[test]
+    fn help_needs_no_configuration() {
+        for line in ["--help", "-h"].map(|help| format!("giveaway audit --config no.toml {help}")) {
+            assert_eq!(with_options(typed(&line)).unwrap(), typed(&line));
+        }
+        assert!(with_options(typed("giveaway audit --config no.toml -- -h")).is_err());
     }
 
     #[test]

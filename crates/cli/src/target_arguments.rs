@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use giveaway::Result;
 use giveaway::error::Error;
-use giveaway::run::config::Config;
+use giveaway::run::config::{Config, TargetConfig};
 
 use crate::arguments::{OutputKindName, set_some, whole};
 
@@ -98,9 +98,38 @@ impl TargetOptions {
         Ok(())
     }
 
+    /// A target that is named here takes the place of one that a configuration names: the command
+    /// line has the last word.
+    fn forget_others(&self, target: &mut TargetConfig) {
+        let is_asked = self.target_onnx.is_some()
+            || self.target_url.is_some()
+            || self.target_command.is_some();
+        if self.target_outputs.is_none() && !is_asked {
+            return;
+        }
+        if self.target_outputs.is_none() {
+            target.outputs = None;
+        }
+        if self.target_onnx.is_none() {
+            target.onnx = None;
+        }
+        if self.target_url.is_none() {
+            target.http = None;
+        }
+        if self.target_command.is_none() {
+            target.command = None;
+        }
+        if !is_asked {
+            target.max_queries = None;
+            target.retries = None;
+            target.requests_per_second = None;
+        }
+    }
+
     /// Which target it is.
     fn name_target(&self, config: &mut Config) {
         let target = &mut config.target;
+        self.forget_others(target);
         set_some(&mut target.outputs, self.target_outputs.clone());
         set_some(&mut target.members, self.members.clone());
         set_some(&mut target.output_kind, self.output_kind);

@@ -94,6 +94,27 @@ fn a_target_with_another_share_of_the_pool() {
     assert_eq!(half["reference"]["design"], "halves");
 }
 
+/// The command line has the last word: what a configuration says of another target, and of how
+/// it is asked, does not count.
+#[test]
+fn a_target_that_is_typed_takes_the_place_of_the_configuration_s() {
+    let sandbox = with_table();
+    write_outputs(&sandbox, 100, |p| format!("{},{}", 1.0 - p, p));
+    write_members(&sandbox, 100);
+    sandbox.write(
+        "giveaway.toml",
+        "[target]\nmax-queries = 50\nretries = 1\nmembers = \"members.txt\"\n\
+         [target.command]\ncommand = \"exit 9\"\n",
+    );
+    let report = sandbox.report(&format!("{TABLE} --target-outputs outputs.csv"));
+    assert_eq!(report["target"]["training_units"], 100);
+    assert!(report["target"]["asked"].is_null(), "{}", report["target"]);
+    // two that are typed are one too many
+    sandbox
+        .audit(&format!("{TABLE} {GIVEN} --target-command false"))
+        .refused(2, &["names a second target"]);
+}
+
 #[test]
 fn what_the_target_s_interface_does_is_found_out() {
     let sandbox = with_table();
