@@ -52,13 +52,11 @@ pub(crate) fn column_of_texts(bytes: &[u8]) -> Option<Vec<String>> {
         }
         [b'P', b'A', b'R', b'1', ..] => {
             let (columns, rows) = parquet_file::read_raw(bytes.to_vec()).ok()?;
-            let mut texts = columns
-                .into_iter()
-                .filter_map(|column| match column.values {
-                    RawValues::Text(texts) | RawValues::Category(texts) => Some(texts),
-                    _ => None,
-                });
-            let texts = texts.next().filter(|_| texts.next().is_none())?;
+            let mut outputs = columns.into_iter().filter(|column| !is_index(&column.name));
+            let only = outputs.next().filter(|_| outputs.next().is_none())?;
+            let (RawValues::Text(texts) | RawValues::Category(texts)) = only.values else {
+                return None;
+            };
             let of_code = |&code: &u32| texts.levels.get(code as usize).cloned();
             let entries: Vec<String> = texts
                 .codes
@@ -82,6 +80,11 @@ pub(crate) fn column_of_texts(bytes: &[u8]) -> Option<Vec<String>> {
             is_text.then_some(entries)
         }
     }
+}
+
+/// Columns that are no outputs: the index that pandas writes.
+pub(crate) fn is_index(name: &str) -> bool {
+    name.is_empty() || name.starts_with("Unnamed:") || name.starts_with("__index_level_")
 }
 
 fn from_npy(bytes: &[u8]) -> Result<Matrix> {

@@ -10,6 +10,7 @@ use crate::dataset::array_file::header;
 use crate::dataset::matrix::{self, Matrix};
 use crate::error::{Error, Result};
 use crate::report::records::{Values, to_parquet};
+use crate::target::columns::{Columns, columns_of_classes, shown, take_header_of_numbers};
 use crate::target::{Form, QuestionColumn, QuestionValues};
 
 /// In which form a command gets records.
@@ -244,16 +245,30 @@ fn read_unnamed(
     Ok(outputs)
 }
 
-/// Reads what a command wrote, and sees that it has so many rows.
-pub(crate) fn read_numbers(path: &Path, rows: usize, classes: &[String]) -> Result<Matrix> {
+/// What a command wrote.
+pub(crate) fn written(path: &Path) -> Result<Vec<u8>> {
     if !path.exists() {
         return Err(
             Error::input("the command ended well but wrote no such file")
                 .hint("write the outputs to the path given after --output"),
         );
     }
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))?;
-    let mut read = matrix::parse(bytes).map_err(|error| {
+    std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))
+}
+
+/// Sees that there is a row for each record.
+pub(crate) fn see_rows(found: usize, records: usize) -> Result<()> {
+    if found == records {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{found} rows of outputs for {records} records to predict"
+    ))
+    .hint("write one row for each record of the file given after --predict, in its order"))
+}
+
+fn read_numbers(path: &Path, rows: usize, classes: &[String]) -> Result<Matrix> {
+    let mut read = matrix::parse(written(path)?).map_err(|error| {
         let hint = "write one row of numbers for each record to predict, one column per class";
         if error.hint_text().is_some() {
             error
@@ -261,48 +276,9 @@ pub(crate) fn read_numbers(path: &Path, rows: usize, classes: &[String]) -> Resu
             error.hint(hint)
         }
     })?;
-    // A text table whose header is numbers: classes that are such, or pandas' 0, 1, …
-    if read.names.is_none() && read.values.nrows() == rows + 1 && read.is_text {
-        let header: Vec<String> = read.values.row(0).iter().map(ToString::to_string).collect();
-        if header.iter().all(|name| class_of(name, classes).is_some()) || counts(&header) {
-            read.values.remove_index(ndarray::Axis(0), 0);
-            read.names = Some(header);
-        }
-    }
-    if read.values.nrows() != rows {
-        return Err(Error::input(format!(
-            "{} rows of outputs for {rows} records to predict",
-            read.values.nrows()
-        ))
-        .hint("write one row for each record of the file given after --predict, in its order"));
-    }
+    take_header_of_numbers(&mut read, rows, classes);
+    see_rows(read.values.nrows(), rows)?;
     Ok(read)
-}
-
-/// Whether these are 0, 1, …: what pandas calls columns that have no names.
-fn counts(names: &[String]) -> bool {
-    names
-        .iter()
-        .enumerate()
-        .all(|(i, name)| *name == i.to_string())
-}
-
-/// The class of this name; numbers may be written differently (1, 1.0).
-fn class_of(name: &str, classes: &[String]) -> Option<usize> {
-    let same = classes.iter().position(|class| class == name);
-    same.or_else(|| {
-        let number: f64 = name.trim().parse().ok()?;
-        classes.iter().position(|class| {
-            class
-                .parse()
-                .is_ok_and(|c: f64| c.to_bits() == number.to_bits())
-        })
-    })
-}
-
-/// Columns that are no outputs: the index that pandas writes.
-fn is_index(name: &str) -> bool {
-    name.is_empty() || name.starts_with("Unnamed:") || name.starts_with("__index_level_")
 }
 
 /// The columns in the order of the classes.
@@ -314,40 +290,14 @@ fn in_order(read: Matrix, classes: &[String], kind: OutputScale) -> Result<Array
     let Some(names) = read.names else {
         return by_place(read.values, classes, kind, &expected);
     };
-    let outputs: Vec<usize> = (0..names.len()).filter(|&i| !is_index(&names[i])).collect();
-    let mut place = vec![None; classes.len()];
-    let mut strange = Vec::new();
-    for &column in &outputs {
-        match class_of(&names[column], classes) {
-            Some(class) if place[class].is_some() => {
-                return Err(Error::input(format!(
-                    "two columns are named like the class {}",
-                    classes[class]
-                ))
-                .hint(expected));
-            }
-            Some(class) => place[class] = Some(column),
-            None => strange.push(names[column].clone()),
-        }
-    }
-    let found = place.iter().flatten().count();
-    if found == 0 {
-        let only: Vec<String> = outputs.iter().map(|&i| names[i].clone()).collect();
-        let no_numbers = classes.iter().all(|class| class.parse::<f64>().is_err());
-        if no_numbers && counts(&only) {
-            let values = read.values.select(ndarray::Axis(1), &outputs);
+    let place = match columns_of_classes(&names, classes)? {
+        Columns::Named(place) => place,
+        Columns::Placed(order) => {
+            let values = read.values.select(ndarray::Axis(1), &order);
             return by_place(values, classes, kind, &expected);
         }
-    }
-    // Every class there is: what stands beside them is the user's. Else one of the strangers
-    // may be a class that is misspelt.
-    if found < classes.len() && !strange.is_empty() || found == 0 {
-        return Err(
-            Error::input(format!("columns that are no classes: {}", shown(&strange)))
-                .hint(expected),
-        );
-    }
-    if found < classes.len() && kind == OutputScale::Logits {
+    };
+    if place.contains(&None) && kind == OutputScale::Logits {
         return Err(Error::input("logits of some classes are missing").hint(expected));
     }
     Ok(Array2::from_shape_fn(
@@ -355,6 +305,9 @@ fn in_order(read: Matrix, classes: &[String], kind: OutputScale) -> Result<Array
         |(row, class)| place[class].map_or(0.0, |column| read.values[[row, column]]),
     ))
 }
+
+/// So many zeros and ones are no probabilities.
+const ENOUGH_TO_DOUBT: usize = 20;
 
 fn by_place(
     values: Array2<f32>,
@@ -366,6 +319,14 @@ fn by_place(
         return Ok(values);
     }
     if values.ncols() == 1 && classes.len() == 2 && kind == OutputScale::Probabilities {
+        // A forest may be that sure of a few records, but not of all.
+        let is_sure = |&p: &f32| (p * (1.0 - p)).abs() <= 0.0;
+        if values.len() >= ENOUGH_TO_DOUBT && values.iter().all(is_sure) {
+            return Err(
+                Error::input("every output is 0 or 1: these look like labels")
+                    .hint("write probabilities (predict_proba and not predict), one column per class; two columns of zeros and ones are taken as they are"),
+            );
+        }
         return Ok(Array2::from_shape_fn(
             (values.nrows(), 2),
             |(row, class)| {
@@ -384,16 +345,6 @@ fn by_place(
     } else {
         expected.to_owned()
     }))
-}
-
-/// Some names, for a message.
-fn shown(names: &[String]) -> String {
-    const MOST: usize = 12;
-    let mut text = names[..names.len().min(MOST)].join(", ");
-    if names.len() > MOST {
-        text.push_str(", …");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -50,6 +50,20 @@ impl CommandLine {
             return Err(Error::usage("the command is empty")
                 .hint("name a program and its arguments: 'python train.py'"));
         }
+        let is_of_a_shell = |word: &String| {
+            matches!(
+                word.as_str(),
+                "|" | "||" | "&&" | "&" | ";" | ">" | ">>" | "<"
+            )
+        };
+        let sets_variable = words[0].split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        });
+        if words[0] == "cd" || sets_variable || words.iter().any(is_of_a_shell) {
+            return Err(Error::usage("this is for a shell, and none runs it")
+                .at(format!("the command `{text}`"))
+                .hint("name a program and its arguments, or call the shell: sh -c '…'"));
+        }
         Ok(Self {
             text: text.to_owned(),
             words,

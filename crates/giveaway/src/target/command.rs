@@ -12,11 +12,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reading::answers_in;
 use super::{Answers, Form, Questions, Refusal, Target};
-use crate::dataset::matrix;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::exchange::{
-    OutputFormat, RecordForm, encoded, npy, raw, read_numbers, write, write_table,
+    OutputFormat, RecordForm, encoded, npy, raw, see_rows, write, write_table, written,
 };
 use crate::process::{
     CommandLine, Failed, Folder, Job, Scratch, Secrets, keep_for_a_look, option, time_limit,
@@ -153,30 +153,9 @@ impl CommandTarget {
     }
 
     fn read(&self, path: &Path, rows: usize) -> Result<Answers> {
-        let labels = std::fs::read(path)
-            .ok()
-            .and_then(|bytes| matrix::column_of_texts(&bytes));
-        let Some(mut labels) = labels else {
-            let read = read_numbers(path, rows, &self.classes)?;
-            return Ok(Answers::Numbers {
-                values: read.values,
-                names: read.names,
-            });
-        };
-        // Lines may have a header, which is no class.
-        if labels.len() == rows + 1 && !self.classes.contains(&labels[0]) {
-            labels.remove(0);
-        }
-        if labels.len() != rows {
-            return Err(Error::input(format!(
-                "{} labels for {rows} records to predict",
-                labels.len()
-            ))
-            .hint(
-                "write one row for each record of the file given after --predict, in its order",
-            ));
-        }
-        Ok(Answers::Labels(labels))
+        let answers = answers_in(written(path)?, rows, &self.classes)?;
+        see_rows(answers.len(), rows)?;
+        Ok(answers)
     }
 }
 
@@ -330,7 +309,7 @@ mod tests {
             ("echo no model >&2; exit 2", "| no model"),
             ("true", "wrote no such file"),
             (r#"printf "no,yes\n1,0\n" > $4"#, "1 rows of outputs for 3"),
-            (r#"printf "no\nyes\n" > $4"#, "2 labels for 3"),
+            (r#"printf "no\nyes\n" > $4"#, "2 rows of outputs for 3"),
         ] {
             let refusal = refusal(target(script, |_| {}));
             let said = refusal.error.to_string();

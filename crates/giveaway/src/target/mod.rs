@@ -6,6 +6,7 @@
 //! records every query in the [`ledger`] before it is sent.
 
 pub mod asking;
+pub(crate) mod columns;
 pub mod command;
 pub mod ledger;
 mod outputs_file;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Answers, TargetOutputs, interpret, settle};
+use super::reading::answers_in;
+use super::{TargetOutputs, interpret, settle};
 use crate::channel::OutputKind;
 use crate::dataset::{Table, matrix};
 use crate::error::{Error, Result};
@@ -23,7 +24,8 @@ pub fn read_outputs(
     kind: Option<OutputKind>,
 ) -> Result<TargetOutputs> {
     let place = path.display();
-    let answers = read_answers(path, records, class_names)?;
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read the file", path, &e))?;
+    let answers = answers_in(bytes, records, class_names).map_err(|e| e.at(place.to_string()))?;
     if answers.len() != records {
         return Err(Error::input(format!(
             "{} rows of outputs for {records} {name}",
@@ -34,53 +36,6 @@ pub fn read_outputs(
     }
     let outputs = interpret(answers, class_names).map_err(|e| e.at(place.to_string()))?;
     settle(outputs, kind).map_err(|e| e.at(place))
-}
-
-/// What the file holds, as a target would have answered it.
-fn read_answers(path: &Path, records: usize, class_names: &[String]) -> Result<Answers> {
-    let mut read = match matrix::read(path) {
-        Ok(read) => read,
-        // A list of classes is no table of numbers.
-        Err(error) => return labels_in_text(path, records, class_names).ok_or(error),
-    };
-    header_of_numbers(&mut read, records, class_names);
-    Ok(Answers::Numbers {
-        values: read.values,
-        names: read.names,
-    })
-}
-
-/// The lines of a text, if each names a class; the first may be a header.
-fn labels_in_text(path: &Path, records: usize, class_names: &[String]) -> Option<Answers> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut lines: Vec<&str> = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .map(|line| line.trim().trim_matches('"'))
-        .collect();
-    while lines.last().is_some_and(|line| line.is_empty()) {
-        lines.pop();
-    }
-    if lines.len() == records + 1 {
-        lines.remove(0);
-    }
-    let known = |line: &&str| class_names.iter().any(|class| class == line);
-    (lines.len() == records && lines.iter().all(known))
-        .then(|| Answers::Labels(lines.into_iter().map(str::to_owned).collect()))
-}
-
-/// pandas writes the classes 0 and 1 as a header of numbers: one row too many, which holds
-/// every class.
-fn header_of_numbers(read: &mut matrix::Matrix, records: usize, class_names: &[String]) {
-    if read.names.is_some() || read.values.nrows() != records + 1 {
-        return;
-    }
-    let names: Vec<String> = read.values.row(0).iter().map(ToString::to_string).collect();
-    if class_names.iter().all(|class| names.contains(class)) {
-        let rows: Vec<usize> = (1..read.values.nrows()).collect();
-        read.values = read.values.select(ndarray::Axis(0), &rows);
-        read.names = Some(names);
-    }
 }
 
 /// Reads which records the target was trained on: an NPY mask with one entry per record, or
@@ -119,6 +74,15 @@ fn members_from_array(path: &Path, records: usize) -> Result<Vec<bool>> {
         && let Some(mask) = values.iter().map(|&v| Some(bit(v)? == 1)).collect()
     {
         return Ok(mask);
+    }
+    let is_mask = values.len() > 2 && values.iter().all(|&value| bit(value).is_some());
+    if is_mask {
+        return Err(Error::input(format!(
+            "a mask of {} zeros and ones for {records} records",
+            values.len()
+        ))
+        .at(path.display())
+        .hint("give one entry for each record, in the order of their file"));
     }
     // The numbers came as float32, which cannot tell larger ones apart.
     if records > 1 << f32::MANTISSA_DIGITS {
@@ -196,18 +160,27 @@ fn members_from_text(path: &Path, table: &Table, id_column: Option<&str>) -> Res
             } else {
                 "record number (counted from 0)"
             };
-            return Err(Error::input(format!("no record has the {what} {name}"))
+            return Err(Error::input(format!("no record has the {what} {}", short(name)))
                 .at(place)
                 .at(path.display())
                 .hint(if table.has_id_column {
-                    "list values of the id column, one per line"
+                    "list values of the id column, one per line; record numbers go into an NPY file"
                 } else {
-                    "list record numbers counted from 0, one per line, or name an id column with --id"
+                    "list record numbers counted from 0, each on a line of its own, or name an id column with --id"
                 }));
         };
         mark(&mut members, record, name, path, &place)?;
     }
     Ok(members)
+}
+
+/// The beginning of a text, for a message.
+fn short(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn mark(members: &mut [bool], record: usize, name: &str, path: &Path, place: &str) -> Result<()> {

@@ -242,7 +242,7 @@ fn in_own_type(column: &Column) -> QuestionValues {
         (ColumnKind::Text, Values::Categorical { .. }) => QuestionValues::Texts(
             texts()
                 .into_iter()
-                .map(|text| text.map(str::to_owned))
+                .map(|text| column.spelling.written(text))
                 .collect(),
         ),
     }

@@ -4,7 +4,9 @@
 use ndarray::{Array2, Axis};
 
 use super::Answers;
+use super::columns::{Columns, class_of, columns_of_classes, shown, take_header_of_numbers};
 use crate::channel::{Channel, OutputKind};
+use crate::dataset::matrix;
 use crate::error::{Error, Result};
 
 /// The outputs of a target on every record, and what they went through.
@@ -17,6 +19,8 @@ pub struct TargetOutputs {
     /// Whether the rows were numbers from 0 to 1 that did not sum to one, and were divided by
     /// their sum.
     pub normalised_here: bool,
+    /// Whether they were percentages, and were divided by a hundred.
+    pub in_percent: bool,
 }
 
 /// The outputs of a target in the order of the classes, one row for each answer. Columns that are
@@ -39,17 +43,16 @@ pub fn interpret(answers: Answers, classes: &[String]) -> Result<Array2<f32>> {
         }
     }
     if let Some(names) = &names {
-        let plain = |name: &str| name.trim().to_lowercase();
-        let order = |same: &dyn Fn(&str, &str) -> bool| -> Option<Vec<usize>> {
-            let place = |class: &String| names.iter().position(|name| same(name, class));
-            classes.iter().map(place).collect()
+        values = match columns_of_classes(names, classes)? {
+            Columns::Placed(order) => values.select(Axis(1), &order),
+            Columns::Named(places) => {
+                let order: Option<Vec<usize>> = places.iter().copied().collect();
+                let Some(order) = order else {
+                    return Err(missing_columns(&places, classes));
+                };
+                values.select(Axis(1), &order)
+            }
         };
-        // "Yes" is the class "yes", unless there is a class "Yes".
-        if let Some(order) = order(&|name, class| name == class)
-            .or_else(|| order(&|name, class| plain(name) == plain(class)))
-        {
-            values = values.select(Axis(1), &order);
-        }
     }
     if values.ncols() == classes.len() {
         return Ok(values);
@@ -74,6 +77,36 @@ pub fn interpret(answers: Answers, classes: &[String]) -> Result<Array2<f32>> {
             "give one column per class, in this order: {}; or a column of classes",
             classes.join(", ")
         ))
+    })
+}
+
+fn missing_columns(places: &[Option<usize>], classes: &[String]) -> Error {
+    let without = places
+        .iter()
+        .zip(classes)
+        .filter(|(place, _)| place.is_none());
+    let without: Vec<String> = without.map(|(_, class)| class.clone()).collect();
+    Error::input(format!("no column is named like {}", shown(&without)))
+        .hint("give a column for every class; one that the model cannot answer has probability 0")
+}
+
+/// Reads what a file holds of so many answers: a table of numbers, or a class for each.
+///
+/// # Errors
+/// If it is neither; whether there are as many is the caller's to see.
+pub(crate) fn answers_in(bytes: Vec<u8>, rows: usize, classes: &[String]) -> Result<Answers> {
+    if let Some(mut labels) = matrix::column_of_texts(&bytes) {
+        // Lines may have a header, which is no class.
+        if labels.len() == rows + 1 && class_of(&labels[0], classes).is_none() {
+            labels.remove(0);
+        }
+        return Ok(Answers::Labels(labels));
+    }
+    let mut read = matrix::parse(bytes)?;
+    take_header_of_numbers(&mut read, rows, classes);
+    Ok(Answers::Numbers {
+        values: read.values,
+        names: read.names,
     })
 }
 
@@ -109,16 +142,9 @@ fn of_the_second(values: &Array2<f32>, classes: &[String]) -> Result<Array2<f32>
 /// Labels as outputs: 1 for the class that is named, 0 for the others. Numbers may be written in
 /// any way that means the class.
 fn one_hot(labels: &[String], classes: &[String]) -> Result<Array2<f32>> {
-    let number = |text: &str| text.trim().parse::<f64>().ok();
     let mut outputs = Array2::zeros((labels.len(), classes.len()));
     for (row, label) in labels.iter().enumerate() {
-        let class = classes.iter().position(|class| class == label).or_else(|| {
-            let wanted = number(label)?;
-            classes
-                .iter()
-                .position(|class| number(class).is_some_and(|n| n.total_cmp(&wanted).is_eq()))
-        });
-        let Some(class) = class else {
+        let Some(class) = class_of(label, classes) else {
             return Err(Error::input(format!("`{label}` is none of the classes"))
                 .at(format!("row {}", row + 1))
                 .hint(format!("the classes are {}", classes.join(", "))));
@@ -128,14 +154,31 @@ fn one_hot(labels: &[String], classes: &[String]) -> Result<Array2<f32>> {
     Ok(outputs)
 }
 
+/// Whether no number is below 0 and every row sums to a hundred, within half a per cent for each
+/// class: logits do that by no chance.
+fn are_percentages(outputs: &Array2<f32>) -> bool {
+    let off_by = 0.5 * outputs.ncols() as f32 + 0.01;
+    !outputs.is_empty()
+        && outputs.iter().all(|&p| p >= 0.0)
+        && outputs
+            .rows()
+            .into_iter()
+            .all(|row| (row.sum() - 100.0).abs() <= off_by)
+}
+
 /// Finds out what all outputs of a target went through, unless their kind is given. Numbers from
-/// 0 to 1 that do not sum to one are divided by their sum.
+/// 0 to 1 that do not sum to one are divided by their sum, percentages by a hundred.
 ///
 /// # Errors
 /// If they cannot be of the kind given.
 pub fn settle(mut outputs: Array2<f32>, kind: Option<OutputKind>) -> Result<TargetOutputs> {
     let mut channel = Channel::detect(&outputs);
     let mut normalised_here = false;
+    let in_percent = kind != Some(OutputKind::Logits) && are_percentages(&outputs);
+    if in_percent {
+        outputs.mapv_inplace(|p| p / 100.0);
+        channel = Channel::detect(&outputs);
+    }
     let within = outputs.iter().all(|p| (0.0..=1.0).contains(p));
     if within && channel.kind == OutputKind::Logits && kind != Some(OutputKind::Logits) {
         let classes = outputs.ncols() as f32;
@@ -181,5 +224,73 @@ pub fn settle(mut outputs: Array2<f32>, kind: Option<OutputKind>) -> Result<Targ
         outputs,
         channel,
         normalised_here,
+        in_percent,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn classes() -> Vec<String> {
+        ["no", "yes"].map(str::to_owned).to_vec()
+    }
+
+    fn named(names: &[&str], values: Array2<f32>) -> Answers {
+        Answers::Numbers {
+            values,
+            names: Some(names.iter().map(|&name| name.to_owned()).collect()),
+        }
+    }
+
+    #[test]
+    fn columns_go_to_their_classes_or_are_refused() {
+        let values = array![[0.9_f32, 0.1], [0.25, 0.75]];
+        let turned = array![[0.1_f32, 0.9], [0.75, 0.25]];
+        let read = |names: &[&str]| interpret(named(names, values.clone()), &classes());
+        assert_eq!(read(&["yes", "no"]).unwrap(), turned);
+        assert_eq!(read(&["LABEL_1", "LABEL_0"]).unwrap(), turned);
+        assert_eq!(read(&["0", "1"]).unwrap(), values);
+        for (names, says) in [
+            (["left", "right"], "left, right"),
+            (["yes", "n0"], "n0"),
+            (["yes", ""], "named like no"),
+        ] {
+            let error = read(&names).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_classes_may_have_a_header() {
+        let read = |text: &str, rows| answers_in(text.as_bytes().to_vec(), rows, &classes());
+        let labels =
+            |names: &[&str]| Answers::Labels(names.iter().map(|&n| n.to_owned()).collect());
+        assert_eq!(read("class\nno\nyes\n", 2).unwrap(), labels(&["no", "yes"]));
+        // one row too many is no header
+        let three = labels(&["no", "yes", "no"]);
+        assert_eq!(read("no\nyes\nno\n", 2).unwrap(), three);
+        // nor is the first row of an array
+        let mut bytes = crate::dataset::array_file::header("<f4", &[3, 2]);
+        for value in [1.0_f32, 0.0, 0.0, 1.0, 0.0, 1.0] {
+            bytes.extend(value.to_le_bytes());
+        }
+        let numbers = ["0".to_owned(), "1".to_owned()];
+        assert_eq!(answers_in(bytes, 2, &numbers).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn percentages_are_no_logits() {
+        let percent = array![[90.5_f32, 9.5], [25.0, 75.0], [33.3, 66.6]];
+        let settled = settle(percent.clone(), None).unwrap();
+        assert!(settled.in_percent && !settled.normalised_here);
+        assert_eq!(settled.channel.kind, OutputKind::Probabilities);
+        assert_eq!(settled.channel.decimals, Some(3));
+        assert!((settled.outputs[[0, 0]] - 0.905).abs() < 1e-6);
+        let logits = settle(percent, Some(OutputKind::Logits)).unwrap();
+        assert!(!logits.in_percent && logits.channel.kind == OutputKind::Logits);
+        let plain = settle(array![[90.5_f32, -9.5], [25.0, 75.0]], None).unwrap();
+        assert_eq!(plain.channel.kind, OutputKind::Logits);
+    }
 }
