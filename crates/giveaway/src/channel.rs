@@ -5,6 +5,7 @@
 //! falsified by the difference, so reference outputs go through the same
 //! [`Channel`] before any signal is computed (methods, section 0).
 
+use ndarray::{Array2, ArrayView1};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,11 +88,11 @@ impl Channel {
     ///
     /// Rows that are all within [0, 1] and sum to one (to 1e-3, or to what rounding can
     /// do) are probabilities. If every number is a multiple of 10^-d for some d of at
-    /// most 6, the outputs are taken as rounded to the smallest such d. Probabilities that are
-    /// all 0 or 1 are labels. If no row shows more than k of the classes, and most rows as many,
+    /// most 6, the outputs are taken as rounded to the smallest such d. Rows of a single 1 are
+    /// labels. If no row shows more than k of the classes, and most rows as many,
     /// the others are taken as cut; what is left need not sum to one.
     #[must_use]
-    pub fn detect(outputs: &ndarray::Array2<f32>) -> Self {
+    pub fn detect(outputs: &Array2<f32>) -> Self {
         let decimals = (0..=6u8).find(|&decimals| {
             let scale = 10f64.powi(i32::from(decimals));
             outputs.iter().all(|&x| {
@@ -100,35 +101,40 @@ impl Channel {
                 (scaled - scaled.round()).abs() <= scaled.abs() * 1.2e-7 + 1e-9 * scale
             })
         });
-        let tolerance = decimals.map_or(1e-3, |decimals| {
-            // half a unit each where they are rounded, a whole one where they are cut
-            outputs.ncols() as f64 * 10f64.powi(-i32::from(decimals)) + 1e-3
-        });
-        let sum = |row: &ndarray::ArrayView1<f32>| row.iter().map(|&p| f64::from(p)).sum::<f64>();
+        let rows = || outputs.rows().into_iter();
+        let sum = |row: &ArrayView1<f32>| row.iter().map(|&p| f64::from(p)).sum::<f64>();
+        // By how much the sum of so many numbers may be off: half a unit each where they are
+        // rounded, a whole one where they are cut.
+        let unit = decimals.map_or(0.0, |decimals| 10f64.powi(-i32::from(decimals)));
+        let off_by = |numbers: usize| numbers as f64 * unit + 1e-3;
         let within = outputs.iter().all(|p| (0.0..=1.0).contains(p));
-        let whole = |sum: f64| (sum - 1.0).abs() <= tolerance;
-        let sums_to_one = outputs.rows().into_iter().all(|row| whole(sum(&row)));
-        let top = within
-            .then(|| cut_to(outputs, sums_to_one))
-            .flatten()
-            .filter(|_| {
-                sums_to_one
-                    || outputs
-                        .rows()
-                        .into_iter()
-                        .all(|row| sum(&row) <= 1.0 + tolerance)
-            })
-            .map(|outputs| Top {
-                outputs,
-                renormalised: sums_to_one,
-            });
-        if within && (sums_to_one || top.is_some()) {
-            if decimals == Some(0) && sums_to_one {
+        let classes = outputs.ncols();
+        if !within || outputs.is_empty() {
+            return Self::of_logits(decimals);
+        }
+        if decimals == Some(0) {
+            let answered: Vec<usize> = rows().map(|row| shown(&row)).collect();
+            if answered.iter().all(|&ones| ones == 1) {
                 return Self {
                     kind: OutputKind::Labels,
                     ..Self::default()
                 };
             }
+            // Two of a row are not above one half: these are no rounded probabilities.
+            if answered.iter().any(|&ones| ones > 1) {
+                return Self::of_logits(decimals);
+            }
+        }
+        // Whether rounding and cutting explain what a row lacks, and whether it lacks nothing.
+        let sums_to_one = rows().all(|row| (sum(&row) - 1.0).abs() <= off_by(classes));
+        let is_whole = rows().all(|row| (sum(&row) - 1.0).abs() <= off_by(shown(&row)));
+        let top = cut_to(outputs, sums_to_one)
+            .filter(|_| rows().all(|row| sum(&row) <= 1.0 + off_by(classes)))
+            .map(|outputs| Top {
+                outputs,
+                renormalised: is_whole,
+            });
+        if sums_to_one || top.is_some() {
             return Self {
                 kind: OutputKind::Probabilities,
                 decimals,
@@ -137,6 +143,10 @@ impl Channel {
                 top,
             };
         }
+        Self::of_logits(decimals)
+    }
+
+    fn of_logits(decimals: Option<u8>) -> Self {
         Self {
             kind: OutputKind::Logits,
             decimals,
@@ -164,12 +174,13 @@ impl Channel {
         }
         if let Some(decimals) = self.decimals {
             limits.push(format!(
-                "its outputs are {} {decimals} decimals",
+                "its outputs are {} {decimals} decimal{}",
                 if self.truncated {
                     "cut after"
                 } else {
                     "rounded to"
-                }
+                },
+                if decimals == 1 { "" } else { "s" }
             ));
         }
         limits
@@ -284,7 +295,9 @@ impl Channel {
     /// coarsest of the usual ways ends.
     pub(crate) fn resolution(self) -> f64 {
         self.decimals.map_or(PROBABILITY_RESOLUTION, |decimals| {
-            (0.5 * 10f64.powi(-i32::from(decimals))).max(PROBABILITY_RESOLUTION)
+            // not one half, which says nothing
+            let half_a_unit = (0.5 * 10f64.powi(-i32::from(decimals))).min(0.25);
+            half_a_unit.max(PROBABILITY_RESOLUTION)
         })
     }
 
@@ -330,24 +343,36 @@ fn keep_largest(probabilities: &mut [f32], count: usize) {
     }
 }
 
+/// Rows that must have lost something before outputs are taken as cut after their decimals.
+const ROWS_THAT_LOST: usize = 30;
+
 /// Whether probabilities of so many decimals were cut rather than rounded: no row sums to more
-/// than one, and many to less. Rounding errs to both sides.
-fn are_cut(probabilities: &ndarray::Array2<f32>, decimals: u8) -> bool {
+/// than one, and many to less. Rounding errs to both sides, but for small numbers, all of which
+/// become 0; so only rows count that show at least half of the classes. Where there are too few of
+/// them the outputs are taken as rounded: a target that was cut then looks less sure of its
+/// records than it is, and nobody is accused for it.
+fn are_cut(probabilities: &Array2<f32>, decimals: u8) -> bool {
     let unit = 10f64.powi(-i32::from(decimals));
-    let (mut less, mut more) = (0, 0);
+    let (mut less, mut more, mut rows) = (0, 0, 0);
     for row in probabilities.rows() {
         let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
-        less += usize::from(sum < 1.0 - 0.5 * unit);
         more += usize::from(sum > 1.0 + 0.5 * unit);
+        if 2 * shown(&row) >= row.len() {
+            rows += 1;
+            less += usize::from(sum < 1.0 - 0.5 * unit);
+        }
     }
-    more == 0 && 4 * less > probabilities.nrows() && less >= 10
+    more == 0 && 4 * less > rows && less >= ROWS_THAT_LOST
 }
 
 /// To how many classes rows of probabilities were cut, if they were: no row shows more, and
 /// most rows as many. A single one is a label with its probability.
-fn cut_to(probabilities: &ndarray::Array2<f32>, renormalised: bool) -> Option<usize> {
-    let shown = |row: ndarray::ArrayView1<f32>| row.iter().filter(|&&p| p > 0.0).count();
-    let counts: Vec<usize> = probabilities.rows().into_iter().map(shown).collect();
+fn cut_to(probabilities: &Array2<f32>, sums_to_one: bool) -> Option<usize> {
+    let counts: Vec<usize> = probabilities
+        .rows()
+        .into_iter()
+        .map(|row| shown(&row))
+        .collect();
     let most = *counts.iter().max()?;
     let as_many = counts.iter().filter(|&&count| count == most).count();
     // a class that the target never shows, such as one that it has not learnt, is not cut
@@ -356,8 +381,13 @@ fn cut_to(probabilities: &ndarray::Array2<f32>, renormalised: bool) -> Option<us
         .into_iter()
         .filter(|class| class.iter().any(|&p| p > 0.0))
         .count();
-    // Rows that sum to less than one have lost something, however few they show.
-    (most < ever_shown && (!renormalised || 2 * as_many > counts.len())).then_some(most)
+    // Rows that lack more than rounding can take have lost something, however few they show.
+    (most < ever_shown && (!sums_to_one || 2 * as_many > counts.len())).then_some(most)
+}
+
+/// The numbers of a row that are not 0.
+fn shown(row: &ArrayView1<f32>) -> usize {
+    row.iter().filter(|&&p| p > 0.0).count()
 }
 
 /// `ln(1 + e^x)`, without overflow and exact in the tails; `NaN` stays `NaN`.
@@ -372,6 +402,7 @@ fn softplus(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use giveaway_stats::random::Stream;
     use ndarray::array;
 
     fn close(a: f64, b: f64) -> bool {
@@ -483,5 +514,100 @@ mod tests {
                 ..Channel::default()
             }
         );
+    }
+
+    /// Probabilities of softmax regression on noise, `spread` wide, in many classes.
+    fn drawn(seed: u64, rows: usize, classes: usize, spread: f64) -> Array2<f32> {
+        let mut stream = Stream::new(seed, "channel", 0);
+        let mut outputs = Array2::from_shape_simple_fn((rows, classes), || {
+            (spread * stream.normal()).exp() as f32
+        });
+        for mut row in outputs.rows_mut() {
+            let sum = row.sum();
+            row /= sum;
+        }
+        outputs
+    }
+
+    /// What an interface does, as its server would: by itself, and not by a channel.
+    fn through(
+        probabilities: &Array2<f32>,
+        top: Option<Top>,
+        decimals: i32,
+        cut: bool,
+    ) -> Array2<f32> {
+        let mut outputs = probabilities.clone();
+        for mut row in outputs.rows_mut() {
+            if let Some(top) = top {
+                let mut sorted = row.to_vec();
+                sorted.sort_by(|a, b| b.total_cmp(a));
+                let least = sorted[top.outputs - 1];
+                row.mapv_inplace(|p| if p < least { 0.0 } else { p });
+                if top.renormalised {
+                    let sum = row.sum();
+                    row /= sum;
+                }
+            }
+            row.mapv_inplace(|p| {
+                let scaled = f64::from(p) * 10f64.powi(decimals);
+                let whole = if cut { scaled.floor() } else { scaled.round() };
+                (whole / 10f64.powi(decimals)) as f32
+            });
+        }
+        outputs
+    }
+
+    /// With a hundred classes rounding takes up to half of a row's sum, and hides what else the
+    /// interface does.
+    #[test]
+    fn limits_are_told_apart_with_few_classes_and_with_many() {
+        for (classes, spread) in [(6, 1.5), (30, 2.0), (100, 2.0), (100, 3.5)] {
+            for seed in 0..10 {
+                let exact = drawn(seed, 300, classes, spread);
+                let rounded = Channel {
+                    kind: OutputKind::Probabilities,
+                    decimals: Some(2),
+                    ..Channel::default()
+                };
+                for top in [None, Some(false), Some(true)] {
+                    let top = top.map(|renormalised| Top {
+                        outputs: 3,
+                        renormalised,
+                    });
+                    let shown = through(&exact, top, 2, false);
+                    let expected = Channel { top, ..rounded };
+                    assert_eq!(Channel::detect(&shown), expected, "{classes}, {seed}");
+                }
+            }
+        }
+        // Cut decimals show where rows show most of their classes.
+        for (classes, spread) in [(2, 1.5), (3, 1.5), (6, 1.0)] {
+            for seed in 0..10 {
+                let exact = drawn(seed, 300, classes, spread);
+                let detected = Channel::detect(&through(&exact, None, 2, true));
+                assert!(detected.truncated, "{classes}, {seed}");
+                let detected = Channel::detect(&through(&exact, None, 2, false));
+                assert!(!detected.truncated, "{classes}, {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn ones_alone_are_labels_if_each_row_has_one() {
+        let kind = |outputs: &Array2<f32>| {
+            let channel = Channel::detect(outputs);
+            (channel.kind, channel.decimals)
+        };
+        let labels = array![[0.0f32, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
+        assert_eq!(kind(&labels), (OutputKind::Labels, None));
+        // none above one half: rounded to whole numbers, and still in the right order
+        let none = array![[0.0f32, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]];
+        assert_eq!(kind(&none), (OutputKind::Probabilities, Some(0)));
+        let channel = Channel::detect(&none);
+        let phi = |row: [f32; 3]| channel.signal(&row, 1).scaled_logit;
+        assert!(phi([0.0, 1.0, 0.0]) > phi([0.0; 3]) && phi([0.0; 3]) > phi([1.0, 0.0, 0.0]));
+        // several answers to one question are no probabilities
+        let several = array![[0.0f32, 1.0, 1.0], [1.0, 0.0, 0.0]];
+        assert_eq!(kind(&several).0, OutputKind::Logits);
     }
 }
