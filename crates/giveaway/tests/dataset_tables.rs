@@ -11,6 +11,9 @@ use std::path::PathBuf;
 use giveaway::dataset::{
     Body, Encoding, EncodingOptions, Table, TableOptions, UnknownCategories, Values,
 };
+use giveaway::report::records::{Values as Written, to_parquet};
+use giveaway::target::QuestionValues;
+use giveaway::target::questions::columns_of;
 
 fn write(folder: &tempfile::TempDir, name: &str, content: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
@@ -682,4 +685,74 @@ fn the_index_of_pandas_is_no_feature() {
     assert_eq!(table.ids, ["4", "7"]);
     let table = read(b",x,y\n4,1,0\n4,2,1\n", &label("y")).unwrap();
     assert_eq!(table.column_names(), ["unnamed column 1", "x"]);
+}
+
+/// Texts come back as pandas (3.1.1, `read_csv` and `read_parquet`) hands them to a model: with
+/// their blanks, and with what reading takes for a missing value and pandas does not.
+#[test]
+fn texts_are_sent_back_as_another_program_reads_them() {
+    let texts = |table: &Table| -> Vec<(String, Vec<Option<String>>)> {
+        columns_of(&table.body)
+            .into_iter()
+            .map(|column| match column.values {
+                QuestionValues::Texts(texts) => (column.name, texts),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let expected = |columns: &[(&str, &[Option<&str>])]| -> Vec<(String, Vec<Option<String>>)> {
+        columns
+            .iter()
+            .map(|(name, texts)| {
+                let texts = texts.iter().map(|text| text.map(str::to_owned));
+                ((*name).to_owned(), texts.collect())
+            })
+            .collect()
+    };
+    let csv = b"kind,padded,empty,mixed,y\n\
+        a, x,u,?,0\n?, y,NA,m,1\na, ?,v,NA,0\n?, x,,n,1\n";
+    let table = read(csv, &label("y")).unwrap();
+    assert_eq!(
+        texts(&table),
+        expected(&[
+            ("kind", &[Some("a"), Some("?"), Some("a"), Some("?")]),
+            ("padded", &[Some(" x"), Some(" y"), Some(" ?"), Some(" x")]),
+            ("empty", &[Some("u"), None, Some("v"), None]),
+            // two ways to say missing: which record had which is not kept
+            ("mixed", &[None, Some("m"), None, Some("n")]),
+        ])
+    );
+    let Body::Columns(columns) = &table.body else {
+        panic!("a table has columns")
+    };
+    let mixed: Vec<bool> = columns.iter().map(|c| c.spelling.is_mixed).collect();
+    assert_eq!(mixed, [false, false, false, true]);
+    assert_eq!(texts(&table.select(&[1])), {
+        let row = |text| [text];
+        expected(&[
+            ("kind", &row(Some("?"))),
+            ("padded", &row(Some(" y"))),
+            ("empty", &row(None)),
+            ("mixed", &row(Some("m"))),
+        ])
+    });
+
+    // Parquet has missing values of its own, so "None" is a text there.
+    let text = |values: &[Option<&str>]| {
+        Written::Text(values.iter().map(|v| v.map(str::to_owned)).collect())
+    };
+    let columns = [
+        ("result", text(&[Some("None"), Some(">7"), Some("None")])),
+        ("null", text(&[None, Some("a"), Some("b")])),
+        ("y", text(&[Some("n"), Some("p"), Some("n")])),
+    ]
+    .map(|(name, values)| (name.to_owned(), values));
+    let table = read(&to_parquet(&columns, &[]).unwrap(), &label("y")).unwrap();
+    assert_eq!(
+        texts(&table),
+        expected(&[
+            ("result", &[Some("None"), Some(">7"), Some("None")]),
+            ("null", &[None, Some("a"), Some("b")]),
+        ])
+    );
 }

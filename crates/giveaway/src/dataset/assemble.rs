@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ndarray::Array2;
 
 use super::image::ImageShape;
-use super::table::{Body, Column, ColumnKind, MISSING, Table, TableOptions, Values};
+use super::table::{Body, Column, ColumnKind, MISSING, Spelling, Table, TableOptions, Values};
 use crate::suggest::edit_distance;
 use crate::{Error, Result};
 
@@ -46,6 +46,7 @@ pub(super) enum RawValues {
 pub(super) struct Interned {
     pub(super) codes: Vec<u32>,
     pub(super) levels: Vec<String>,
+    pub(super) spelling: Spelling,
 }
 
 /// Collects texts into [`Interned`].
@@ -53,15 +54,33 @@ pub(super) struct Interned {
 pub(super) struct Interner {
     interned: Interned,
     known: HashMap<String, u32>,
+    /// Whether the file has missing values of its own, so that no text stands for one elsewhere.
+    has_missing: bool,
+    has_texts: bool,
+    has_markers: bool,
 }
 
 impl Interner {
+    /// For texts of a file that has missing values of its own.
+    pub(super) fn of_typed_file() -> Self {
+        Self {
+            has_missing: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds a value: trimmed, and missing if it is one of the usual markers.
-    pub(super) fn push(&mut self, text: &str) {
-        let text = text.trim();
+    pub(super) fn push(&mut self, written: &str) {
+        let text = written.trim();
         if is_missing_marker(text) {
-            self.push_missing();
-        } else if let Some(&code) = self.known.get(text) {
+            let is_text_elsewhere = !text.is_empty()
+                && (self.has_missing || written == "?" || !is_missing_marker(written));
+            self.spell_missing(is_text_elsewhere.then_some(written));
+            self.interned.codes.push(MISSING);
+            return;
+        }
+        self.spell_text(written, text);
+        if let Some(&code) = self.known.get(text) {
             self.interned.codes.push(code);
         } else {
             let code = self.interned.levels.len() as u32;
@@ -73,7 +92,31 @@ impl Interner {
 
     /// Adds a missing value.
     pub(super) fn push_missing(&mut self) {
+        self.spell_missing(None);
         self.interned.codes.push(MISSING);
+    }
+
+    fn spell_missing(&mut self, written: Option<&str>) {
+        let spelling = &mut self.interned.spelling;
+        if !self.has_markers {
+            self.has_markers = true;
+            spelling.missing = written.map(str::to_owned);
+        } else if spelling.missing.as_deref() != written {
+            spelling.is_mixed = true;
+        }
+    }
+
+    fn spell_text(&mut self, written: &str, text: &str) {
+        let before = &written[..written.len() - written.trim_start().len()];
+        let after = &written[before.len() + text.len()..];
+        let spelling = &mut self.interned.spelling;
+        if !self.has_texts {
+            self.has_texts = true;
+            before.clone_into(&mut spelling.before);
+            after.clone_into(&mut spelling.after);
+        } else if (spelling.before.as_str(), spelling.after.as_str()) != (before, after) {
+            spelling.is_mixed = true;
+        }
     }
 
     pub(super) fn finish(self) -> Interned {
@@ -627,6 +670,16 @@ fn type_column(
 ) -> Result<Column> {
     let RawColumn { name, values } = column;
     let kind = kind_of(&values);
+    let spelling = match &values {
+        RawValues::Text(interned) | RawValues::Category(interned) if kind == ColumnKind::Text => {
+            if interned.spelling.is_mixed {
+                Spelling::mixed()
+            } else {
+                interned.spelling.clone()
+            }
+        }
+        _ => Spelling::default(),
+    };
     let values = if options.categorical.contains(&name) {
         categorical(values.into_text())
     } else {
@@ -655,7 +708,12 @@ fn type_column(
             }
         }
     };
-    Ok(Column { name, kind, values })
+    Ok(Column {
+        name,
+        kind,
+        values,
+        spelling,
+    })
 }
 
 /// The type in which pandas would read a column: that of the file, or for texts without a
@@ -696,7 +754,7 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
 }
 
 fn categorical(interned: Interned) -> Values {
-    let Interned { codes, levels } = interned.sorted();
+    let Interned { codes, levels, .. } = interned.sorted();
     Values::Categorical { codes, levels }
 }
 

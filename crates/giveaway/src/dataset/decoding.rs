@@ -168,6 +168,7 @@ impl<'a> Decoding<'a> {
                     Ok(Column {
                         name: column.name.clone(),
                         kind: column.kind,
+                        spelling: column.spelling.clone(),
                         values: values_of(column, &sources),
                     })
                 })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use ndarray::{Axis, concatenate};
 
-use super::table::{Body, Column, ColumnKind, MISSING, Table, Values};
+use super::table::{Body, Column, ColumnKind, MISSING, Spelling, Table, Values};
 use crate::{Error, Result};
 
 /// The records of all tables, one table after another, with the columns of the first. Notes,
@@ -90,10 +90,14 @@ fn append_column(column: &mut Column, other: &Column) {
             name: column.name.clone(),
             kind: other.kind,
             values,
+            spelling: other.spelling.clone(),
         };
     } else if is_empty(&other.values) {
         append_missing(&mut column.values, len(&other.values));
         return;
+    }
+    if column.spelling != other.spelling {
+        column.spelling = Spelling::mixed();
     }
     column.kind = match (column.kind, other.kind) {
         (a, b) if a == b => a,

@@ -45,7 +45,7 @@ pub use encoding::{Encoding, EncodingOptions, Scaling, UnknownCategories};
 pub use image::ImageShape;
 pub use joined::joined;
 pub use shipped::{ShippedData, shipped};
-pub use table::{Body, Column, ColumnKind, Table, TableOptions, Values};
+pub use table::{Body, Column, ColumnKind, Spelling, Table, TableOptions, Values};
 
 /// Records as numbers, with what is known of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -336,7 +336,7 @@ fn read_scalar(file: &Bytes, metadata: &ParquetMetaData, leaf: usize) -> Result<
     let descriptor = metadata.file_metadata().schema_descr().column(leaf);
     let meaning = meaning_of(&descriptor)?;
     let mut sink = match meaning {
-        Meaning::Text | Meaning::Boolean => Sink::Text(Interner::default()),
+        Meaning::Text | Meaning::Boolean => Sink::Text(Interner::of_typed_file()),
         Meaning::Signed | Meaning::Unsigned32 => Sink::Integer(Vec::new()),
         Meaning::Unsigned64 if fits_signed(metadata, leaf) => Sink::Integer(Vec::new()),
         Meaning::Unsigned64 | Meaning::Float | Meaning::Half | Meaning::Decimal(_) => {

@@ -93,6 +93,43 @@ pub struct Column {
     pub kind: ColumnKind,
     /// One value per record.
     pub values: Values,
+    /// How its texts are written in the file.
+    pub spelling: Spelling,
+}
+
+/// What reading takes away from the texts of a column: a model that reads the file itself sees it,
+/// and gets it back when it is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spelling {
+    /// The blanks before every text.
+    pub before: String,
+    /// The blanks after every text.
+    pub after: String,
+    /// The text that stands for missing values, where another program would take it for a value:
+    /// a question mark, or any text of a format that has missing values of its own.
+    pub missing: Option<String>,
+    /// Whether blanks or missing values are written in several ways: then nothing is put back.
+    pub is_mixed: bool,
+}
+
+impl Spelling {
+    /// A text of the column, or a missing value, as the file has it.
+    #[must_use]
+    pub fn written(&self, text: Option<&str>) -> Option<String> {
+        match text {
+            Some(text) => Some(format!("{}{text}{}", self.before, self.after)),
+            None => self.missing.clone(),
+        }
+    }
+
+    /// Nothing is known to be written in one way.
+    #[must_use]
+    pub fn mixed() -> Self {
+        Self {
+            is_mixed: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// The type of a column in its file: a target that takes raw records gets them back in it.
@@ -265,6 +302,7 @@ impl Table {
                     .map(|column| Column {
                         name: column.name.clone(),
                         kind: column.kind,
+                        spelling: column.spelling.clone(),
                         values: match &column.values {
                             Values::Numeric(values) => Values::Numeric(pick(values, rows)),
                             Values::Categorical { codes, levels } => Values::Categorical {
