@@ -205,9 +205,15 @@ pub(crate) fn with_options(typed: Vec<OsString>) -> Result<Vec<OsString>> {
     };
     // A run.toml has no options, and one that is damaged is the run's to complain of.
     let file = ConfigFile::read(&path)?;
-    let options = file
-        .typed(&command, &typed[2..])
-        .map_err(|e| e.at(path.display()))?;
+    let of = |command: &str| {
+        file.typed(command, &typed[2..])
+            .map_err(|e| e.at(path.display()))
+    };
+    // A slip in the table of another command would show hours later.
+    for other in COMMANDS {
+        of(other)?;
+    }
+    let options = of(&command)?;
     let mut all = typed;
     all.splice(2..2, options);
     Ok(all)

@@ -60,7 +60,7 @@ pub(crate) struct TargetOptions {
     /// Seconds to wait for one answer
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<f64>,
-    /// How often a failed request is made again; 8 times by default
+    /// How often a failed request to a service is made again; 8 times by default
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>)]
     retries: Option<u32>,
     /// Requests per second, at most
@@ -119,6 +119,7 @@ impl TargetOptions {
         if self.target_command.is_none() {
             target.command = None;
         }
+        target.output_kind = None;
         if !is_asked {
             target.max_queries = None;
             target.retries = None;

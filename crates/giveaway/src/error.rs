@@ -119,6 +119,10 @@ impl Error {
                 ErrorKind::Unexpected,
                 "files may not be that large here (ulimit -f): raise the limit and run the same command again; what is finished is kept",
             ),
+            Io::InvalidData => (
+                ErrorKind::Input,
+                "save the file as UTF-8 (PowerShell's `>` writes UTF-16: use Out-File -Encoding utf8)",
+            ),
             _ => (
                 ErrorKind::Unexpected,
                 "see whether the device is in order, then run the same command again",

@@ -148,7 +148,9 @@ impl Inputs {
         else {
             return;
         };
+        // Without columns an open width would fit, and there is nothing to send.
         if !*settled
+            && !example.columns.is_empty()
             && example.columns.iter().all(is_number)
             && dims_of(dims, example.columns.len()).is_some()
         {

@@ -325,6 +325,16 @@ fn a_command_answers_as_its_file() {
     for part in ["exposed", "on_target", "leave_one_out", "verdict"] {
         assert_eq!(a[part], b[part], "{part}");
     }
+    // A copy that may leave the building does not say what was run.
+    sandbox.run("report command --redact").succeeded();
+    for file in ["report.json", "report.html"] {
+        let copy =
+            std::fs::read_to_string(sandbox.path(&format!("command/redacted/{file}"))).unwrap();
+        assert!(
+            copy.contains("a command") && !copy.contains("predict.sh"),
+            "{file}"
+        );
+    }
 }
 
 /// What trains the reference models is a child, and the service's token is none of its business.

@@ -132,6 +132,13 @@ impl Redaction {
         {
             "left out: it may quote the data".clone_into(&mut check.finding);
         }
+        // An address or a command line may name people, machines and folders.
+        if let Some(asked) = &mut audit.target.asked {
+            asked.name = kind_of_target(&asked.name).to_owned();
+        }
+        if let Some((kind, _)) = audit.reference.network.split_once(COMMAND) {
+            audit.reference.network = format!("{kind}of a command");
+        }
         audit.notes.clear();
         audit
     }
@@ -174,6 +181,19 @@ const FEWEST: usize = 5;
 
 /// Leakiest units that figures on finding them are of at least.
 const FEWEST_LEAKY: usize = 20;
+/// What stands before a command in the words for a model.
+const COMMAND: &str = "of the command `";
+
+/// What a target is, without where.
+fn kind_of_target(name: &str) -> &'static str {
+    if name.starts_with("the command") {
+        "a command"
+    } else if name.contains("://") {
+        "a service behind HTTP"
+    } else {
+        "a model in a file"
+    }
+}
 
 /// Of why records are exposed, what holds for the model stays. Of single units nothing does:
 /// who holds a record can often tell its reason ("its country is rare") and which of its columns
@@ -517,6 +537,20 @@ mod tests {
         defence(&mut section);
         assert_eq!(names(section.undefended.utility.groups), ["sex=f"]);
         assert_eq!(section.settings.groups, ["sex"]);
+    }
+
+    #[test]
+    fn of_a_target_only_its_kind_is_told() {
+        for (name, kind) in [
+            (
+                "http://10.0.0.7:9301/score (protocol json)",
+                "a service behind HTTP",
+            ),
+            ("the command `python ann/predict.py`", "a command"),
+            ("model.onnx (ONNX Runtime)", "a model in a file"),
+        ] {
+            assert_eq!(kind_of_target(name), kind);
+        }
     }
 
     /// With the data alone, the figures of a few leaky records would tell which they are.

@@ -8,11 +8,12 @@ use super::directory::RunDirectory;
 use super::pool::Pool;
 use super::progress::Progress;
 use crate::channel::{Channel, OutputKind};
+use crate::dataset::{Body, ColumnKind, Values};
 use crate::error::{Error, Result};
 use crate::report::AskedTarget;
 use crate::target::asking::Asked;
 use crate::target::ledger::Ledger;
-use crate::target::{Answers, Form, Questions, Target, interpret, settle};
+use crate::target::{Answers, Questions, Target, interpret, settle};
 
 /// Reaches targets: who speaks HTTP or runs ONNX models knows how, and the audit need not.
 pub trait Connector: Sync {
@@ -116,7 +117,8 @@ pub(super) fn ask_about_records(
         wanted: &wanted,
         classes: &pool.dataset.schema.classes,
     };
-    let answers = ask(run, pool, &asked, connector, progress)?;
+    let example = || questions.part(0..1);
+    let answers = ask(run, pool, &asked, example, connector, progress)?;
     let rows: Vec<usize> = wanted.iter().map(|&row| row as usize).collect();
     let numbers = Answers::Numbers {
         values: answers.select(ndarray::Axis(0), &rows),
@@ -130,11 +132,41 @@ pub(super) fn ask_about_records(
     for (&row, answer) in rows.iter().zip(answered.outputs.rows()) {
         outputs.row_mut(row).assign(&answer);
     }
+    let altered = altered_columns(&pool.table.body);
+    pool.notes.extend(altered);
     pool.target_outputs = Some(crate::target::TargetOutputs {
         outputs,
         ..answered
     });
     Ok(())
+}
+
+/// Columns that a target does not get quite as the file has them, each in a sentence.
+fn altered_columns(body: &Body) -> Vec<String> {
+    /// Whole numbers are exact up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let Body::Columns(columns) = body else {
+        return Vec::new();
+    };
+    columns
+        .iter()
+        .filter_map(|column| {
+            let name = &column.name;
+            if column.spelling.is_mixed {
+                return Some(format!(
+                    "column `{name}` has missing values or blanks around texts in several ways of writing; a target that takes raw columns was asked with one for all, and may read the file differently"
+                ));
+            }
+            let Values::Numeric(values) = &column.values else {
+                return None;
+            };
+            let is_large = column.kind == ColumnKind::Whole
+                && values.iter().any(|value| value.abs() > EXACT);
+            is_large.then(|| {
+                format!("column `{name}` has whole numbers beyond 2^53, which are not exact; if they are identifiers, name the column with --id or leave it out with --drop")
+            })
+        })
+        .collect()
 }
 
 /// Asks the target about inputs that are no records, after the records; they are given in both
@@ -155,7 +187,10 @@ pub(super) fn ask_about_queries(
         wanted: &wanted,
         classes: &pool.dataset.schema.classes,
     };
-    let answers = ask(run, pool, &asked, connector, progress)?;
+    // A record, as before: the target must be asked about queries in the form that it was asked
+    // about records.
+    let example = || self::questions(pool).part(0..1);
+    let answers = ask(run, pool, &asked, example, connector, progress)?;
     let numbers = Answers::Numbers {
         values: answers,
         names: None,
@@ -163,6 +198,10 @@ pub(super) fn ask_about_queries(
     let outputs = interpret(numbers, asked.classes).map_err(|e| e.at("the target's answers"))?;
     let given = pool.target_outputs.as_ref();
     let channel = given.map_or(Channel::default(), |given| given.channel);
+    let outputs = match given {
+        Some(given) if given.in_percent => outputs / 100.0,
+        _ => outputs,
+    };
     if given.is_some_and(|given| given.normalised_here) {
         return Ok(settle(outputs, Some(OutputKind::Probabilities))?.outputs);
     }
@@ -184,6 +223,7 @@ fn ask(
     run: &RunDirectory,
     pool: &Pool,
     asked: &Asked<'_>,
+    example: impl FnOnce() -> Questions,
     connector: Option<&dyn Connector>,
     progress: &dyn Progress,
 ) -> Result<Array2<f32>> {
@@ -199,14 +239,7 @@ fn ask(
         );
     };
     let config = &pool.config.target;
-    let target = connector.connect(config, asked.classes, &asked.questions.part(0..1))?;
-    if target.form() == Form::Raw && asked.questions.columns.is_empty() {
-        return Err(Error::usage(
-            "the target wants raw values, and queries of images are made as the networks see them",
-        )
-        .at("--indirect")
-        .hint("let the target take encoded inputs (form = \"encoded\"), or leave --indirect out"));
-    }
+    let target = connector.connect(config, asked.classes, &example())?;
     progress.begin("asking the target", asked.wanted.len() as u64);
     let answers = asked.ask(&*target, &ledger, &config.manner(), &|answered| {
         progress.advance(answered);

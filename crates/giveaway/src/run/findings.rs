@@ -264,6 +264,13 @@ fn interface_notes(pool: &Pool, channel: Channel, null: Null) -> Vec<String> {
     {
         notes.push("the target's outputs are between 0 and 1 and do not sum to one: each row was divided by its sum".to_owned());
     }
+    let in_percent = pool
+        .target_outputs
+        .as_ref()
+        .is_some_and(|given| given.in_percent);
+    if in_percent {
+        notes.push("every row of the target's outputs sums to 100: they were taken for percentages and divided by a hundred (--output-kind logits if they are logits)".to_owned());
+    }
     if pool.has_coarse_outputs() && null == Null::T {
         notes.push("with so few different losses the null t is a guess, and ecdf is the better choice (--null ecdf)".to_owned());
     }

@@ -343,8 +343,12 @@ fn given_target(
     for word in config.target.command_words() {
         hash(&format!("target command's {word}"), Path::new(&word))?;
     }
-    if let Some(path) = config.target.model_file() {
-        hash("target model", &path)?;
+    for (number, path) in config.target.model_files().iter().enumerate() {
+        let role = match path.file_name() {
+            Some(name) if number > 0 => format!("target model's {}", name.to_string_lossy()),
+            _ => "target model".to_owned(),
+        };
+        hash(&role, path)?;
     }
     let outputs = match &config.target.outputs {
         Some(path) => {
@@ -694,14 +698,14 @@ fn within_budget(
     audited: &mut Vec<u32>,
     notes: &mut Vec<String>,
 ) -> Result<()> {
-    let Some(most) = config.target.max_queries else {
+    let Some(allowed) = config.target.max_queries else {
         return Ok(());
     };
     let records = units.count(audited);
-    if records as u64 <= most {
+    if records as u64 <= allowed {
         return Ok(());
     }
-    let most = most - (most as f64 * FOR_RETRIES).ceil() as u64;
+    let most = allowed - (allowed as f64 * FOR_RETRIES).ceil() as u64;
     let mut order = audited.clone();
     Stream::new(config.seed, "within the budget", 0).shuffle(&mut order);
     let mut queries = 0;
@@ -713,7 +717,7 @@ fn within_budget(
         })
         .collect();
     if kept.is_empty() {
-        return Err(Error::usage(format!("{most} queries are too few to audit anything"))
+        return Err(Error::usage(format!("{allowed} queries are too few to audit anything"))
             .at("--max-queries")
             .hint("allow as many as there are records, or some thousands for a random part of them"));
     }

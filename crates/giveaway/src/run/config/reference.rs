@@ -1,5 +1,8 @@
 //! The reference models and how they are trained.
 
+use std::io::Read;
+use std::path::Path;
+
 use giveaway_nn::{Activation, Augmentation, Convolution, Optimiser, Schedule, Skip};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,14 +95,38 @@ impl ReferenceConfig {
     }
 }
 
-/// The words of a command line that name files, but for the program.
+/// The words of a command line that name files; the program if it is the user's own.
 pub(super) fn files_among(command: &str) -> Vec<String> {
     let words = CommandLine::parse(command).map_or_else(|_| Vec::new(), |line| line.words());
     words
         .into_iter()
-        .skip(1)
-        .filter(|word| std::path::Path::new(word).is_file())
+        .enumerate()
+        .filter_map(|(place, word)| {
+            let is_file = |word: &str| Path::new(word).is_file();
+            if place == 0 {
+                return Some(word).filter(|word| is_file(word) && is_own_script(word));
+            }
+            // --model=file as well
+            match word.split_once('=') {
+                Some((_, value)) if !is_file(&word) => {
+                    Some(value.to_owned()).filter(|v| is_file(v))
+                }
+                _ => Some(word).filter(|word| is_file(word)),
+            }
+        })
         .collect()
+}
+
+/// Whether a program is a script, or lies below the current directory: what the system has
+/// installed is not the user's to change between two runs.
+fn is_own_script(program: &str) -> bool {
+    let begins_as_script = || {
+        let mut first = [0; 2];
+        let read = std::fs::File::open(program).and_then(|mut file| file.read_exact(&mut first));
+        read.is_ok() && first == *b"#!"
+    };
+    program.contains(std::path::is_separator)
+        && (Path::new(program).is_relative() || begins_as_script())
 }
 
 /// What can be kept of a model.

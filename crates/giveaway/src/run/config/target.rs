@@ -1,6 +1,6 @@
 //! The model under audit, and how it is asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,11 +61,35 @@ impl TargetConfig {
         self.http.is_some() || self.onnx.is_some() || self.command.is_some()
     }
 
-    /// The file of a model that is asked, if it is one: its content counts, and not where it lies.
+    /// The files of a model that is asked, if it is one: their content counts, and not where they
+    /// lie. Beside the file that is named these are the ones whose names begin with its name, as
+    /// PyTorch calls the weights that it keeps apart (`model.onnx.data`).
     #[must_use]
-    pub fn model_file(&self) -> Option<PathBuf> {
-        let path = self.onnx.as_ref()?.get("path")?.as_str()?;
-        Some(PathBuf::from(path))
+    pub fn model_files(&self) -> Vec<PathBuf> {
+        let path = self.onnx.as_ref().and_then(|table| table.get("path"));
+        let Some(path) = path.and_then(toml::Value::as_str).map(PathBuf::from) else {
+            return Vec::new();
+        };
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let beside = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
+        let mut others: Vec<PathBuf> = beside
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| {
+                let other = entry.ok()?.path();
+                let begins = other.file_name()?.to_string_lossy().into_owned();
+                let name = name.as_ref()?;
+                (begins.starts_with(name) && begins != *name && other.is_file()).then_some(other)
+            })
+            .collect();
+        others.sort();
+        others.insert(0, path);
+        others
     }
 
     /// The words of a target's command that are files: its scripts and models, whose content
@@ -161,6 +185,13 @@ impl TargetConfig {
                     "name a target that is asked, such as with --target-url, or leave it out",
                 );
             }
+        }
+        if self.command.is_some() && self.retries.is_some() {
+            return refused(
+                "--retries",
+                "a command that fails is not run again".to_owned(),
+                "leave it out; a command that fails now and then can try again by itself",
+            );
         }
         if self.max_queries == Some(0) {
             return refused(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 
 use super::queries::UnitQueries;
-use crate::dataset::{Body, Table, Values as ColumnValues};
+use crate::dataset::{Body, Decoding, Table, Values as ColumnValues, joined};
 use crate::enhance::EnhancingRecord;
 use crate::enhance::space::{Query, QuerySpace};
 use crate::error::{Error, Result};
@@ -36,6 +36,19 @@ fn places(pool: &Pool, space: &QuerySpace<'_>) -> Vec<Option<usize>> {
 /// The record whose value a query has in a column.
 fn donor(query: &Query, place: Option<usize>) -> usize {
     place.map_or(query.record, |place| query.donors[place]) as usize
+}
+
+/// A record that a query has a value from and that is of another unit than the one attacked. Every
+/// query differs from its record, so there is one, unless a value was lent within the unit.
+fn stranger(pool: &Pool, query: &Query) -> usize {
+    let unit = |record: u32| {
+        let record = record as usize;
+        (record < pool.table.len()).then(|| pool.units.of_record(record))
+    };
+    let own = unit(query.record);
+    let donors = query.donors.iter().copied();
+    let another = donors.clone().find(|&donor| unit(donor) != own);
+    another.unwrap_or_else(|| donors.last().unwrap_or(query.record)) as usize
 }
 
 /// The table that a record is in, its row there, and the place of a column of the audited table.
@@ -166,7 +179,14 @@ fn features(
         );
         let values = if is_text {
             // A missing category is the empty text.
-            let text = |record| Some(text_of(pool, record, column)).filter(|t| !t.is_empty());
+            let text = |record| {
+                let (table, row, column) = home(pool, record, column)?;
+                let text = Some(table.feature_text(row, column)).filter(|t| !t.is_empty());
+                match &table.body {
+                    Body::Columns(columns) => columns[column].spelling.written(text.as_deref()),
+                    Body::Dense { .. } => text,
+                }
+            };
             Values::Text(donors.map(text).collect())
         } else {
             Values::Number(donors.map(number).collect())
@@ -176,8 +196,8 @@ fn features(
 }
 
 /// The queries as questions to a target that may want raw values, encoded as `features`. A
-/// column takes the value of the record that a query has it from; what models do not see is
-/// taken from the record of the first column that they do, and not from the record attacked.
+/// column takes the value of the record that a query has it from; what models do not see, such as
+/// a name, is taken from another person's record, and not from one of the unit attacked.
 pub(super) fn questions(
     pool: &Pool,
     space: &QuerySpace<'_>,
@@ -187,11 +207,17 @@ pub(super) fn questions(
     let names = pool.dataset.schema.features.iter();
     let feature_names: Vec<String> = names.map(|feature| feature.name.clone()).collect();
     let mut columns = Vec::new();
-    if !space.is_image() {
+    if space.is_image() {
+        let tables: Vec<&Table> = std::iter::once(&pool.table)
+            .chain(&pool.reference)
+            .collect();
+        let decoding = Decoding::new(joined(&tables)?, &pool.dataset, &pool.encoding)?;
+        columns = columns_of(&decoding.decode(features.view())?);
+    } else {
         let whole = columns_of(&pool.table.body);
         let reference = pool.reference.as_ref().map(|table| columns_of(&table.body));
         let seen = places(pool, space);
-        let any = seen.iter().flatten().next().copied();
+        let strangers: Vec<usize> = queries.iter().map(|query| stranger(pool, query)).collect();
         for (mut column, place) in whole.into_iter().zip(seen) {
             if let Some(reference) = &reference {
                 let same = reference.iter().find(|other| other.name == column.name);
@@ -205,8 +231,13 @@ pub(super) fn questions(
                         .hint("give both files the same types of columns")
                     })?;
             }
-            let rows: Vec<usize> = queries.iter().map(|q| donor(q, place.or(any))).collect();
-            column.values = column.values.select(&rows);
+            column.values = match place {
+                Some(place) => {
+                    let donors = queries.iter().map(|query| query.donors[place] as usize);
+                    column.values.select(&donors.collect::<Vec<usize>>())
+                }
+                None => column.values.select(&strangers),
+            };
             columns.push(column);
         }
     }
