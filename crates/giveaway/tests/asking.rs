@@ -8,8 +8,8 @@
 )]
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use giveaway::error::{Error, ErrorKind};
@@ -296,6 +296,89 @@ fn a_wait_that_the_target_asks_for_is_kept_up_to_a_limit() {
     );
     let error = ask(folder.path(), &hours, &questions(10), &fast()).unwrap_err();
     assert!(error.hint_text().unwrap().contains("7200"), "{error}");
+}
+
+/// A target of which several requests are under way when it refuses the first, with a wait.
+#[test]
+fn all_threads_wait_when_the_target_asks_one_to() {
+    for requests_per_second in [None, Some(10_000.0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let wait = Duration::from_millis(700);
+        let begun = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let refused = std::sync::Arc::new(Mutex::new(None));
+        let together = Barrier::new(4);
+        let (seen, at) = (begun.clone(), refused.clone());
+        let target = Counting::new(
+            1,
+            4,
+            Box::new(move |number| {
+                seen.lock().unwrap().push(Instant::now());
+                if number < 4 {
+                    together.wait();
+                }
+                if number == 0 {
+                    *at.lock().unwrap() = Some(Instant::now());
+                    return Some(passing().after(Some(wait)));
+                }
+                if number < 4 {
+                    // answered when the refusal is known
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                None
+            }),
+        );
+        let manner = Manner {
+            requests_per_second,
+            ..fast()
+        };
+        ask(folder.path(), &target, &questions(40), &manner).unwrap();
+        let refused = refused.lock().unwrap().unwrap();
+        let begun = begun.lock().unwrap();
+        let early = begun.iter().filter(|&&at| at < refused + wait).count();
+        assert_eq!((begun.len(), early), (41, 4), "{requests_per_second:?}");
+    }
+}
+
+#[test]
+fn a_thread_that_panics_stops_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Counting::new(
+        1,
+        2,
+        Box::new(|number| {
+            assert_ne!(number, 3, "as a defect of a target would");
+            std::thread::sleep(Duration::from_millis(10));
+            None
+        }),
+    );
+    let error = ask(folder.path(), &target, &questions(100), &fast()).unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    let requests = target.requests.load(Ordering::SeqCst);
+    assert!(requests < 50, "{requests} of 100");
+    // what was answered is kept
+    let again = Counting::sound(1, 2);
+    ask(folder.path(), &again, &questions(100), &fast()).unwrap();
+    let answered = target.questions.load(Ordering::SeqCst);
+    assert_eq!(answered + again.questions.load(Ordering::SeqCst), 100);
+}
+
+#[test]
+fn more_requests_at_a_time_than_there_can_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Counting::sound(1, 100_000);
+    let error = ask(folder.path(), &target, &questions(3), &fast()).unwrap_err();
+    assert!(error.to_string().contains("--concurrency"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(target.requests.load(Ordering::SeqCst), 0);
+    assert!(
+        ask(
+            folder.path(),
+            &Counting::sound(1, 1024),
+            &questions(3),
+            &fast()
+        )
+        .is_ok()
+    );
 }
 
 #[test]

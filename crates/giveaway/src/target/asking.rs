@@ -44,6 +44,9 @@ pub const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 /// The longest wait that a target may ask for: beyond it the run ends, and can be gone on with.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
+/// Requests at the same time, at most: each has a thread of its own.
+pub const MOST_AT_ONCE: usize = 1024;
+
 /// A sleeping thread looks this often whether another one has failed.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -81,8 +84,9 @@ impl Asked<'_> {
     /// wanted. `progress` is told of questions that have been answered.
     ///
     /// # Errors
-    /// If the target fails for good, the budget does not suffice, or the ledger cannot be
-    /// written. What was answered until then is kept.
+    /// If the target takes more than [`MOST_AT_ONCE`] requests at a time, it fails for good, the
+    /// budget does not suffice, the system gives no thread, or the ledger cannot be written. What
+    /// was answered until then is kept.
     pub fn ask(
         &self,
         target: &dyn Target,
@@ -103,6 +107,7 @@ impl Asked<'_> {
             .collect();
         progress((self.wanted.len() - missing.len()) as u64);
         let batches = batches(&missing, target.batch_size().max(1));
+        let threads = threads(target.concurrency(), batches.len())?;
         let budget = manner.max_queries.unwrap_or(u64::MAX);
         let left = budget.saturating_sub(ledger.count().sent);
         if missing.len() as u64 > left {
@@ -116,27 +121,27 @@ impl Asked<'_> {
             progress,
             batches: Mutex::new(batches.into()),
             stopped: AtomicBool::new(false),
-            next_request: Mutex::new(Instant::now()),
+            turns: Mutex::new(Turns::default()),
         };
-        let threads = target.concurrency().max(1);
-        let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(|| work.go_on())).collect();
-            handles
-                .into_iter()
-                .map(|handle| {
-                    handle.join().unwrap_or_else(|_| {
-                        Err(Error::unexpected("a thread that asked the target panicked"))
-                    })
-                })
-                .collect()
-        });
-        outcomes.into_iter().collect::<Result<()>>()?;
+        work.all(threads, None)?;
         let answers = ledger
             .answers(self.about, self.questions.len())?
             .ok_or_else(|| Error::usage("no question for the target"))?;
         ledger.consolidate(self.about, &answers)?;
         Ok(answers)
     }
+}
+
+/// As many threads as there are requests at the same time, and no more than there are batches.
+fn threads(concurrency: usize, batches: usize) -> Result<usize> {
+    if concurrency > MOST_AT_ONCE {
+        return Err(Error::usage(format!(
+            "{concurrency} requests at the same time are more than the {MOST_AT_ONCE} that are possible"
+        ))
+        .at("--concurrency")
+        .hint(format!("give {MOST_AT_ONCE} or less; 8 is a lot for most servers")));
+    }
+    Ok(concurrency.max(1).min(batches))
 }
 
 /// At most so many questions each.
@@ -165,11 +170,62 @@ struct Work<'a> {
     progress: &'a (dyn Fn(u64) + Sync),
     batches: Mutex<VecDeque<Vec<usize>>>,
     stopped: AtomicBool,
-    next_request: Mutex<Instant>,
+    turns: Mutex<Turns>,
+}
+
+/// When requests may be made.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Not before this, by the rate that is set.
+    next: Option<Instant>,
+    /// Not before this, by what the target itself asked for.
+    pause: Option<Instant>,
+}
+
+/// Stops the other threads when the one that holds it panics.
+struct StopsOthers<'a>(&'a AtomicBool);
+
+impl Drop for StopsOthers<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Work<'_> {
+    /// Asks about all batches in so many threads, with stacks of so many bytes where that is
+    /// said.
+    fn all(&self, threads: usize, stack: Option<usize>) -> Result<()> {
+        let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
+            let mut handles = Vec::with_capacity(threads);
+            let mut outcomes = Vec::with_capacity(threads);
+            for begun in 0..threads {
+                let mut builder = std::thread::Builder::new().name("asking".to_owned());
+                if let Some(bytes) = stack {
+                    builder = builder.stack_size(bytes);
+                }
+                match builder.spawn_scoped(scope, || self.go_on()) {
+                    Ok(handle) => handles.push(handle),
+                    Err(error) => {
+                        self.stopped.store(true, Ordering::Relaxed);
+                        outcomes.push(Err(no_thread(begun, threads, &error)));
+                        break;
+                    }
+                }
+            }
+            outcomes.extend(handles.into_iter().map(|handle| {
+                handle.join().unwrap_or_else(|_| {
+                    Err(Error::unexpected("a thread that asked the target panicked"))
+                })
+            }));
+            outcomes
+        });
+        outcomes.into_iter().collect()
+    }
+
     fn go_on(&self) -> Result<()> {
+        let _stops_others = StopsOthers(&self.stopped);
         loop {
             let next = self
                 .batches
@@ -234,6 +290,13 @@ impl Work<'_> {
                 after,
                 delivery,
             } = refusal;
+            // Before anything is written: the others are about to ask.
+            if again
+                && let Some(after) = after
+                && after <= LONGEST_WAIT
+            {
+                self.pause(after);
+            }
             self.ledger.failed(request, delivery, &error.to_string())?;
             let place = format!(
                 "{}, {} {} to {}",
@@ -289,22 +352,37 @@ impl Work<'_> {
         })
     }
 
+    /// Nobody asks before so much time has passed: what the target wants of one holds for all.
+    fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.pause = turns.pause.max(Some(until));
+    }
+
     /// Waits until a request may be made; false if another thread has failed.
     fn wait_for_turn(&self) -> bool {
-        let Some(rate) = self.manner.requests_per_second else {
-            return !self.stopped.load(Ordering::Relaxed);
-        };
-        let wait = {
-            let mut next = self
-                .next_request
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let turn = (*next).max(now);
-            *next = turn + Duration::from_secs_f64(1.0 / rate);
-            turn - now
-        };
-        self.sleep(wait)
+        loop {
+            let wait = {
+                let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                let turn = [turns.next, turns.pause]
+                    .into_iter()
+                    .flatten()
+                    .fold(now, Instant::max);
+                if let Some(rate) = self.manner.requests_per_second {
+                    turns.next = Some(turn + Duration::from_secs_f64(1.0 / rate));
+                }
+                turn - now
+            };
+            if !self.sleep(wait) {
+                return false;
+            }
+            // While this thread slept, the target may have asked another for a longer wait.
+            let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            if turns.pause.is_none_or(|pause| pause <= Instant::now()) {
+                return true;
+            }
+        }
     }
 
     /// Doubles with every attempt, and differs between batches, so that they do not come back
@@ -335,7 +413,87 @@ impl Work<'_> {
     }
 }
 
+fn no_thread(begun: usize, threads: usize, error: &std::io::Error) -> Error {
+    Error::unexpected(format!(
+        "the system gives {begun} of {threads} threads that are to ask the target: {error}"
+    ))
+    .at("--concurrency")
+    .hint("give a smaller number, or raise the limit on processes (ulimit -u); what was answered is kept")
+}
+
 /// An answer that cannot be read is the target's failure, and not one of a file.
 fn as_targets(error: Error) -> Error {
     error.of_kind(ErrorKind::Target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Form;
+
+    #[test]
+    fn there_are_no_more_threads_than_batches_and_absurd_numbers_are_refused() {
+        assert_eq!(threads(1000, 3).unwrap(), 3);
+        assert_eq!(threads(3, 1000).unwrap(), 3);
+        assert_eq!(threads(0, 5).unwrap(), 1);
+        assert_eq!(threads(8, 0).unwrap(), 0);
+        assert_eq!(threads(MOST_AT_ONCE, 5000).unwrap(), MOST_AT_ONCE);
+        let error = threads(MOST_AT_ONCE + 1, 3).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("--concurrency"), "{error}");
+        assert!(error.hint_text().unwrap().contains("1024"));
+    }
+
+    struct Never;
+
+    impl Target for Never {
+        fn name(&self) -> String {
+            "a target that is never asked".to_owned()
+        }
+        fn form(&self) -> Form {
+            Form::Encoded
+        }
+        fn batch_size(&self) -> usize {
+            1
+        }
+        fn concurrency(&self) -> usize {
+            1
+        }
+        fn ask(&self, _: &Questions) -> std::result::Result<Answers, Refusal> {
+            unreachable!()
+        }
+    }
+
+    /// The system refuses a thread whose stack is larger than its addresses.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_thread_that_the_system_refuses_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let questions = Questions {
+            features: Array2::zeros((1, 1)),
+            feature_names: vec!["x".to_owned()],
+            columns: Vec::new(),
+        };
+        let work = Work {
+            asked: &Asked {
+                about: "records",
+                questions: &questions,
+                wanted: &[0],
+                classes: &[],
+            },
+            target: &Never,
+            ledger: &Ledger::open(folder.path()).unwrap(),
+            manner: &Manner::default(),
+            progress: &|_| {},
+            batches: Mutex::new(VecDeque::from([vec![0]])),
+            stopped: AtomicBool::new(false),
+            turns: Mutex::default(),
+        };
+        let error = work.all(2, Some(usize::MAX / 4)).unwrap_err();
+        assert!(
+            error.to_string().contains("--concurrency") && error.to_string().contains("0 of 2"),
+            "{error}"
+        );
+        assert!(work.stopped.load(Ordering::Relaxed));
+    }
 }

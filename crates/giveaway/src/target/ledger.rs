@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -91,11 +91,73 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    lines: Lines<File>,
     count: Count,
     next: u64,
     /// Queries of each request in flight.
     in_flight: BTreeMap<u64, u64>,
+}
+
+/// Lines in a file, each of them whole or not there.
+#[derive(Debug)]
+struct Lines<F> {
+    file: F,
+    /// Bytes of the lines that are whole.
+    length: u64,
+    /// Whether part of a line could not be taken away: a line behind it could not be read.
+    broken: bool,
+}
+
+/// What a file of lines must be able to do.
+trait Backing: Write + Seek {
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Backing for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+impl<F: Backing> Lines<F> {
+    /// Goes on behind the first `length` bytes, which are whole lines, and removes the rest.
+    fn behind(file: F, length: u64) -> io::Result<Self> {
+        let mut lines = Self {
+            file,
+            length,
+            broken: false,
+        };
+        lines.take_back()?;
+        Ok(lines)
+    }
+
+    /// Writes a line, which ends with a line end, to the disk. If that fails, nothing of it
+    /// stays; if not even that can be had, no further line is written.
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other(
+                "a line before could be written in part only, and that part could not be removed",
+            ));
+        }
+        let written = self.file.write_all(line).and_then(|()| self.file.sync());
+        match &written {
+            Ok(()) => self.length += line.len() as u64,
+            Err(_) => self.broken = self.take_back().is_err(),
+        }
+        written
+    }
+
+    /// Removes what is behind the whole lines.
+    fn take_back(&mut self) -> io::Result<()> {
+        self.file.cut(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        Ok(())
+    }
 }
 
 const QUERIES: &str = "queries.jsonl";
@@ -128,9 +190,7 @@ impl Ledger {
             .iter()
             .rposition(|&b| b == b'\n')
             .map_or(0, |at| at + 1);
-        file.set_len(whole as u64)
-            .and_then(|()| file.seek(SeekFrom::End(0)))
-            .map_err(|e| failed(&e))?;
+        let lines = Lines::behind(file, whole as u64).map_err(|e| failed(&e))?;
         let (mut count, mut next) = (Count::default(), 0);
         let mut last_target = None;
         let mut requests: BTreeMap<u64, u64> = BTreeMap::new();
@@ -170,7 +230,7 @@ impl Ledger {
             folder: folder.to_path_buf(),
             target: last_target,
             open: Mutex::new(Open {
-                file,
+                lines,
                 count,
                 next,
                 in_flight: BTreeMap::new(),
@@ -282,10 +342,9 @@ impl Ledger {
         let mut line = serde_json::to_string(entry)
             .map_err(|e| Error::unexpected(format!("cannot write the ledger: {e}")))?;
         line.push('\n');
-        open.file
-            .write_all(line.as_bytes())
-            // on the disk before the query is on the wire
-            .and_then(|()| open.file.sync_data())
+        // on the disk before the query is on the wire
+        open.lines
+            .append(line.as_bytes())
             .map_err(|e| Error::io("write the ledger", &path, &e))
     }
 
@@ -411,4 +470,104 @@ fn write_array(path: &Path, values: &Array2<f32>) -> Result<()> {
         .map_err(|e| failed(&e))?;
     file.persist(path).map_err(|e| failed(&e.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is full after so many bytes, as a file knows it: what still fits is written.
+    struct Full {
+        file: File,
+        room: u64,
+        syncs: bool,
+        cuts: bool,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let left = self.room.saturating_sub(self.file.stream_position()?);
+            if left == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let fits = bytes.len().min(usize::try_from(left).unwrap());
+            self.file.write(&bytes[..fits])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl Seek for Full {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.file.seek(to)
+        }
+    }
+
+    impl Backing for Full {
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            if !self.cuts {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            self.file.cut(length)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            if !self.syncs {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.file.sync()
+        }
+    }
+
+    fn on_a_disk_of(room: u64) -> (tempfile::NamedTempFile, Lines<Full>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let full = Full {
+            file: file.reopen().unwrap(),
+            room,
+            syncs: true,
+            cuts: true,
+        };
+        (file, Lines::behind(full, 0).unwrap())
+    }
+
+    fn text(file: &tempfile::NamedTempFile) -> String {
+        fs::read_to_string(file.path()).unwrap()
+    }
+
+    #[test]
+    fn of_a_line_that_could_not_be_written_nothing_stays() {
+        let (file, mut lines) = on_a_disk_of(8);
+        lines.append(b"one\n").unwrap();
+        let error = lines.append(b"too long\n").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(text(&file), "one\n");
+        // A shorter one of another thread still fits, where the first would have been.
+        lines.append(b"two\n").unwrap();
+        assert_eq!(text(&file), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_line_that_may_not_be_on_the_disk_is_taken_back() {
+        let (file, mut lines) = on_a_disk_of(100);
+        lines.file.syncs = false;
+        lines.append(b"one\n").unwrap_err();
+        lines.file.syncs = true;
+        lines.append(b"two\n").unwrap();
+        assert_eq!(text(&file), "two\n");
+    }
+
+    #[test]
+    fn nothing_is_written_behind_a_part_that_stays() {
+        let (file, mut lines) = on_a_disk_of(8);
+        lines.append(b"one\n").unwrap();
+        lines.file.cuts = false;
+        lines.append(b"too long\n").unwrap_err();
+        lines.file.room = 100;
+        let error = lines.append(b"two\n").unwrap_err();
+        assert!(error.to_string().contains("in part"), "{error}");
+        // Only the end is broken, which the next opening removes.
+        assert_eq!(text(&file), "one\ntoo ");
+    }
 }
