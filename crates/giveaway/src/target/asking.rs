@@ -111,7 +111,8 @@ impl Asked<'_> {
         let budget = manner.max_queries.unwrap_or(u64::MAX);
         let left = budget.saturating_sub(ledger.count().sent);
         if missing.len() as u64 > left {
-            return Err(over_budget(missing.len() as u64, left, budget));
+            let needed = missing.len() as u64;
+            return Err(over_budget(needed, left, budget, self.questions.len()));
         }
         let work = Work {
             asked: self,
@@ -152,13 +153,17 @@ fn batches(questions: &[u32], size: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-fn over_budget(needed: u64, left: u64, budget: u64) -> Error {
+/// A larger budget may want more questions answered, so the number named does for all of them.
+fn over_budget(needed: u64, left: u64, budget: u64, questions: usize) -> Error {
+    let enough = (budget - left).saturating_add(questions as u64);
     Error::new(
         ErrorKind::Target,
         format!("{needed} more queries are needed, and {left} of the {budget} allowed are left"),
     )
     .at("--max-queries")
-    .hint("raise it and give the same command again: what was answered is kept, and is not asked again")
+    .hint(format!(
+        "give the same command again with --max-queries {enough}, which suffices for all {questions} questions if no request fails: what was answered is kept, and is not asked again"
+    ))
 }
 
 /// What the threads share.
@@ -271,6 +276,7 @@ impl Work<'_> {
                     batch.len() as u64,
                     left,
                     self.manner.max_queries.unwrap_or(u64::MAX),
+                    self.asked.questions.len(),
                 ),
                 Denied::Ledger(error) => error,
             })?;
