@@ -228,7 +228,8 @@ fn section(
             Some(value) => {
                 let _ = writeln!(keys, "{key} = {value}");
             }
-            None => match usual.and_then(written) {
+            // of a table that is not there by default the schema knows what is usual
+            None => match usual.or(meaning.get("default")).and_then(written) {
                 Some(value) => {
                     let _ = writeln!(keys, "# {key} = {value}");
                 }
@@ -407,34 +408,41 @@ mod tests {
     fn comments_taken_away_change_nothing() {
         let text = commented(&Config::default(), &breast_cancer()).unwrap();
         let (settings, options) = text.split_once("# Options of commands").unwrap();
+        let is_setting = |setting: &str| {
+            let key = setting.split(" = ").next().unwrap_or_default();
+            setting.contains(" = ")
+                && !key.contains(' ')
+                && !key.is_empty()
+                && !setting.ends_with("(not set)")
+        };
         // A table that is a comment is switched on by its header, and stays one.
-        let mut in_comment = false;
-        let all: String = settings
-            .lines()
-            .inspect(|line| {
-                if line.starts_with('[') || line.starts_with("# [") {
-                    in_comment = line.starts_with('#');
-                }
-            })
-            .collect::<Vec<&str>>()
-            .into_iter()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(setting)
-                    if setting
-                        .split(" = ")
-                        .next()
-                        .is_some_and(|key| !key.contains(' ') && !key.is_empty())
-                        && setting.contains(" = ")
-                        && !setting.ends_with("(not set)") =>
-                {
-                    format!("{setting}\n")
-                }
-                _ => format!("{line}\n"),
-            })
-            .collect();
+        let mut is_in_comment = false;
+        let mut all = String::new();
+        for line in settings.lines() {
+            if line.starts_with('[') || line.starts_with("# [") {
+                is_in_comment = line.starts_with('#');
+            }
+            let setting = line
+                .strip_prefix("# ")
+                .filter(|setting| is_setting(setting));
+            let setting = setting.filter(|_| !is_in_comment);
+            writeln!(all, "{}", setting.unwrap_or(line)).unwrap();
+        }
         assert_eq!(Config::from_toml(&all).unwrap(), Config::default(), "{all}");
         assert!(all.matches("\nepochs = 20").count() == 1, "{all}");
         assert!(options.contains("[audit]"));
+        // Tables that are comments show what is usual in them, too.
+        for usual in [
+            "trees = 100",
+            "rounds = 100",
+            "concurrency = 1",
+            "protocol = \"v2\"",
+        ] {
+            assert!(
+                settings.contains(&format!("\n# {usual}\n")),
+                "{usual}\n{settings}"
+            );
+        }
     }
 
     #[test]
