@@ -47,6 +47,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, and then this one, without end, until the other side hangs up.
     Endless(Vec<u8>, u8),
+    /// These bytes, and then the others one by one, each so much after the one before.
+    Dripping(Vec<u8>, Vec<u8>, Duration),
     /// This much later, the reply.
     Late(Duration, Box<Reply>),
     /// The connection is reset (RST), with no answer.
@@ -286,6 +288,20 @@ impl Shared {
                     while !self.stop.load(Ordering::SeqCst) && stream.write_all(&block).is_ok() {
                         self.sent.fetch_add(block.len(), Ordering::SeqCst);
                     }
+                }
+                false
+            }
+            Reply::Dripping(start, drops, apart) => {
+                let mut flowing = stream.write_all(&start).is_ok();
+                for drop in drops {
+                    thread::sleep(apart);
+                    flowing = flowing
+                        && !self.stop.load(Ordering::SeqCst)
+                        && stream.write_all(&[drop]).is_ok();
+                    if !flowing {
+                        break;
+                    }
+                    self.sent.fetch_add(1, Ordering::SeqCst);
                 }
                 false
             }
