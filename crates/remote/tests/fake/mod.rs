@@ -292,20 +292,24 @@ impl Shared {
                 false
             }
             Reply::Dripping(start, drops, apart) => {
-                let mut flowing = stream.write_all(&start).is_ok();
-                for drop in drops {
-                    thread::sleep(apart);
-                    flowing = flowing
-                        && !self.stop.load(Ordering::SeqCst)
-                        && stream.write_all(&[drop]).is_ok();
-                    if !flowing {
-                        break;
-                    }
-                    self.sent.fetch_add(1, Ordering::SeqCst);
-                }
+                self.drip(stream, &start, &drops, apart);
                 false
             }
             Reply::Late(..) | Reply::Reset | Reply::Close => false,
+        }
+    }
+
+    /// Sends a beginning and then one byte at a time, until the other side hangs up.
+    fn drip(&self, stream: &mut dyn Stream, start: &[u8], drops: &[u8], apart: Duration) {
+        if stream.write_all(start).is_err() {
+            return;
+        }
+        for &drop in drops {
+            thread::sleep(apart);
+            if self.stop.load(Ordering::SeqCst) || stream.write_all(&[drop]).is_err() {
+                return;
+            }
+            self.sent.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
