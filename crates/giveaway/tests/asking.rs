@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use giveaway::error::{Error, ErrorKind};
@@ -304,10 +304,10 @@ fn all_threads_wait_when_the_target_asks_one_to() {
     for requests_per_second in [None, Some(10_000.0)] {
         let folder = tempfile::tempdir().unwrap();
         let wait = Duration::from_millis(700);
-        let begun = std::sync::Arc::new(Mutex::new(Vec::new()));
-        let refused = std::sync::Arc::new(Mutex::new(None));
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let refused = Arc::new(Mutex::new(None));
         let together = Barrier::new(4);
-        let (seen, at) = (begun.clone(), refused.clone());
+        let (seen, at) = (Arc::clone(&begun), Arc::clone(&refused));
         let target = Counting::new(
             1,
             4,

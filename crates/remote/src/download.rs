@@ -89,12 +89,16 @@ fn followed(from: &Address, location: Option<&str>) -> Result<Address> {
     let own = from.sent();
     let scheme = own.scheme_str().unwrap_or("https");
     let authority = own.authority().map_or("", |authority| authority.as_str());
-    let absolute = if location.contains("://") {
+    // What stands before the first of these may be a scheme; a path or query may hold anything.
+    let head = location.split(['/', '?', '#']).next().unwrap_or_default();
+    let absolute = if head.contains(':') {
         location.to_owned()
     } else if let Some(rest) = location.strip_prefix("//") {
         format!("{scheme}://{rest}")
     } else if location.starts_with('/') {
         format!("{scheme}://{authority}{location}")
+    } else if location.is_empty() || location.starts_with(['?', '#']) {
+        format!("{scheme}://{authority}{}{location}", own.path())
     } else {
         let folder = own.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
@@ -185,4 +189,52 @@ fn failed(why: &str, address: &Address) -> Error {
     Error::input(format!("cannot be fetched: {why}"))
         .at(address.shown())
         .hint("without a network, fetch the file elsewhere and give it here as a file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_to(location: &str) -> std::result::Result<String, String> {
+        let from =
+            Address::new("https://h.test:8443/a/b?c=d", "", &mut Secrets::default()).unwrap();
+        match followed(&from, Some(location)) {
+            Ok(address) => Ok(address.sent().to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The cases are those of RFC 3986, 5.4, that servers send.
+    #[test]
+    fn an_address_is_absolute_by_what_stands_first() {
+        for (location, sent) in [
+            (
+                "/get?u=https://x.test",
+                "https://h.test:8443/get?u=https://x.test",
+            ),
+            (
+                "get?u=http://x.test",
+                "https://h.test:8443/a/get?u=http://x.test",
+            ),
+            ("/https://x.test/y", "https://h.test:8443/https://x.test/y"),
+            (
+                "?u=https://x.test",
+                "https://h.test:8443/a/b?u=https://x.test",
+            ),
+            ("//x.test/y:z", "https://x.test/y:z"),
+            ("https://x.test/y", "https://x.test/y"),
+            ("HTTPS://x.test/y", "https://x.test/y"),
+        ] {
+            assert_eq!(from_to(location).as_deref(), Ok(sent), "{location}");
+        }
+        for location in [
+            "http://x.test/y",
+            "ftp://x.test/y",
+            "mailto:x",
+            "file:///etc/passwd",
+        ] {
+            let error = from_to(location).unwrap_err();
+            assert!(error.contains("sends on to"), "{location}: {error}");
+        }
+    }
 }

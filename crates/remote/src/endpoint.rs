@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use giveaway::error::{Error, Result};
+use giveaway::target::asking::MOST_AT_ONCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -279,6 +280,14 @@ impl Endpoint {
                     .hint("give 1 or more"));
             }
         }
+        if self.concurrency > MOST_AT_ONCE {
+            return Err(Error::usage(format!(
+                "{} requests at the same time are more than the {MOST_AT_ONCE} that are possible",
+                self.concurrency
+            ))
+            .at("concurrency")
+            .hint(format!("give {MOST_AT_ONCE} or less")));
+        }
         if !(self.timeout > 0.0 && self.timeout <= 86400.0) {
             return Err(Error::usage(format!("{} is no time to wait", self.timeout))
                 .at("timeout")
@@ -427,6 +436,7 @@ mod tests {
         for (more, place) in [
             ("batch-size = 0", "batch-size"),
             ("concurrency = 0", "concurrency"),
+            ("concurrency = 1025", "concurrency"),
             ("timeout = 0", "timeout"),
             ("timeout = nan", "timeout"),
             ("max-answer-bytes = 0", "max-answer-bytes"),

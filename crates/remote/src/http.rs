@@ -79,7 +79,7 @@ impl Client {
             headers.insert(header::AUTHORIZATION, value);
         }
         let address = addresses[0];
-        if !secrets.is_empty() && !address.is_tls() && !address.is_here() && !endpoint.plain_token {
+        if secrets.any() && !address.is_tls() && !address.is_here() && !endpoint.plain_token {
             return Err(Error::usage(
                 "over http everyone on the way could read the token or what ${NAME} stands for",
             )

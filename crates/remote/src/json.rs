@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cells::{Missing, write_cell, write_f32, write_json};
 use crate::endpoint::{Endpoint, Inputs};
 use crate::http::{Client, target};
-use crate::rows::{self, NotJson, kind};
+use crate::rows::{self, Misread, NotJson, kind};
 use crate::secrets::Secrets;
 use crate::tf_serving::separate;
 use crate::url::Address;
@@ -418,6 +418,14 @@ pub(crate) enum Unread {
     /// It ends in the middle: asking again may help.
     CutShort(usize),
     Wrong(String),
+    /// It means something else than was thought.
+    Misread(Misread),
+}
+
+impl From<Misread> for Unread {
+    fn from(misread: Misread) -> Self {
+        Self::Misread(misread)
+    }
 }
 
 impl From<String> for Unread {
@@ -444,18 +452,25 @@ impl From<NotJson> for Unread {
 impl Unread {
     /// As a refusal; what the answer says is quoted without secrets.
     pub(crate) fn refusal(self, client: &Client, address: &Address, body: &[u8]) -> Refusal {
-        match self {
-            Self::CutShort(bytes) => Refusal::passing(target(
-                format!("the answer ends in the middle, after {bytes} bytes"),
-                address,
-            )),
-            Self::Wrong(what) => {
-                Refusal::lasting(target(client.secrets().mask(&what), address).hint(format!(
-                    "the answer begins: {}",
-                    client.excerpt(&body[..body.len().min(16 << 10)])
-                )))
+        let Misread { what, hint } = match self {
+            Self::CutShort(bytes) => {
+                return Refusal::passing(target(
+                    format!("the answer ends in the middle, after {bytes} bytes"),
+                    address,
+                ));
             }
-        }
+            Self::Wrong(what) => what.into(),
+            Self::Misread(misread) => misread,
+        };
+        let begins = format!(
+            "the answer begins: {}",
+            client.excerpt(&body[..body.len().min(16 << 10)])
+        );
+        let hint = match hint {
+            Some(hint) => format!("{hint}; {begins}"),
+            None => begins,
+        };
+        Refusal::lasting(target(client.secrets().mask(&what), address).hint(hint))
     }
 }
 

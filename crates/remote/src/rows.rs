@@ -1,5 +1,7 @@
 //! Answers in JSON: one for each question, in any of the forms that endpoints use.
 
+use std::collections::HashMap;
+
 use giveaway::target::Answers;
 use ndarray::Array2;
 use serde_json::Value;
@@ -58,7 +60,7 @@ fn forbidden_number(body: &[u8]) -> Option<&'static str> {
 
 /// The probabilities of each question: arrays, objects of class and probability, lists of
 /// objects with a text and a number each, or one number.
-pub(crate) fn numbers(rows: &[&Value], classes: &[String]) -> Result<Answers, String> {
+pub(crate) fn numbers(rows: &[&Value], classes: &[String]) -> Result<Answers, Misread> {
     let read = rows
         .iter()
         .enumerate()
@@ -75,7 +77,8 @@ pub(crate) fn numbers(rows: &[&Value], classes: &[String]) -> Result<Answers, St
                 "answer {} has {} numbers and answer 1 has {columns}",
                 at + 1,
                 row.values.len()
-            ));
+            )
+            .into());
         }
         flat.extend_from_slice(&row.values);
     }
@@ -95,45 +98,182 @@ struct Row {
     names: Option<Vec<String>>,
 }
 
-/// Columns by name. Endpoints that give the most probable classes only leave the others out:
-/// these are 0, as after any cut to the first k.
-fn named(rows: &[Row], classes: &[String]) -> Result<Answers, String> {
-    let mut names: Vec<&String> = classes.iter().collect();
-    for (at, row) in rows.iter().enumerate() {
-        let Some(own) = &row.names else {
-            return Err(format!("answer {} has no names, and others have", at + 1));
-        };
-        for name in own {
-            if !names.contains(&name) {
-                if names.len() >= 4 * classes.len() + 64 {
-                    return Err(format!(
-                        "the answers name more and more classes, such as {name:?}"
-                    ));
-                }
-                names.push(name);
-            }
-        }
+/// Why answers cannot be read, and what may be done about it.
+#[derive(Debug)]
+pub(crate) struct Misread {
+    pub(crate) what: String,
+    /// Nothing of what the server said.
+    pub(crate) hint: Option<&'static str>,
+}
+
+impl From<String> for Misread {
+    fn from(what: String) -> Self {
+        Self { what, hint: None }
     }
-    // Other names than the classes' are passed on as they are, if no class is named at all.
-    let known = rows
-        .iter()
-        .flat_map(|row| row.names.iter().flatten())
-        .any(|name| classes.contains(name));
-    if !known {
-        names.drain(..classes.len());
+}
+
+impl From<&str> for Misread {
+    fn from(what: &str) -> Self {
+        what.to_owned().into()
     }
-    let mut values = Array2::zeros((rows.len(), names.len()));
+}
+
+/// Columns by name, one for each class. Endpoints that give the most probable classes only leave
+/// the others out: these are 0, as after any cut to the first k. What a row has beside classes is
+/// left out.
+fn named(rows: &[Row], classes: &[String]) -> Result<Answers, Misread> {
+    if let Some(at) = rows.iter().position(|row| row.names.is_none()) {
+        return Err(format!("answer {} has no names, and others have", at + 1).into());
+    }
+    let naming = Naming::of(classes);
+    let mut values = Array2::zeros((rows.len(), classes.len()));
     for (at, row) in rows.iter().enumerate() {
-        for (name, &value) in row.names.iter().flatten().zip(&row.values) {
-            if let Some(column) = names.iter().position(|known| *known == name) {
-                values[[at, column]] = value;
+        let own = row.names.as_deref().unwrap_or_default();
+        let places = naming.places(own).map_err(|misread| Misread {
+            what: format!("answer {} {}", at + 1, misread.what),
+            ..misread
+        })?;
+        for (place, &value) in places.into_iter().zip(&row.values) {
+            if let Some(place) = place {
+                values[[at, place]] = value;
             }
         }
     }
     Ok(Answers::Numbers {
         values,
-        names: Some(names.into_iter().cloned().collect()),
+        names: Some(classes.to_vec()),
     })
+}
+
+const NAME_THEM: &str = "have the model name the classes as the labels of the data are written, or describe another path in `probabilities`, to lists of numbers in the order of the classes";
+
+/// Which class a name means. What a row of names means does not depend on other rows, so that
+/// all batches are read alike.
+struct Naming<'a> {
+    classes: &'a [String],
+    exact: HashMap<&'a str, usize>,
+    /// As [`interpret`](giveaway::target::interpret) compares; none where several classes are
+    /// alike.
+    plain: HashMap<String, Option<usize>>,
+    /// Whether a class is a whole number.
+    numbered: bool,
+    /// Whether whole numbers are places: no class is called by the number of another's place.
+    counted: bool,
+}
+
+impl<'a> Naming<'a> {
+    fn of(classes: &'a [String]) -> Self {
+        let mut plain_names = HashMap::new();
+        for (place, class) in classes.iter().enumerate() {
+            plain_names
+                .entry(plain(class))
+                .and_modify(|alike| *alike = None)
+                .or_insert(Some(place));
+        }
+        let numbers: Vec<Option<usize>> = classes.iter().map(|class| whole(class)).collect();
+        Self {
+            classes,
+            exact: (0..classes.len())
+                .map(|place| (classes[place].as_str(), place))
+                .collect(),
+            plain: plain_names,
+            numbered: numbers.iter().any(Option::is_some),
+            counted: numbers.iter().enumerate().all(|(place, number)| {
+                number.is_none_or(|number| number == place || number >= classes.len())
+            }),
+        }
+    }
+
+    /// The class of each name of a row; none for what stands beside classes.
+    fn places(&self, names: &[String]) -> Result<Vec<Option<usize>>, Misread> {
+        let mut places: Vec<Option<usize>> = names
+            .iter()
+            .map(|name| self.exact.get(name.as_str()).copied())
+            .collect();
+        // "Yes" is the class "yes", unless "yes" is named as well.
+        for (at, name) in names.iter().enumerate() {
+            let alike = || self.plain.get(&plain(name)).copied().flatten();
+            if places[at].is_none()
+                && let Some(class) = alike()
+                && !names.contains(&self.classes[class])
+            {
+                places[at] = Some(class);
+            }
+        }
+        if places.iter().all(Option::is_none) {
+            places = names.iter().map(|name| self.numbered_place(name)).collect();
+            if names.is_empty() || places.iter().any(Option::is_none) {
+                return Err(Misread {
+                    what: format!(
+                        "names no class: it names {}, and the classes are {}",
+                        listed(names),
+                        listed(self.classes)
+                    ),
+                    hint: Some(NAME_THEM),
+                });
+            }
+        } else if self.numbered {
+            for (name, place) in names.iter().zip(&places) {
+                if place.is_none() && whole(name).is_some() {
+                    return Err(Misread {
+                        what: format!(
+                            "names {} beside classes that are numbers, and it is none of them: the classes are {}",
+                            shortened(name),
+                            listed(self.classes)
+                        ),
+                        hint: Some(NAME_THEM),
+                    });
+                }
+            }
+        }
+        let mut seen = vec![false; self.classes.len()];
+        for place in places.iter().flatten() {
+            if std::mem::replace(&mut seen[*place], true) {
+                return Err(
+                    format!("names class {} twice", shortened(&self.classes[*place])).into(),
+                );
+            }
+        }
+        Ok(places)
+    }
+
+    /// The class that a name means by its number: `"1"`, or `"LABEL_1"` as Hugging Face's models
+    /// have it that were told no names.
+    fn numbered_place(&self, name: &str) -> Option<usize> {
+        let place = match name.strip_prefix("LABEL_") {
+            Some(number) => whole(number)?,
+            None if self.counted => whole(name)?,
+            None => return None,
+        };
+        (place < self.classes.len()).then_some(place)
+    }
+}
+
+fn plain(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// A whole number from 0 that is written in the one usual way.
+fn whole(text: &str) -> Option<usize> {
+    let number = text.parse::<usize>().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// Some names in words.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| shortened(name))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn one_row(row: &Value) -> Result<Row, String> {
@@ -220,8 +360,11 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 }
 
 fn shortened(text: &str) -> String {
-    let short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
-    format!("{short:?}")
+    // Not cut: what is left of a secret that was cut could not be told from other text.
+    match text.chars().count() {
+        0..=40 => format!("{text:?}"),
+        characters => format!("a text of {characters} characters"),
+    }
 }
 
 /// The labels of each question.
@@ -289,9 +432,16 @@ mod tests {
         vec!["no".into(), "yes".into()]
     }
 
-    fn read(value: &Value) -> Result<(Array2<f32>, Option<Vec<String>>), String> {
+    fn read(value: &Value) -> Result<(Array2<f32>, Option<Vec<String>>), Misread> {
+        read_as(value, &classes())
+    }
+
+    fn read_as(
+        value: &Value,
+        classes: &[String],
+    ) -> Result<(Array2<f32>, Option<Vec<String>>), Misread> {
         let rows: Vec<&Value> = value.as_array().unwrap().iter().collect();
-        match numbers(&rows, &classes())? {
+        match numbers(&rows, classes)? {
             Answers::Numbers { values, names } => Ok((values, names)),
             Answers::Labels(_) => unreachable!(),
         }
@@ -316,8 +466,6 @@ mod tests {
             assert_eq!(read(&value).unwrap(), (both.clone(), names), "{value}");
         }
         assert_eq!(read(&json!([0.5, 1])).unwrap().0, array![[0.5], [1.0]]);
-        let (_, names) = read(&json!([{"a": 0.5}, {"b": 1}])).unwrap();
-        assert_eq!(names.unwrap(), ["a", "b"]);
         assert!(read(&json!([[null, 1.0]])).unwrap().0[[0, 0]].is_nan());
     }
 
@@ -335,9 +483,130 @@ mod tests {
             ),
             (json!([{"a": {}}]), "an object in place of a number"),
         ] {
-            let error = read(&value).unwrap_err();
+            let error = read(&value).unwrap_err().what;
             assert!(error.contains(words), "{value}: {error}");
         }
+    }
+
+    #[test]
+    fn names_that_are_no_classes_are_refused() {
+        for (value, words) in [
+            (
+                json!([[{"label": "LABEL_X", "score": 0.9}, {"label": "LABEL_Y", "score": 0.1}]]),
+                r#"answer 1 names no class: it names "LABEL_X", "LABEL_Y", and the classes are "no", "yes""#,
+            ),
+            // As many as there are classes, and more than that.
+            (json!([{"a": 0.5, "b": 0.5}]), r#"it names "a", "b""#),
+            (json!([{"LABEL_0": 0.5, "LABEL_2": 0.5}]), "names no class"),
+            (json!([{"1": 0.5, "2": 0.5}]), "names no class"),
+            (json!([{"0": 0.5, "1": 0.5, "ms": 3}]), "names no class"),
+            (json!([{"00": 1}]), "names no class"),
+            // No answers among others.
+            (
+                json!([{"yes": 0.7, "no": 0.3}, {"error": 503}]),
+                r#"answer 2 names no class: it names "error""#,
+            ),
+            (
+                json!([{"yes": 0.7, "no": 0.3}, {}, {"yes": 1}]),
+                "answer 2 names no class: it names nothing",
+            ),
+            (json!([{}, {}]), "answer 1 names no class"),
+        ] {
+            let error = read(&value).unwrap_err();
+            assert!(error.what.contains(words), "{value}: {}", error.what);
+            assert!(error.hint.unwrap().contains("another path"), "{value}");
+        }
+        let twice = json!([[{"label": "no", "score": 0.9}, {"label": "no", "score": 0.1}]]);
+        assert!(read(&twice).unwrap_err().what.contains("\"no\" twice"));
+    }
+
+    #[test]
+    fn classes_by_number_are_read_alike_in_every_batch() {
+        let score = |label: &str, score: f32| json!({"label": label, "score": score});
+        // Sorted by score, as Hugging Face's pipelines answer: either may be the first.
+        for (value, expected) in [
+            (
+                json!([[score("LABEL_1", 0.75), score("LABEL_0", 0.25)]]),
+                array![[0.25, 0.75]],
+            ),
+            (
+                json!([[score("LABEL_0", 0.75), score("LABEL_1", 0.25)]]),
+                array![[0.75, 0.25]],
+            ),
+            // The most probable only.
+            (
+                json!([[score("LABEL_1", 0.75)], [score("LABEL_0", 1.0)]]),
+                array![[0.0, 0.75], [1.0, 0.0]],
+            ),
+            (json!([{"1": 0.75, "0": 0.25}]), array![[0.25, 0.75]]),
+        ] {
+            assert_eq!(
+                read(&value).unwrap(),
+                (expected, Some(classes())),
+                "{value}"
+            );
+        }
+        // As text "10" comes before "2".
+        let twelve: Vec<String> = ('a'..='l').map(String::from).collect();
+        let fields: serde_json::Map<String, Value> = (0..12)
+            .map(|class| (class.to_string(), class.into()))
+            .collect();
+        let (values, _) = read_as(&json!([fields]), &twelve).unwrap();
+        assert_eq!(
+            values.row(0).to_vec(),
+            (0..12u8).map(f32::from).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn classes_that_are_numbers_go_by_their_names() {
+        let classes = |names: &[&str]| names.iter().map(|&name| name.into()).collect::<Vec<_>>();
+        let keys = json!([{"0": 0.25, "1": 0.75}]);
+        let (values, _) = read_as(&keys, &classes(&["0", "1"])).unwrap();
+        assert_eq!(values, array![[0.25, 0.75]]);
+        let (values, _) = read_as(&keys, &classes(&["1", "0"])).unwrap();
+        assert_eq!(values, array![[0.75, 0.25]]);
+        let (values, _) = read_as(&keys, &classes(&["10", "20"])).unwrap();
+        assert_eq!(values, array![[0.25, 0.75]]);
+        // Whether "1" is the first class or the second cannot be told, nor what "0" is.
+        let error = read_as(&keys, &classes(&["1", "2"])).unwrap_err();
+        assert!(error.what.contains("names \"0\" beside"), "{}", error.what);
+        let error = read_as(&json!([{"0": 1}]), &classes(&["1", "2"])).unwrap_err();
+        assert!(error.what.contains("names no class"), "{}", error.what);
+    }
+
+    #[test]
+    fn what_stands_beside_classes_is_left_out() {
+        for (value, expected) in [
+            (
+                json!([{"yes": 0.75, "no": 0.25, "ms": null}]),
+                array![[0.25, 0.75]],
+            ),
+            (json!([{"maybe": 0.25, "yes": 0.75}]), array![[0.0, 0.75]]),
+            // However they are written, in each row anew.
+            (
+                json!([{"Yes": 0.75, "No": 0.25}, {"yes": 0.5, " NO": 0.5}]),
+                array![[0.25, 0.75], [0.5, 0.5]],
+            ),
+            (
+                json!([{"yes": 0.75, "Yes": 9, "no": 0.25}]),
+                array![[0.25, 0.75]],
+            ),
+        ] {
+            assert_eq!(
+                read(&value).unwrap(),
+                (expected, Some(classes())),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_are_shown_whole_or_not_at_all() {
+        let error = |text: &str| read(&json!([[text, 1]])).unwrap_err().what;
+        assert!(error("a\nb").contains(r#""a\nb" in place"#));
+        let long = error(&"token".repeat(9));
+        assert!(long.contains("a text of 45 characters in place"), "{long}");
     }
 
     #[test]

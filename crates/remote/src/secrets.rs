@@ -17,6 +17,8 @@ const LARGEST_TOKEN: u64 = 64 << 10;
 pub(crate) struct Secrets {
     /// The longest first, so that none is left in part.
     values: Vec<String>,
+    /// Whether there is any, too short to be looked for or not.
+    any: bool,
 }
 
 impl fmt::Debug for Secrets {
@@ -91,6 +93,7 @@ impl Secrets {
     }
 
     fn keep(&mut self, value: &str) {
+        self.any = true;
         // As it is, and as it would stand in JSON.
         let quoted = serde_json::Value::from(value).to_string();
         for form in [value, quoted.trim_matches('"')] {
@@ -113,9 +116,9 @@ impl Secrets {
         masked
     }
 
-    /// Whether there are any.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+    /// Whether there is any secret, short ones that are not masked included.
+    pub(crate) fn any(&self) -> bool {
+        self.any
     }
 }
 

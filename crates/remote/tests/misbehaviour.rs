@@ -71,6 +71,7 @@ fn refused(answer: impl Fn(&fake::Request) -> Reply + Send + Sync + 'static) -> 
 }
 
 fn passing(refusal: &Refusal, word: &str) {
+    assert!(!word.is_empty(), "every message has no words in it");
     assert!(refusal.again, "{}", refusal.error);
     assert!(
         refusal.error.to_string().contains(word),
@@ -184,22 +185,6 @@ fn a_slow_server_is_given_up() {
     passing(&refusal, "within 1 s");
     assert_eq!(refusal.delivery, Delivery::Sent);
     assert!(begun.elapsed() < Duration::from_millis(2500));
-}
-
-#[test]
-fn an_answer_that_drips_is_given_up() {
-    // Announces a body that never comes.
-    let refusal = refused(|_| {
-        Reply::Late(
-            Duration::from_millis(1),
-            Box::new(Reply::Endless(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n".to_vec(),
-                b' ',
-            )),
-        )
-    });
-    // All of it is blanks: nothing but an end of JSON too early.
-    passing(&refusal, "ends in the middle");
     let begun = Instant::now();
     let server = Server::answering(|_| Reply::Late(Duration::from_secs(5), Box::new(Reply::Close)));
     passing(
@@ -209,6 +194,34 @@ fn an_answer_that_drips_is_given_up() {
         "within 0.5 s",
     );
     assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn an_answer_that_drips_is_given_up() {
+    // Something comes every 100 ms for 6 s, so that no single wait is long.
+    let apart = Duration::from_millis(100);
+    let body = "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\nX-Slow: {}", "x".repeat(40));
+    for (start, drops, words) in [
+        (body, " ".repeat(60), "not whole after 1 s"),
+        ("", head, "no answer within 1 s"),
+    ] {
+        let server = Server::answering(move |_| {
+            Reply::Dripping(start.into(), drops.clone().into_bytes(), apart)
+        });
+        let target = opened(&server.url(), "timeout = 1");
+        let begun = Instant::now();
+        let refusal = target.ask(&questions()).unwrap_err();
+        let took = begun.elapsed();
+        passing(&refusal, words);
+        assert_eq!(refusal.delivery, Delivery::Sent);
+        assert!(
+            took > Duration::from_millis(900) && took < Duration::from_secs(3),
+            "{took:?}"
+        );
+        let sent = server.sent.load(Ordering::SeqCst);
+        assert!((2..30).contains(&sent), "{sent} bytes had dripped");
+    }
 }
 
 #[test]
@@ -224,8 +237,19 @@ fn truncated_answers_pass() {
         Reply::Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"p\"".to_vec())
     });
     passing(&refusal, "broke off");
-    passing(&refused(|_| Reply::Raw(b"HTTP/1.1 20".to_vec())), "");
+    passing(
+        &refused(|_| Reply::Raw(b"HTTP/1.1 20".to_vec())),
+        "the connection broke: the other side closed it",
+    );
     passing(&refused(|_| Reply::json("")), "ends in the middle");
+    // As long as announced, and all of it blanks.
+    let refusal = refused(|_| {
+        Reply::Endless(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n".to_vec(),
+            b' ',
+        )
+    });
+    passing(&refusal, "ends in the middle, after 90000 bytes");
 }
 
 #[test]
@@ -262,6 +286,21 @@ fn answers_of_the_wrong_form_last() {
 }
 
 #[test]
+fn names_that_are_no_classes_last_and_are_told() {
+    let refusal =
+        refused(|_| Reply::json(r#"{"p": [{"b": 0.9, "a": 0.1}, {"a": 0.6, "b": 0.4}]}"#));
+    lasting(
+        &refusal,
+        r#"it names "a", "b", and the classes are "no", "yes""#,
+    );
+    let hint = refusal.error.hint_text().unwrap();
+    assert!(
+        hint.contains("`probabilities`") && hint.contains("the answer begins"),
+        "{hint}"
+    );
+}
+
+#[test]
 fn no_connection_means_nothing_was_sent() {
     let port = {
         let server = Server::answering(|_| Reply::Close);
@@ -286,7 +325,7 @@ fn a_broken_connection_means_that_they_may_have_been_seen() {
     assert!(reset.error.to_string().contains("reset"), "{}", reset.error);
     assert_eq!(reset.delivery, Delivery::Sent);
     let closed = refused(|_| Reply::Close);
-    passing(&closed, "");
+    passing(&closed, "the connection broke: the other side closed it");
     assert_eq!(closed.delivery, Delivery::Sent);
 }
 
@@ -469,4 +508,31 @@ fn a_token_does_not_go_over_plain_http_to_others() {
     );
     endpoint.plain_token = true;
     assert!(connect(&endpoint, &classes()).is_ok());
+}
+
+#[test]
+fn a_short_secret_does_not_go_over_plain_http_to_others() {
+    // Cargo sets this for every test, and it is too short to be masked.
+    let name = "CARGO_PKG_VERSION_MAJOR";
+    assert!(std::env::var(name).unwrap().len() < 4);
+    let pin = format!("${{{name}}}");
+    let mut header = endpoint("http://model.test", "");
+    header.headers.insert("X-Pin".into(), pin.clone());
+    let address = endpoint(&format!("http://model.test/?pin={pin}"), "");
+    let mut body = endpoint("http://model.test", "");
+    body.request = Some(serde_json::json!({"rows": "{{rows}}", "pin": pin}));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "123").unwrap();
+    let mut token = endpoint("http://model.test", "");
+    token.token_file = Some(path);
+    for mut endpoint in [header, address, body, token] {
+        let error = connect(&endpoint, &classes()).err().unwrap();
+        assert!(
+            error.hint_text().unwrap().contains("plain-token"),
+            "{error}"
+        );
+        endpoint.plain_token = true;
+        assert!(connect(&endpoint, &classes()).is_ok());
+    }
 }

@@ -47,6 +47,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, and then this one, without end, until the other side hangs up.
     Endless(Vec<u8>, u8),
+    /// These bytes, and then the others one by one, each so much after the one before.
+    Dripping(Vec<u8>, Vec<u8>, Duration),
     /// This much later, the reply.
     Late(Duration, Box<Reply>),
     /// The connection is reset (RST), with no answer.
@@ -289,7 +291,25 @@ impl Shared {
                 }
                 false
             }
+            Reply::Dripping(start, drops, apart) => {
+                self.drip(stream, &start, &drops, apart);
+                false
+            }
             Reply::Late(..) | Reply::Reset | Reply::Close => false,
+        }
+    }
+
+    /// Sends a beginning and then one byte at a time, until the other side hangs up.
+    fn drip(&self, stream: &mut dyn Stream, start: &[u8], drops: &[u8], apart: Duration) {
+        if stream.write_all(start).is_err() {
+            return;
+        }
+        for &drop in drops {
+            thread::sleep(apart);
+            if self.stop.load(Ordering::SeqCst) || stream.write_all(&[drop]).is_err() {
+                return;
+            }
+            self.sent.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
