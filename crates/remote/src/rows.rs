@@ -212,19 +212,22 @@ impl<'a> Naming<'a> {
                     hint: Some(NAME_THEM),
                 });
             }
-        } else if self.numbered {
-            for (name, place) in names.iter().zip(&places) {
-                if place.is_none() && whole(name).is_some() {
-                    return Err(Misread {
-                        what: format!(
-                            "names {} beside classes that are numbers, and it is none of them: the classes are {}",
-                            shortened(name),
-                            listed(self.classes)
-                        ),
-                        hint: Some(NAME_THEM),
-                    });
-                }
-            }
+        }
+        // What stands beside all classes is the server's own; beside some of them it may be
+        // another class by another name, and so may a number beside numbers.
+        let has_all = places.iter().flatten().count() >= self.classes.len();
+        let strange = names.iter().zip(&places).find(|(name, place)| {
+            place.is_none() && (!has_all || self.numbered && whole(name).is_some())
+        });
+        if let Some((name, _)) = strange {
+            return Err(Misread {
+                what: format!(
+                    "names {} beside classes, and it is none of them: the classes are {}",
+                    shortened(name),
+                    listed(self.classes)
+                ),
+                hint: Some(NAME_THEM),
+            });
         }
         let mut seen = vec![false; self.classes.len()];
         for place in places.iter().flatten() {
@@ -575,6 +578,17 @@ mod tests {
         assert!(error.what.contains("names no class"), "{}", error.what);
     }
 
+    /// It may be the other class by another name.
+    #[test]
+    fn what_stands_beside_some_classes_is_refused() {
+        let error = read(&json!([{"maybe": 0.25, "yes": 0.75}])).unwrap_err();
+        assert!(
+            error.what.contains("names \"maybe\" beside"),
+            "{}",
+            error.what
+        );
+    }
+
     #[test]
     fn what_stands_beside_classes_is_left_out() {
         for (value, expected) in [
@@ -582,7 +596,7 @@ mod tests {
                 json!([{"yes": 0.75, "no": 0.25, "ms": null}]),
                 array![[0.25, 0.75]],
             ),
-            (json!([{"maybe": 0.25, "yes": 0.75}]), array![[0.0, 0.75]]),
+            (json!([{"yes": 0.75}]), array![[0.0, 0.75]]),
             // However they are written, in each row anew.
             (
                 json!([{"Yes": 0.75, "No": 0.25}, {"yes": 0.5, " NO": 0.5}]),
