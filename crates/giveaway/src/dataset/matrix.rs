@@ -18,6 +18,9 @@ pub struct Matrix {
     pub names: Option<Vec<String>>,
     /// Whether it was text, in which a header of numbers looks like a row.
     pub is_text: bool,
+    /// Whether it was text whose first row alone is written in whole numbers, as pandas writes a
+    /// header of 0, 1, … above numbers that all have a point.
+    pub begins_with_whole: bool,
 }
 
 /// Reads a matrix. A text table may have a header; missing values are `NaN`.
@@ -112,6 +115,7 @@ fn from_npy(bytes: &[u8]) -> Result<Matrix> {
         values: shaped(shape, values)?,
         names: None,
         is_text: false,
+        begins_with_whole: false,
     })
 }
 
@@ -141,6 +145,7 @@ fn from_columns((columns, rows): (Vec<RawColumn>, usize)) -> Result<Matrix> {
         values: shaped((rows, width), values)?,
         names: Some(names),
         is_text: false,
+        begins_with_whole: false,
     })
 }
 
@@ -151,6 +156,8 @@ fn from_text(bytes: &[u8]) -> Result<Matrix> {
         .flexible(true)
         .from_reader(text);
     let (mut values, mut width, mut names, mut rows) = (Vec::new(), 0, None, 0);
+    let is_whole = |field: &str| field.trim().parse::<i64>().is_ok();
+    let (mut first_is_whole, mut others_are_whole) = (false, false);
     for (index, record) in reader.records().enumerate() {
         let place = format!("row {}", index + 1);
         let record = record.map_err(|e| {
@@ -162,6 +169,11 @@ fn from_text(bytes: &[u8]) -> Result<Matrix> {
                 names = Some(record.iter().map(|field| field.trim().to_owned()).collect());
                 continue;
             }
+        }
+        if index == 0 {
+            first_is_whole = record.iter().all(is_whole);
+        } else {
+            others_are_whole |= record.iter().any(is_whole);
         }
         if record.len() != width {
             return Err(Error::input(format!(
@@ -184,6 +196,7 @@ fn from_text(bytes: &[u8]) -> Result<Matrix> {
         values: shaped((rows, width), values)?,
         names,
         is_text: true,
+        begins_with_whole: first_is_whole && !others_are_whole,
     })
 }
 

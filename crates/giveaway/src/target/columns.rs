@@ -96,12 +96,18 @@ pub(crate) fn class_of(name: &str, classes: &[String]) -> Option<usize> {
 }
 
 /// Takes the first row of a text for its header where there is one row more than there are
-/// answers, and the row holds the classes, if these are numbers, or 0, 1, …, as pandas counts.
+/// answers, and the row holds the classes, if these are numbers, or 0, 1, …, as pandas counts. A
+/// row that may be an answer, such as 0 and 1, is one, unless it alone is written in whole numbers.
 pub(crate) fn take_header_of_numbers(read: &mut Matrix, rows: usize, classes: &[String]) {
     if read.names.is_some() || !read.is_text || read.values.nrows() != rows + 1 {
         return;
     }
     let header: Vec<String> = read.values.row(0).iter().map(ToString::to_string).collect();
+    let sum: f32 = read.values.row(0).sum();
+    let may_be_answer = (sum - 1.0).abs() < 0.01 && read.values.row(0).iter().all(|p| *p <= 1.0);
+    if may_be_answer && !read.begins_with_whole {
+        return;
+    }
     let counts = || {
         header
             .iter()

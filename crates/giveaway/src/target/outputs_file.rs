@@ -32,7 +32,7 @@ pub fn read_outputs(
             answers.len()
         ))
         .at(place)
-        .hint("give one row for each, in the order of their file"));
+        .hint("give one row for each, in the order of their file; if the first row is a header, name the columns like the classes"));
     }
     let outputs = interpret(answers, class_names).map_err(|e| e.at(place.to_string()))?;
     settle(outputs, kind).map_err(|e| e.at(place))

@@ -45,6 +45,14 @@ pub fn interpret(answers: Answers, classes: &[String]) -> Result<Array2<f32>> {
     if let Some(names) = &names {
         values = match columns_of_classes(names, classes)? {
             Columns::Placed(order) => values.select(Axis(1), &order),
+            Columns::Named(places) if classes.len() == 2 && places.contains(&None) => {
+                // the probability of one of two is that of the other as well
+                let named = places.iter().flatten().copied().collect::<Vec<usize>>();
+                let of_one = of_the_second(&values.select(Axis(1), &named), classes)?;
+                let is_first = places[0].is_some();
+                let order = if is_first { [1, 0] } else { [0, 1] };
+                of_one.select(Axis(1), &order)
+            }
             Columns::Named(places) => {
                 let order: Option<Vec<usize>> = places.iter().copied().collect();
                 let Some(order) = order else {
@@ -252,11 +260,14 @@ mod tests {
         assert_eq!(read(&["yes", "no"]).unwrap(), turned);
         assert_eq!(read(&["LABEL_1", "LABEL_0"]).unwrap(), turned);
         assert_eq!(read(&["0", "1"]).unwrap(), values);
-        for (names, says) in [
-            (["left", "right"], "left, right"),
-            (["yes", "n0"], "n0"),
-            (["yes", ""], "named like no"),
-        ] {
+        // one of two, beside an index
+        let one = |name| read(&[name, ""]).unwrap().mapv(|p| (p * 100.0).round());
+        assert_eq!(one("no"), array![[90.0, 10.0], [25.0, 75.0]]);
+        assert_eq!(one("yes"), array![[10.0, 90.0], [75.0, 25.0]]);
+        let three = ["a", "b", "c"].map(str::to_owned);
+        let error = interpret(named(&["a", "c"], values.clone()), &three).unwrap_err();
+        assert!(error.to_string().contains("named like b"), "{error}");
+        for (names, says) in [(["left", "right"], "left, right"), (["yes", "n0"], "n0")] {
             let error = read(&names).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         }
@@ -271,6 +282,9 @@ mod tests {
         // one row too many is no header
         let three = labels(&["no", "yes", "no"]);
         assert_eq!(read("no\nyes\nno\n", 2).unwrap(), three);
+        // A header that pandas wrote is one, an answer that looks like it is none.
+        assert_eq!(read("0,1\n0.25,0.75\n1.0,0.0\n", 2).unwrap().len(), 2);
+        assert_eq!(read("0,1\n0.25,0.75\n1,0\n", 2).unwrap().len(), 3);
         // nor is the first row of an array
         let mut bytes = crate::dataset::array_file::header("<f4", &[3, 2]);
         for value in [1.0_f32, 0.0, 0.0, 1.0, 0.0, 1.0] {
