@@ -61,9 +61,9 @@ pub fn open(settings: &OnnxSettings, classes: &[String]) -> Result<Box<dyn Targe
     Ok(Box::new(load(settings, classes)?))
 }
 
-/// Opens a model that will be asked questions like these: raw columns are chosen where their
-/// number fits the model's input and that of the encoded features does not, and what the model
-/// cannot be given is said at once. Nothing is asked.
+/// Opens a model that will be asked questions like these: raw columns are chosen where they
+/// are numbers and as many as the model's input takes, and what the model cannot be given is said
+/// at once. Nothing is asked.
 ///
 /// # Errors
 /// As [`open`], and if the questions do not fit the model's inputs.

@@ -116,7 +116,12 @@ fn case(name: &str) -> Case {
         questions: Questions {
             feature_names: (0..features.ncols()).map(|i| format!("x{i}")).collect(),
             features,
-            columns,
+            // What is there as encoded features alone has no columns in a file.
+            columns: if form == Form::Raw {
+                columns
+            } else {
+                Vec::new()
+            },
         },
         classes,
         form,
@@ -313,18 +318,29 @@ fn what_cannot_be_asked_is_not_sent() {
             "{}",
             refusal.error
         );
-        // Raw columns, if asked for: x0, x1, x10, … here, so other answers, but answers.
+        // Raw columns, if asked for.
+        let mut questions = case.questions;
+        let column = |values: ndarray::ArrayView1<f32>| {
+            QuestionValues::Numbers(values.iter().map(|&v| f64::from(v)).collect())
+        };
+        let columns = questions
+            .feature_names
+            .iter()
+            .zip(questions.features.columns());
+        questions.columns = columns
+            .map(|(name, values)| QuestionColumn {
+                name: name.clone(),
+                values: column(values),
+            })
+            .collect();
         let settings = OnnxSettings {
             form: Some(OnnxForm::Raw),
             ..settings
         };
         let target = open(&settings, &case.classes).unwrap();
         assert_eq!(target.form(), Form::Raw);
-        assert_eq!(
-            target.ask(&case.questions).unwrap().len(),
-            case.questions.len()
-        );
-        assert!(target.ask(&case.questions.part(0..0)).unwrap().is_empty());
+        assert_eq!(target.ask(&questions).unwrap().len(), questions.len());
+        assert!(target.ask(&questions.part(0..0)).unwrap().is_empty());
     }
 }
 
