@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::assemble::{Interner, RawColumn, RawValues, class_labels, dense_names, find};
+use super::assemble::{RawColumn, RawValues, class_labels, dense_names, find};
 use super::image::{ImageShape, Order, are_bytes, arranged, pixel_by_pixel};
+use super::interning::Interner;
 use super::table::{Body, Table, TableOptions, file_name, refuse_delimiter, shown};
 use super::{idx_file, zip_file};
 use crate::{Error, Result};

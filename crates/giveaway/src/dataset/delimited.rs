@@ -1,6 +1,7 @@
 //! Text tables: comma, semicolon, tabulator or bar between the values, quoted or not.
 
-use super::assemble::{Interner, RawColumn, RawTable, RawValues, assemble};
+use super::assemble::{RawColumn, RawTable, RawValues, assemble};
+use super::interning::Interner;
 use super::table::{Table, TableOptions};
 use crate::{Error, Result};
 

@@ -26,6 +26,7 @@ pub mod duplicates;
 pub mod encoding;
 mod idx_file;
 pub(crate) mod image;
+mod interning;
 pub mod joined;
 pub mod known;
 pub mod matrix;

@@ -15,7 +15,8 @@ use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::{ColumnDescriptor, Type};
 
-use super::assemble::{Interner, RawColumn, RawTable, RawValues, assemble};
+use super::assemble::{RawColumn, RawTable, RawValues, assemble};
+use super::interning::Interner;
 use super::parquet_footer;
 use super::parquet_pages::Pages;
 use super::table::{Table, TableOptions, shown};
